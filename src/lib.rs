@@ -1,0 +1,5 @@
+//! Waypost: a multi-provider AI gateway that runs inside Envoy as one WebAssembly module.
+
+pub mod openai;
+pub mod providers;
+pub mod wire;

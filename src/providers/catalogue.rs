@@ -1,0 +1,1 @@
+//! Prices, windows and capabilities of models, compiled in.

@@ -1,0 +1,3 @@
+//! Dialects: one file or folder for each provider, one registry table.
+
+pub mod catalogue;
