@@ -1,1 +1,29 @@
-//! The canonical API: what clients send and get.
+//! The canonical API: what clients send and get, and the form in which the roles of the module
+//! speak with each other. A dialect in [`crate::providers`] translates from and to it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`request`] | a chat request, parsed once, borrowing from the body |
+//! | [`message`] | its messages, parts, tools |
+//! | [`invalid`] | the cold path: why a body is not a request, and which field is to blame |
+//! | [`answer`] | a whole answer, as a provider's is read and as ours is written |
+//! | [`chunk`] | a streamed answer, event by event |
+//! | [`usage`] | tokens, one canonical split |
+//! | [`validate`] | what the canonical API allows |
+//! | [`error`] | every error a client can see |
+//! | [`models`] | `GET /v1/models` |
+
+pub mod answer;
+pub mod chunk;
+pub mod error;
+pub mod invalid;
+pub mod json;
+pub mod message;
+pub mod models;
+pub mod request;
+pub mod usage;
+pub mod validate;
+
+pub use error::{Class, Error};
+pub use request::Chat;
+pub use usage::Usage;

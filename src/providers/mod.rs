@@ -1,3 +1,263 @@
-//! Dialects: one file or folder for each provider, one registry table.
+//! Dialects: one file or folder for each provider's API, one trait, one registry table.
+//!
+//! A dialect is pure: bytes in, bytes out, safe to call again on a retry. It never sees time,
+//! randomness or a credential's source; they are arguments.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`registry`] | the table: a row for each `api` a user may name |
+//! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
+//! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
+//! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
+//! | [`openai`] | OpenAI, and the base for all that speak like it |
+//! | [`anthropic`] | Anthropic Messages |
 
+use std::borrow::Cow;
+use std::fmt;
+
+pub mod anthropic;
 pub mod catalogue;
+pub mod failure;
+pub mod headers;
+pub mod openai;
+pub mod registry;
+pub mod stream;
+
+use crate::openai::{Chat, Error, Usage};
+use catalogue::Facts;
+pub use headers::Headers;
+
+/// A provider's API: how to ask it, and how to read what it says.
+pub trait Dialect: Sync {
+    /// The request for this provider. `body` is the client's, from which `chat` borrows.
+    ///
+    /// # Errors
+    /// A 400 whose `param` names the field that this provider or model cannot honour.
+    fn request(&self, chat: &Chat<'_>, body: &[u8], target: &Target<'_>)
+    -> Result<Outbound, Error>;
+
+    /// A whole answer with a status below 300, in canonical form.
+    ///
+    /// # Errors
+    /// What is no answer: broken JSON, another shape, an error inside a 200.
+    fn answer(&self, call: &Call<'_>, headers: &Headers<'_>, body: &[u8]) -> Result<Answer, Error>;
+
+    /// A translator for one streamed answer.
+    fn stream(&self, call: &Call<'_>) -> Box<dyn Translator>;
+
+    /// A refusal in canonical form. Never fails: an unreadable body is itself the explanation.
+    fn error(&self, status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {
+        failure::read(status, headers, body)
+    }
+
+    /// The header that carries a credential: its name, and the value for `secret`.
+    fn credential(&self, secret: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {secret}"))
+    }
+}
+
+/// What is asked of a provider: where, which model, and what is known of that model.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The host and the path before the dialect's own.
+    pub base: &'a Base,
+    /// The dialect's settings from the provider's entry in the configuration.
+    pub settings: &'a Settings,
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// What is known of the model.
+    pub facts: &'a Facts,
+    /// What happens to parameters that the provider or model does not take.
+    pub policy: Policy,
+}
+
+/// One attempt's request, as far as its answer depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The client's request; fields may be missing on the command line.
+    pub chat: &'a Chat<'a>,
+    /// Whom it was sent to.
+    pub target: Target<'a>,
+    /// An id for answers that bring none, without the `chatcmpl-` in front.
+    pub id: &'a str,
+    /// When it was asked, in seconds since 1970: for answers that bring no time.
+    pub created: u64,
+}
+
+/// Host and path in front of every request to a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// For the `host` header.
+    pub authority: String,
+    /// Without a slash at the end; may be empty.
+    pub path: String,
+}
+
+impl Base {
+    /// Splits `https://host[:port]/path`. Nothing when it is not of that form.
+    #[must_use]
+    pub fn parse(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+        let (authority, path) = match rest.find('/') {
+            Some(slash) => rest.split_at_checked(slash)?,
+            None => (rest, ""),
+        };
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#@\\\"<>".contains(&byte);
+        let fits = !authority.is_empty() && rest.bytes().all(plain);
+        fits.then(|| Self {
+            authority: authority.to_owned(),
+            path: path.trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+/// Values for the settings that a registry row names, in its words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(pub Vec<(&'static str, String)>);
+
+impl Settings {
+    /// The value that was set.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
+}
+
+/// What happens to parameters that a provider or model does not take. What is only a hint is
+/// always dropped, with a warning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Drop, rather than refuse, what would change the answer's shape (`n`, `logprobs`, …).
+    pub drop_unsupported: bool,
+    /// Refuse, rather than clamp, what is out of the provider's range.
+    pub reject_out_of_range: bool,
+}
+
+/// A request for a provider. The credential is added by who has it.
+#[derive(Debug)]
+pub struct Outbound {
+    /// `POST`, mostly.
+    pub method: &'static str,
+    /// With query, if any.
+    pub path: String,
+    /// The dialect's own headers, names in lower case; `content-length` and `host` are not among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// What to send.
+    pub body: Payload,
+    /// What the client should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A body, as a change to the one it came from where that is cheaper.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// As it came.
+    Same,
+    /// With the first `drop` bytes replaced.
+    Prefix {
+        /// How many bytes go.
+        drop: usize,
+        /// What stands there instead.
+        insert: Vec<u8>,
+    },
+    /// Another body.
+    Whole(Vec<u8>),
+}
+
+impl Payload {
+    /// The bytes in full.
+    #[must_use]
+    pub fn apply<'a>(&'a self, original: &'a [u8]) -> Cow<'a, [u8]> {
+        match self {
+            Self::Same => Cow::Borrowed(original),
+            Self::Prefix { drop, insert } => {
+                let rest = original.get(*drop..).unwrap_or_default();
+                Cow::Owned([insert.as_slice(), rest].concat())
+            }
+            Self::Whole(body) => Cow::Borrowed(body),
+        }
+    }
+
+    /// The length in bytes, given that of the original.
+    #[must_use]
+    pub const fn len(&self, original: usize) -> usize {
+        match self {
+            Self::Same => original,
+            Self::Prefix { drop, insert } => original.saturating_sub(*drop) + insert.len(),
+            Self::Whole(body) => body.len(),
+        }
+    }
+}
+
+/// Something that was done to a parameter, for `x-waypost-warnings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// It was left out.
+    Dropped(Cow<'static, str>),
+    /// It was changed to what the provider takes.
+    Changed {
+        /// Which parameter.
+        param: Cow<'static, str>,
+        /// To what.
+        to: String,
+    },
+    /// It was missing and had to be chosen.
+    Defaulted {
+        /// Which parameter.
+        param: Cow<'static, str>,
+        /// To what.
+        to: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dropped(param) => write!(f, "{param} dropped"),
+            Self::Changed { param, to } => write!(f, "{param} changed to {to}"),
+            Self::Defaulted { param, to } => write!(f, "{param} defaulted to {to}"),
+        }
+    }
+}
+
+/// A whole answer in canonical form.
+#[derive(Debug)]
+pub struct Answer {
+    /// The body for the client, as a change to the provider's.
+    pub body: Payload,
+    /// What it used, where the provider said so.
+    pub usage: Option<Usage>,
+}
+
+/// Turns a provider's streamed bytes into canonical events.
+pub trait Translator {
+    /// Takes the next bytes, cut anywhere, and appends the events they complete.
+    ///
+    /// # Errors
+    /// The provider's error event, or what is no event. The stream is over then; events appended
+    /// before are still good.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// The bytes have ended. Appends what was still owed.
+    ///
+    /// # Errors
+    /// A stream that ended before its terminal event was cut, and is no whole answer.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// How far it has come.
+    fn progress(&self) -> Progress;
+
+    /// What it used so far, where the provider said so.
+    fn usage(&self) -> Option<Usage>;
+}
+
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Nothing that a client could not also get from another candidate.
+    Preamble,
+    /// Content, reasoning, a tool call or a finish reason has been seen.
+    Content,
+    /// The terminal event has been seen, and everything owed was written.
+    Ended,
+}

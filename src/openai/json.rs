@@ -1,0 +1,220 @@
+//! Pieces of JSON text that are passed on as they were written.
+//!
+//! A translator that decodes a string only to encode it again pays twice and may change it: a
+//! lone surrogate, a large integer, `1.0`. So strings and numbers stay slices of the body.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
+use serde_json::value::RawValue;
+
+/// A JSON string as written, quotes and escapes included.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RawStr<'a>(&'a str);
+
+impl<'a> RawStr<'a> {
+    /// An empty string.
+    pub const EMPTY: RawStr<'static> = RawStr(r#""""#);
+
+    /// The string if `raw` is one.
+    #[must_use]
+    pub fn from_raw(raw: &'a RawValue) -> Option<Self> {
+        raw.get().starts_with('"').then(|| Self(raw.get()))
+    }
+
+    /// With quotes and escapes, as it stood in the body.
+    #[must_use]
+    pub const fn as_written(self) -> &'a str {
+        self.0
+    }
+
+    /// Between the quotes, escapes included: to be put between two other quotes.
+    #[must_use]
+    pub fn inner(self) -> &'a str {
+        self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default()
+    }
+
+    /// Whether there is nothing between the quotes.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.len() <= 2
+    }
+
+    /// Whether it is empty or only white space, written plainly or as `\n`, `\t`, `\r`.
+    #[must_use]
+    pub fn is_blank(self) -> bool {
+        let mut rest = self.inner().as_bytes();
+        loop {
+            rest = match rest {
+                [] => return true,
+                [b' ', rest @ ..] | [b'\\', b'n' | b't' | b'r', rest @ ..] => rest,
+                _ => return false,
+            };
+        }
+    }
+
+    /// The characters. Borrows where nothing was escaped. A lone surrogate becomes U+FFFD.
+    #[must_use]
+    pub fn decode(self) -> Cow<'a, str> {
+        if memchr::memchr(b'\\', self.0.as_bytes()).is_none() {
+            return Cow::Borrowed(self.inner());
+        }
+        match serde_json::from_str::<String>(self.0) {
+            Ok(text) => Cow::Owned(text),
+            Err(_) => Cow::Owned(decode_lossy(self.0)),
+        }
+    }
+}
+
+/// Decodes a string with lone surrogates, which `serde_json` takes only as bytes.
+fn decode_lossy(written: &str) -> String {
+    struct Bytes(String);
+    impl<'de> Deserialize<'de> for Bytes {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl serde::de::Visitor<'_> for Visitor {
+                type Value = Bytes;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a string")
+                }
+                fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                    Ok(Bytes(String::from_utf8_lossy(bytes).into_owned()))
+                }
+            }
+            deserializer.deserialize_bytes(Visitor)
+        }
+    }
+    serde_json::from_str::<Bytes>(written).map(|bytes| bytes.0).unwrap_or_default()
+}
+
+impl fmt::Debug for RawStr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawStr<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Self::from_raw(raw).ok_or_else(|| D::Error::invalid_type(unexpected(raw), &"a string"))
+    }
+}
+
+/// A JSON number as written, with its value for comparisons.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Num<'a> {
+    /// As it stood in the body.
+    pub written: &'a str,
+    /// Its value; infinite when it is out of range.
+    pub value: f64,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Num<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let written = raw.get();
+        match written.bytes().next() {
+            Some(b'-' | b'0'..=b'9') => {
+                let value = written.parse().unwrap_or(f64::INFINITY);
+                Ok(Self { written, value })
+            }
+            _ => Err(D::Error::invalid_type(unexpected(raw), &"a number")),
+        }
+    }
+}
+
+/// What a raw value is, for the error that it is not what was wanted.
+#[must_use]
+pub fn unexpected(raw: &RawValue) -> Unexpected<'_> {
+    let text = raw.get();
+    match text.bytes().next() {
+        Some(b'"') => Unexpected::Other("a string"),
+        Some(b'[') => Unexpected::Seq,
+        Some(b'{') => Unexpected::Map,
+        Some(b't') => Unexpected::Bool(true),
+        Some(b'f') => Unexpected::Bool(false),
+        Some(b'n') => Unexpected::Unit,
+        _ => Unexpected::Other("a number"),
+    }
+}
+
+/// Whether the raw value is `null`.
+#[must_use]
+pub fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
+}
+
+/// Whether the raw value is an object.
+#[must_use]
+pub fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_str(out: &mut Vec<u8>, text: &str) {
+    // Writing to a Vec cannot fail, and a str always has a JSON form.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// Appends the raw value without the white space between its tokens.
+pub fn write_compact(out: &mut Vec<u8>, json: &str) {
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in json.bytes() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        out.push(byte);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn raw(json: &str) -> RawStr<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_string_is_kept_as_it_was_written() {
+        assert_eq!(raw(r#""a\u0062\n""#).as_written(), r#""a\u0062\n""#);
+        assert_eq!(raw(r#""a\u0062\n""#).decode(), "ab\n");
+        assert!(matches!(raw(r#""plain""#).decode(), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_replaced_and_the_rest_is_kept() {
+        assert_eq!(raw(r#""a\ud800b""#).decode().chars().next(), Some('a'));
+        assert!(raw(r#""a\ud800b""#).decode().ends_with('b'));
+    }
+
+    #[test]
+    fn blank_is_empty_or_white_space_in_either_writing() {
+        assert!(raw(r#""""#).is_blank() && raw(r#"" \n\t ""#).is_blank());
+        assert!(!raw(r#"" x""#).is_blank() && !raw(r#""\\n""#).is_blank());
+    }
+
+    #[test]
+    fn a_number_keeps_its_digits() {
+        let num: Num<'_> = serde_json::from_str("1.0e0").unwrap();
+        assert_eq!((num.written, num.value), ("1.0e0", 1.0));
+        assert!(serde_json::from_str::<Num<'_>>("\"1\"").is_err());
+    }
+
+    #[test]
+    fn compact_keeps_white_space_within_strings() {
+        let mut out = Vec::new();
+        write_compact(&mut out, "{ \"a b\\\" \" : [ 1 ,\n2 ] }");
+        assert_eq!(out, br#"{"a b\" ":[1,2]}"#);
+    }
+}

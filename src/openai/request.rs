@@ -1,0 +1,375 @@
+//! A chat request: parsed once, borrowing from the body.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::error::Error;
+use super::invalid;
+use super::json::{Num, RawStr, is_null};
+use super::message::{Bounded, Items, Key, MAX_MESSAGES, Message, Tool};
+
+/// Most fields at the top of a request.
+pub const MAX_FIELDS: usize = 256;
+
+/// A chat request. Every field but `messages` also stands in [`Chat::fields`] as it was written.
+#[derive(Debug, Default)]
+pub struct Chat<'a> {
+    /// The model asked for; empty when the field is absent.
+    pub model: Cow<'a, str>,
+    /// The conversation.
+    pub messages: Vec<Message<'a>>,
+    /// All other fields in order, with their text in the body.
+    pub fields: Vec<Field<'a>>,
+    /// How many of `fields` stand before `messages` in the body.
+    pub messages_at: usize,
+    /// Whether events are asked for.
+    pub stream: bool,
+    /// Whether the client asked for the usage at the end of the stream.
+    pub include_usage: bool,
+    /// What the model may call.
+    pub tools: Vec<Tool<'a>>,
+    /// Whether, or what, it must call.
+    pub tool_choice: Option<ToolChoice<'a>>,
+    /// Whether it may make several calls at once.
+    pub parallel_tool_calls: Option<bool>,
+    /// The older and the newer name for the longest answer; the newer wins.
+    pub max_tokens: Option<u64>,
+    /// Sampling temperature, 0 to 2.
+    pub temperature: Option<Num<'a>>,
+    /// Nucleus sampling, 0 to 1.
+    pub top_p: Option<Num<'a>>,
+    /// Number of answers.
+    pub n: Option<u64>,
+    /// Texts that end the answer.
+    pub stop: Vec<RawStr<'a>>,
+    /// What form the answer must have.
+    pub response_format: Option<ResponseFormat<'a>>,
+    /// How much to think: `none` to `max`.
+    pub reasoning_effort: Option<RawStr<'a>>,
+    /// Whether token probabilities are asked for.
+    pub logprobs: bool,
+    /// How many alternatives of each token.
+    pub top_logprobs: Option<u64>,
+}
+
+/// A field at the top of the request.
+#[derive(Clone, Debug)]
+pub struct Field<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Its value as it was written.
+    pub value: &'a RawValue,
+}
+
+/// Whether, or what, the model must call.
+#[derive(Debug)]
+pub enum ToolChoice<'a> {
+    /// As it likes.
+    Auto,
+    /// Nothing.
+    None,
+    /// Something.
+    Required,
+    /// This function.
+    Function(RawStr<'a>),
+    /// One of these functions; the flag says whether it must.
+    Allowed {
+        /// The names.
+        names: Vec<RawStr<'a>>,
+        /// Whether a call is required.
+        required: bool,
+    },
+    /// A custom tool by name.
+    Custom(RawStr<'a>),
+}
+
+/// What form the answer must have.
+#[derive(Debug)]
+pub enum ResponseFormat<'a> {
+    /// Any text.
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON of this schema.
+    JsonSchema(JsonSchema<'a>),
+}
+
+/// `response_format.json_schema`.
+#[derive(Debug, Deserialize)]
+pub struct JsonSchema<'a> {
+    /// A name for it.
+    #[serde(borrow)]
+    pub name: RawStr<'a>,
+    /// For the model.
+    #[serde(borrow)]
+    pub description: Option<RawStr<'a>>,
+    /// The schema; absent means any JSON.
+    #[serde(borrow)]
+    pub schema: Option<&'a RawValue>,
+    /// Whether the answer must follow it.
+    pub strict: Option<bool>,
+}
+
+impl<'a> Chat<'a> {
+    /// Parses a request. What is missing counts as absent: see [`Chat::validate`].
+    ///
+    /// # Errors
+    /// A 400 that names line and column of broken JSON, or the field that has the wrong type.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(body).map_err(|error| invalid::not_utf8(body, &error))?;
+        let outer: Outer<'a> =
+            serde_json::from_str(text).map_err(|error| invalid::explain(text, &error))?;
+        let mut chat = Self {
+            messages: outer.messages,
+            messages_at: outer.messages_at,
+            ..Self::default()
+        };
+        let mut max_completion_tokens = None;
+        for Field { name, value } in &outer.fields {
+            if is_null(value) {
+                continue;
+            }
+            match &**name {
+                "model" => chat.model = read::<RawStr<'a>>(name, value)?.decode(),
+                "stream" => chat.stream = read(name, value)?,
+                "stream_options" => {
+                    let options: StreamOptions = read(name, value)?;
+                    chat.include_usage = options.include_usage.unwrap_or(false);
+                }
+                "tools" => chat.tools = read::<Items<Tool<'a>>>(name, value)?.0,
+                "tool_choice" => chat.tool_choice = Some(tool_choice(value)?),
+                "parallel_tool_calls" => chat.parallel_tool_calls = Some(read(name, value)?),
+                "max_tokens" => chat.max_tokens = Some(read(name, value)?),
+                "max_completion_tokens" => max_completion_tokens = Some(read(name, value)?),
+                "temperature" => chat.temperature = Some(read(name, value)?),
+                "top_p" => chat.top_p = Some(read(name, value)?),
+                "n" => chat.n = Some(read(name, value)?),
+                "stop" => chat.stop = stop(value)?,
+                "response_format" => chat.response_format = Some(response_format(value)?),
+                "reasoning_effort" => chat.reasoning_effort = Some(read(name, value)?),
+                "logprobs" => chat.logprobs = read(name, value)?,
+                "top_logprobs" => chat.top_logprobs = Some(read(name, value)?),
+                _ => {}
+            }
+        }
+        chat.max_tokens = max_completion_tokens.or(chat.max_tokens);
+        chat.fields = outer.fields;
+        Ok(chat)
+    }
+
+    /// The value of a field that is present and not null.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
+        let field = self.fields.iter().find(|field| field.name == name)?;
+        (!is_null(field.value)).then_some(field.value)
+    }
+}
+
+/// Reads a value, blaming `path` when it has the wrong type.
+///
+/// # Errors
+/// A 400 whose `param` is `path` or a place below it.
+pub fn read<'a, T: Deserialize<'a>>(path: &str, value: &'a RawValue) -> Result<T, Error> {
+    serde_json::from_str(value.get()).map_err(|_| invalid::explain_field::<T>(path, value.get()))
+}
+
+fn stop(value: &RawValue) -> Result<Vec<RawStr<'_>>, Error> {
+    if let Some(one) = RawStr::from_raw(value) {
+        return Ok(vec![one]);
+    }
+    Ok(read::<Items<RawStr<'_>>>("stop", value)?.0)
+}
+
+fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        name: RawStr<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Allowed<'a> {
+        #[serde(borrow)]
+        mode: RawStr<'a>,
+        #[serde(borrow)]
+        tools: Items<AllowedTool<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct AllowedTool<'a> {
+        #[serde(borrow)]
+        function: Named<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Object<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: RawStr<'a>,
+        #[serde(borrow)]
+        function: Option<Named<'a>>,
+        #[serde(borrow)]
+        custom: Option<Named<'a>>,
+        #[serde(borrow)]
+        allowed_tools: Option<Allowed<'a>>,
+    }
+    const WORDS: &str = "'tool_choice' must be \"none\", \"auto\", \"required\", or an object that names a function";
+    if let Some(word) = RawStr::from_raw(value) {
+        return match &*word.decode() {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" => Ok(ToolChoice::Required),
+            _ => Err(Error::invalid("tool_choice", WORDS)),
+        };
+    }
+    let object: Object<'_> = read("tool_choice", value)?;
+    let missing = |field: &str| {
+        Err(Error::invalid(
+            format!("tool_choice.{field}"),
+            format!("Missing required parameter: 'tool_choice.{field}'."),
+        ))
+    };
+    match &*object.kind.decode() {
+        "function" => match object.function {
+            Some(function) => Ok(ToolChoice::Function(function.name)),
+            None => missing("function"),
+        },
+        "custom" => match object.custom {
+            Some(custom) => Ok(ToolChoice::Custom(custom.name)),
+            None => missing("custom"),
+        },
+        "allowed_tools" => match object.allowed_tools {
+            Some(allowed) => {
+                let required = match &*allowed.mode.decode() {
+                    "auto" => false,
+                    "required" => true,
+                    _ => {
+                        return Err(Error::invalid(
+                            "tool_choice.allowed_tools.mode",
+                            "'tool_choice.allowed_tools.mode' must be \"auto\" or \"required\"",
+                        ));
+                    }
+                };
+                let names = allowed.tools.0.iter().map(|tool| tool.function.name).collect();
+                Ok(ToolChoice::Allowed { names, required })
+            }
+            None => missing("allowed_tools"),
+        },
+        _ => Err(Error::invalid("tool_choice.type", WORDS)),
+    }
+}
+
+fn response_format(value: &RawValue) -> Result<ResponseFormat<'_>, Error> {
+    #[derive(Deserialize)]
+    struct Object<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: RawStr<'a>,
+        #[serde(borrow)]
+        json_schema: Option<JsonSchema<'a>>,
+    }
+    let object: Object<'_> = read("response_format", value)?;
+    match &*object.kind.decode() {
+        "text" => Ok(ResponseFormat::Text),
+        "json_object" => Ok(ResponseFormat::JsonObject),
+        "json_schema" => match object.json_schema {
+            Some(schema) => Ok(ResponseFormat::JsonSchema(schema)),
+            None => Err(Error::invalid(
+                "response_format.json_schema",
+                "Missing required parameter: 'response_format.json_schema'.",
+            )),
+        },
+        _ => Err(Error::invalid(
+            "response_format.type",
+            "'response_format.type' must be \"text\", \"json_object\" or \"json_schema\"",
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+/// The request's object: messages read, everything else as text.
+#[derive(Debug)]
+pub(super) struct Outer<'a> {
+    messages: Vec<Message<'a>>,
+    messages_at: usize,
+    fields: Vec<Field<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Outer<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OuterVisitor;
+        impl<'de> Visitor<'de> for OuterVisitor {
+            type Value = Outer<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outer<'de>, A::Error> {
+                let mut messages: Option<Vec<Message<'de>>> = None;
+                let mut messages_at = 0;
+                let mut fields: Vec<Field<'de>> = Vec::with_capacity(16);
+                while let Some(Key(name)) = map.next_key()? {
+                    if name == "messages" {
+                        if messages.is_some() {
+                            return Err(A::Error::duplicate_field("messages"));
+                        }
+                        messages_at = fields.len();
+                        let list: Option<Bounded<Message<'de>, MAX_MESSAGES>> = map.next_value()?;
+                        messages = Some(list.unwrap_or_default().0);
+                        continue;
+                    }
+                    if fields.len() >= MAX_FIELDS {
+                        return Err(A::Error::custom(format_args!(
+                            "more than {MAX_FIELDS} fields in the request"
+                        )));
+                    }
+                    // Two values for one field are read differently by different parsers, and a
+                    // rule must not see another model than the provider does.
+                    if fields.iter().any(|field| field.name == name) {
+                        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+                    }
+                    fields.push(Field { name, value: map.next_value()? });
+                }
+                Ok(Outer { messages: messages.unwrap_or_default(), messages_at, fields })
+            }
+        }
+        deserializer.deserialize_map(OuterVisitor)
+    }
+}
+
+self_cell::self_cell!(
+    /// A request together with the body that it borrows from.
+    pub struct ParsedChat {
+        owner: Vec<u8>,
+        #[covariant]
+        dependent: Chat,
+    }
+    impl { Debug }
+);
+
+impl ParsedChat {
+    /// Parses and keeps the body.
+    ///
+    /// # Errors
+    /// As [`Chat::parse`].
+    pub fn parse(body: Vec<u8>) -> Result<Self, Error> {
+        Self::try_new(body, |body| Chat::parse(body))
+    }
+
+    /// The body as the client sent it.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.borrow_owner()
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn chat(&self) -> &Chat<'_> {
+        self.borrow_dependent()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Tokens, in one split that counts nothing twice.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// What a request used. Every token stands in exactly one of the first four counts; the rest say
+/// which of these were special.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Input tokens at the full price.
+    pub uncached_input: u64,
+    /// Input tokens read from the provider's prompt cache.
+    pub cache_read: u64,
+    /// Input tokens written to the provider's prompt cache.
+    pub cache_write: u64,
+    /// Output tokens, reasoning included.
+    pub output: u64,
+    /// The part of `output` that was reasoning.
+    pub reasoning: u64,
+    /// The part of the input that was audio.
+    pub input_audio: u64,
+    /// The part of the output that was audio.
+    pub output_audio: u64,
+    /// The parts of a prediction that were and were not used, within `output`.
+    pub accepted_prediction: u64,
+    /// See `accepted_prediction`.
+    pub rejected_prediction: u64,
+}
+
+impl Usage {
+    /// OpenAI's `prompt_tokens`.
+    #[must_use]
+    pub const fn prompt(&self) -> u64 {
+        self.uncached_input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+    }
+
+    /// OpenAI's `total_tokens`.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.prompt().saturating_add(self.output)
+    }
+
+    /// Appends OpenAI's `usage` object.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        // Writing to a Vec cannot fail.
+        let _ = write!(
+            out,
+            r#"{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{},"cache_write_tokens":{},"audio_tokens":{}}},"completion_tokens_details":{{"reasoning_tokens":{},"audio_tokens":{},"accepted_prediction_tokens":{},"rejected_prediction_tokens":{}}}}}"#,
+            self.prompt(),
+            self.output,
+            self.total(),
+            self.cache_read,
+            self.cache_write,
+            self.input_audio,
+            self.reasoning,
+            self.output_audio,
+            self.accepted_prediction,
+            self.rejected_prediction,
+        );
+    }
+}
+
+/// OpenAI's `usage` object as it arrives; absent and null counts are zero.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct WireUsage {
+    #[serde(deserialize_with = "count")]
+    prompt_tokens: u64,
+    #[serde(deserialize_with = "count")]
+    completion_tokens: u64,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PromptDetails {
+    #[serde(deserialize_with = "count")]
+    cached_tokens: u64,
+    #[serde(deserialize_with = "count")]
+    cache_write_tokens: u64,
+    #[serde(deserialize_with = "count")]
+    audio_tokens: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CompletionDetails {
+    #[serde(deserialize_with = "count")]
+    reasoning_tokens: u64,
+    #[serde(deserialize_with = "count")]
+    audio_tokens: u64,
+    #[serde(deserialize_with = "count")]
+    accepted_prediction_tokens: u64,
+    #[serde(deserialize_with = "count")]
+    rejected_prediction_tokens: u64,
+}
+
+/// Reads a token count: an integer, a float such as `12.0`, a number in a string, or null.
+/// Anything else, and what is negative, is zero: a strange count must not cost the client its
+/// answer.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    let digits = raw.get().trim_matches('"');
+    // The cast saturates, and makes zero of NaN and of what is negative.
+    Ok(digits.parse().unwrap_or_else(|_| digits.parse::<f64>().unwrap_or(0.0) as u64))
+}
+
+impl From<WireUsage> for Usage {
+    fn from(wire: WireUsage) -> Self {
+        let input = wire.prompt_tokens_details.unwrap_or_default();
+        let output = wire.completion_tokens_details.unwrap_or_default();
+        let cache_read = input.cached_tokens.min(wire.prompt_tokens);
+        let cache_write = input.cache_write_tokens.min(wire.prompt_tokens - cache_read);
+        Self {
+            uncached_input: wire.prompt_tokens - cache_read - cache_write,
+            cache_read,
+            cache_write,
+            output: wire.completion_tokens,
+            reasoning: output.reasoning_tokens.min(wire.completion_tokens),
+            input_audio: input.audio_tokens,
+            output_audio: output.audio_tokens,
+            accepted_prediction: output.accepted_prediction_tokens,
+            rejected_prediction: output.rejected_prediction_tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn read(json: &str) -> Usage {
+        serde_json::from_str::<WireUsage>(json).unwrap().into()
+    }
+
+    #[test]
+    fn cached_tokens_are_a_part_of_the_prompt_and_not_added_to_it() {
+        let usage = read(
+            r#"{"prompt_tokens":100,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30}}"#,
+        );
+        assert_eq!((usage.uncached_input, usage.cache_read, usage.cache_write), (10, 60, 30));
+        assert_eq!((usage.prompt(), usage.total()), (100, 107));
+    }
+
+    #[test]
+    fn null_float_negative_and_contradictory_counts_are_survived() {
+        let usage = read(
+            r#"{"prompt_tokens":10.0,"completion_tokens":-3,"prompt_tokens_details":{"cached_tokens":99},"completion_tokens_details":null}"#,
+        );
+        assert_eq!((usage.uncached_input, usage.cache_read, usage.output), (0, 10, 0));
+        assert_eq!(read(r#"{"prompt_tokens":null}"#), Usage::default());
+        assert_eq!(read(r#"{"prompt_tokens":1e300}"#).prompt(), u64::MAX);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let usage = Usage {
+            uncached_input: 1,
+            cache_read: 2,
+            cache_write: 3,
+            output: 40,
+            reasoning: 5,
+            input_audio: 6,
+            output_audio: 7,
+            accepted_prediction: 8,
+            rejected_prediction: 9,
+        };
+        let mut out = Vec::new();
+        usage.write(&mut out);
+        assert_eq!(read(std::str::from_utf8(&out).unwrap()), usage);
+    }
+}
