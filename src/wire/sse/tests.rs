@@ -3,6 +3,8 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 type Owned = (Vec<u8>, Vec<u8>);
+/// A stream and its events, each a name and data.
+type Case = (&'static [u8], &'static [(&'static str, &'static str)]);
 
 #[derive(Debug, PartialEq)]
 enum Failure {
@@ -41,7 +43,7 @@ fn check(stream: &[u8], expected: &[(&str, &str)]) {
 
 /// Streams and the events that the HTML standard's rules give, plus a last event without its blank
 /// line.
-const CORPUS: &[(&[u8], &[(&str, &str)])] = &[
+const CORPUS: &[Case] = &[
     (b"", &[]),
     (b"\n\r\n\r", &[]),
     (b"data: a\n\n", &[("", "a")]),
