@@ -1,1 +1,206 @@
 //! Prices, windows and capabilities of models, compiled in.
+//!
+//! The facts are in `catalogue.json`, one model a line, as of the date it names. They are the
+//! providers' list prices and published limits; a configuration may give other prices for a model.
+//!
+//! # Not supported
+//! Prices of images, audio seconds, tool calls, batches and service tiers. Guessing: a name that is
+//! not in the data, apart from a dated snapshot of one that is, has no facts.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use capabilities::{Capabilities, Capability};
+pub use effort::{Effort, Efforts};
+pub use price::{NanoUsd, Price, Rate, Rates, Tier, TokenSplit};
+
+mod capabilities;
+mod effort;
+mod price;
+
+const DATA: &str = include_str!("catalogue.json");
+
+/// All known models.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Catalogue {
+    as_of: &'static str,
+    families: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
+}
+
+/// What is published about one model of one provider.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The API that serves the model.
+    pub mode: Mode,
+    /// List prices.
+    #[serde(rename = "usd_per_mtok")]
+    pub price: Option<Price>,
+    /// Most input tokens.
+    pub context_window: Option<u64>,
+    /// Most output tokens.
+    pub max_output: Option<u64>,
+    /// Numbers in an embedding, when the request asks for no other size.
+    pub vector_size: Option<u32>,
+    /// What the model can do.
+    pub capabilities: Capabilities,
+    /// What a request to the model may carry.
+    #[serde(default)]
+    pub parameters: Parameters,
+    /// The day from which the provider may refuse the model, as `YYYY-MM-DD`. Compare as text.
+    pub deprecated_on: Option<&'static str>,
+}
+
+/// The API that serves a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Chat completions.
+    Chat,
+    /// Embeddings.
+    Embedding,
+}
+
+/// What a request to the model may carry. The default is right for a model that nothing is known
+/// of: everything that a provider could refuse is sent, so that it decides, and no special form of
+/// a field is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Parameters {
+    /// `temperature`, `top_p` and `top_k` other than their defaults. Default true. OpenAI's models
+    /// with [`Capability::Reasoning`] keep the default here, see `sampling_with_effort_none`.
+    pub sampling_params: bool,
+    /// `temperature`, `top_p`, the penalties, `logprobs` and `logit_bias` pass when the reasoning
+    /// effort is `none`. Default false. Matters only for OpenAI's and Azure's reasoning models:
+    /// they refuse these fields while they reason.
+    pub sampling_with_effort_none: bool,
+    /// `temperature` and `top_p` in one request. Default true.
+    pub temperature_with_top_p: bool,
+    /// `presence_penalty` and `frequency_penalty`. Default true.
+    pub penalties: bool,
+    /// `stop`. Default true.
+    pub stop: bool,
+    /// `tool_choice` at all. Default true.
+    pub tool_choice: bool,
+    /// A `tool_choice` that forces a call: `required` or a named function. Default true.
+    pub forced_tool_use: bool,
+    /// Function tools together with a `reasoning_effort` other than `none`, in chat completions.
+    /// Default true.
+    pub tools_with_effort: bool,
+    /// System and developer messages. Default true.
+    pub system_messages: bool,
+    /// A system message after the first user message. Default false.
+    pub mid_conversation_system: bool,
+    /// A last message of the assistant, which the model continues. Default true.
+    pub assistant_prefill: bool,
+    /// Anthropic's `thinking: {type: adaptive}` with `output_config.effort`. Default false.
+    pub adaptive_thinking: bool,
+    /// Anthropic's `thinking: {type: enabled, budget_tokens}`. Default false.
+    pub legacy_thinking: bool,
+    /// How an Anthropic request turns thinking off. Default [`ThinkingOff::Disabled`].
+    pub thinking_off: ThinkingOff,
+    /// Values of the provider's effort field. Default: nothing is known.
+    pub efforts: Efforts,
+}
+
+/// How an Anthropic request turns thinking off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingOff {
+    /// `thinking: {type: disabled}`.
+    #[default]
+    Disabled,
+    /// `thinking: {type: between_tools}`.
+    BetweenTools,
+    /// The model refuses to have it off.
+    Never,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            sampling_params: true,
+            sampling_with_effort_none: false,
+            temperature_with_top_p: true,
+            penalties: true,
+            stop: true,
+            tool_choice: true,
+            forced_tool_use: true,
+            tools_with_effort: true,
+            system_messages: true,
+            mid_conversation_system: false,
+            assistant_prefill: true,
+            adaptive_thinking: false,
+            legacy_thinking: false,
+            thinking_off: ThinkingOff::Disabled,
+            efforts: Efforts::default(),
+        }
+    }
+}
+
+impl Catalogue {
+    /// The catalogue that is compiled in. Parses it, so call this once for each configuration.
+    #[expect(clippy::expect_used, reason = "the data is part of the source and a test parses it")]
+    #[must_use]
+    pub fn builtin() -> Self {
+        serde_json::from_str(DATA).expect("catalogue.json holds a catalogue")
+    }
+
+    /// The day on which the facts were collected, as `YYYY-MM-DD`.
+    #[must_use]
+    pub fn as_of(&self) -> &'static str {
+        self.as_of
+    }
+
+    /// The facts of a model. A name that is not known is tried once more without its trailing date
+    /// (`-2024-08-06`, `-20240806`) or `-latest`: a snapshot has the facts of its model. Nothing
+    /// else is guessed.
+    #[must_use]
+    pub fn find(&self, family: &str, model: &str) -> Option<&Facts> {
+        let models = self.families.get(family)?;
+        models.get(model).or_else(|| models.get(without_date(model)?))
+    }
+
+    /// The names and facts of a family's models, in the order of the names; empty for an unknown
+    /// family.
+    pub fn models(&self, family: &str) -> impl Iterator<Item = (&'static str, &Facts)> {
+        self.families.get(family).into_iter().flatten().map(|(name, facts)| (*name, facts))
+    }
+
+    /// The names of the families, in order.
+    pub fn families(&self) -> impl Iterator<Item = &'static str> {
+        self.families.keys().copied()
+    }
+}
+
+fn without_date(model: &str) -> Option<&str> {
+    if let Some(undated) = model.strip_suffix("-latest") {
+        return Some(undated);
+    }
+    [b"-YYYY-MM-DD".as_slice(), b"-YYYYMMDD"].into_iter().find_map(|form| {
+        let (undated, suffix) = model.split_at_checked(model.len().checked_sub(form.len())?)?;
+        is_date(suffix.as_bytes(), form).then_some(undated)
+    })
+}
+
+/// The month and day are checked too: eight digits alone can be a build or a size.
+fn is_date(text: &[u8], form: &[u8]) -> bool {
+    let (mut month, mut day) = (0, 0);
+    for (byte, place) in text.iter().zip(form) {
+        let digit = || byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+        let fits = match place {
+            b'-' => (*byte == b'-').then_some(()),
+            b'M' => digit().map(|digit| month = month * 10 + digit),
+            b'D' => digit().map(|digit| day = day * 10 + digit),
+            _ => digit().map(drop),
+        };
+        if fits.is_none() {
+            return false;
+        }
+    }
+    (1..=12).contains(&month) && (1..=31).contains(&day)
+}
+
+#[cfg(test)]
+mod tests;
