@@ -1,0 +1,96 @@
+//! Texts with `*`.
+
+use std::fmt;
+
+/// A text in which each `*` stands for any characters, none included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// A pattern as written.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Whether there is no `*` in it.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.0.contains('*')
+    }
+
+    /// The pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `text` is such a text. Linear in the text for each `*`.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let Some((first, rest)) = self.0.split_once('*') else {
+            return self.0 == text;
+        };
+        let Some(mut text) = text.strip_prefix(first) else {
+            return false;
+        };
+        let mut pieces = rest.split('*').peekable();
+        while let Some(piece) = pieces.next() {
+            if pieces.peek().is_none() {
+                return text.ends_with(piece);
+            }
+            let Some((_, after)) = text.split_once(piece) else {
+                return false;
+            };
+            text = after;
+        }
+        true
+    }
+
+    /// Whether every text that `other` matches is matched by this one too. May miss some.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        // A `*` of the other is a character that no `*`-free piece of this one can match.
+        self == other || self.0 == "*" || self.matches(&other.0)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, matches) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-4o", "gpt-4o-mini", false),
+            ("gpt-*", "gpt-4o", true),
+            ("gpt-*", "gpt-", true),
+            ("gpt-*", "claude", false),
+            ("*-mini", "gpt-4o-mini", true),
+            ("*4*-mini", "gpt-4o-mini", true),
+            ("*mini*mini", "mini", false),
+            ("a*a", "a", false),
+            ("*", "", true),
+            ("**", "x", true),
+        ] {
+            assert_eq!(Pattern::new(pattern).matches(text), matches, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn a_wider_pattern_covers_a_narrower_one() {
+        assert!(Pattern::new("gpt-*").covers(&Pattern::new("gpt-4*")));
+        assert!(!Pattern::new("gpt-4*").covers(&Pattern::new("gpt-*")));
+        assert!(Pattern::new("*").covers(&Pattern::new("x")));
+    }
+}
