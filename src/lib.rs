@@ -3,4 +3,5 @@
 pub mod config;
 pub mod openai;
 pub mod providers;
+pub mod routing;
 pub mod wire;
