@@ -162,10 +162,11 @@ def _prompt(body: Json) -> Prompt:
     messages: list[Json] = body["messages"]
     size = sum(len(_text_of(message)) for message in messages)
     prompt = Prompt(NAME, body["model"], size=size + len(_text_of({"content": body.get("system")})))
-    blocks = blocks_of(messages[-1])
+    blocks = blocks_of(next(m for m in reversed(messages) if m["role"] == "user"))
     prompt.text = " ".join(block["text"] for block in blocks if block["type"] == "text")
-    results = [block for block in blocks if block["type"] == "tool_result"]
-    prompt.tool_results = [_text_of(block) for block in results]
+    if not prompt.text:
+        results = [block for block in blocks if block["type"] == "tool_result"]
+        prompt.tool_results = [_text_of(block) for block in results]
 
     choice = body.get("tool_choice") or {"type": "auto"}
     tools = [tool for tool in body.get("tools") or [] if "input_schema" in tool]
@@ -227,8 +228,8 @@ def _blocks(body: Json, made: Answer) -> list[Json]:
         blocks.append({"type": "thinking", "thinking": shown, "signature": sign(shown)})
     if made.pieces:
         blocks.append({"type": "text", "text": made.text})
-    for number, call in enumerate(made.tool_calls):
-        name = f"toolu_01Fake{number:02d}{'A' * 12}"
+    for call in made.tool_calls:
+        name = f"toolu_01Fake{next(_numbers):018d}"
         blocks.append({"type": "tool_use", "id": name, "name": call.name, "input": call.arguments})
     return blocks
 

@@ -33,6 +33,8 @@ _TOOL_KEYS = frozenset(
     "type name description input_schema cache_control strict allowed_callers defer_loading"
     " eager_input_streaming input_examples".split()
 )
+_NEVER_FORCED = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-mythos-5-1")
+_ALWAYS_THINKS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable", "claude-mythos")
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _GENERATION = re.compile(r"claude-[a-z]+-(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
@@ -101,13 +103,15 @@ def check_body(body: Json | None, version: str) -> Json:
     if body["max_tokens"] < 1:
         raise Refused("max_tokens: must be greater than or equal to 1")
     _check_sampling(body, generation(model))
-    _check_thinking(body, generation(model))
+    _check_thinking(body, generation(model), model)
     _check_output_config(body.get("output_config") or {})
     for number, tool in enumerate(body.get("tools") or []):
         _check_tool(tool, number)
     if isinstance(body.get("system"), list):
         _check_blocks(body["system"], "system")
     _check_messages(body)
+    if version == STRICT_VERSION:
+        _check_strict_blocks(body["messages"])
     return body
 
 
@@ -130,7 +134,7 @@ def _check_sampling(body: Json, made: tuple[int, int]) -> None:
         raise Refused("temperature: range: 0..1")
 
 
-def _check_thinking(body: Json, made: tuple[int, int]) -> None:
+def _check_thinking(body: Json, made: tuple[int, int], model: str) -> None:
     thinking = body.get("thinking") or {}
     kind = thinking.get("type")
     if kind == "enabled":
@@ -145,7 +149,11 @@ def _check_thinking(body: Json, made: tuple[int, int]) -> None:
             raise Refused("`max_tokens` must be greater than `thinking.budget_tokens`.")
         if body.get("temperature", 1) != 1:
             raise Refused("`temperature` may only be set to 1 when thinking is enabled.")
+    if kind == "disabled" and model.startswith(_ALWAYS_THINKS):
+        raise Refused('"thinking.type.disabled" is not supported for this model.')
     forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
+    if forced and model.startswith(_NEVER_FORCED):
+        raise Refused("tool_choice: forced tool use is not supported for this model.")
     if forced and kind in ("enabled", "adaptive"):
         raise Refused("Thinking may not be enabled when tool_choice forces tool use.")
 
@@ -187,6 +195,7 @@ def _check_messages(body: Json) -> None:
     if generation(body["model"]) >= (4, 8):
         roles.add("system")
     waiting: list[str] = []
+    called: set[str] = set()
     for number, message in enumerate(messages):
         if message.get("role") not in roles:
             raise Refused(f"messages.{number}.role: Input should be 'user' or 'assistant'")
@@ -195,6 +204,9 @@ def _check_messages(body: Json) -> None:
         _check_blocks(blocks, f"messages.{number}.content")
         _check_tool_results(blocks, waiting, number)
         waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        if len(called | set(waiting)) < len(called) + len(waiting):
+            raise Refused(f"messages.{number}.content: `tool_use` ids must be unique")
+        called.update(waiting)
         if message["role"] == "assistant":
             _check_thought_comes_first(body, blocks, number)
     if waiting:
@@ -276,6 +288,17 @@ def _check_thought_comes_first(body: Json, blocks: list[Json], number: int) -> N
             " with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result`"
             " blocks)."
         )
+
+
+def _check_strict_blocks(messages: list[Json]) -> None:
+    """What the newer API version no longer takes inside a message."""
+    for number, message in enumerate(messages):
+        for place, block in enumerate(blocks_of(message)):
+            here = f"messages.{number}.content.{place}"
+            if message["role"] == "assistant" and block["type"] == "document":
+                raise Refused(f"{here}: `document` blocks are not permitted in assistant turns")
+            if message["role"] == "user" and block["type"] == "text" and block.get("citations"):
+                raise Refused(f"{here}.text.citations: Extra inputs are not permitted")
 
 
 def _check_prefill(model: str, blocks: list[Json]) -> None:

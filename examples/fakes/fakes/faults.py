@@ -83,7 +83,7 @@ _VALUE_TYPES = typing.get_type_hints(Faults)
 _BARE_VALUES = {"content_length_lie": 64}
 """What a fault that takes a number means when it is written without one."""
 
-_DIRECTIVE = re.compile(r"\[\[(openai|anthropic|\*|\d+|model=[^\]\s\"]+):([a-z0-9_=.,+-]+)\]\]")
+_DIRECTIVE = re.compile(r"\[\[(openai|anthropic|\*|\d+|model=[^\]\s\"]+):([^\]\"]*)\]\]")
 
 
 def parse(text: str, base: Faults = Faults()) -> Faults:

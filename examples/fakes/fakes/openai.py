@@ -179,11 +179,14 @@ def _prompt(body: Json) -> Prompt:
 
     choice = body.get("tool_choice") or "auto"
     functions = [tool["function"] for tool in body.get("tools") or [] if "function" in tool]
-    if isinstance(choice, dict) and "function" in choice:
-        functions = [f for f in functions if f["name"] == choice["function"]["name"]]
+    prompt.must_call = choice not in ("none", "auto")
+    if isinstance(choice, dict):
+        allowed = choice.get("allowed_tools") or {"mode": "required", "tools": [choice]}
+        prompt.must_call = allowed["mode"] == "required"
+        names = [tool["function"]["name"] for tool in allowed["tools"]]
+        functions = [f for f in functions if f["name"] in names]
     if choice != "none":
         prompt.tools = [Tool(f["name"], f.get("parameters") or {}) for f in functions]
-    prompt.must_call = choice not in ("none", "auto")
     prompt.may_call_twice = body.get("parallel_tool_calls") is not False
 
     wanted = body.get("response_format") or {}
@@ -226,9 +229,9 @@ def _choice(made: Answer, index: int) -> Json:
     message: Json = {"role": "assistant", "content": made.text or None, "refusal": None}
     if made.tool_calls:
         message["tool_calls"] = [
-            {"id": _call_id(index, place), "type": "function",
+            {"id": _call_id(), "type": "function",
              "function": {"name": call.name, "arguments": json.dumps(call.arguments)}}
-            for place, call in enumerate(made.tool_calls)
+            for call in made.tool_calls
         ]  # fmt: skip
     else:
         message["content"] = made.text
@@ -236,8 +239,8 @@ def _choice(made: Answer, index: int) -> Json:
     return {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(made)}
 
 
-def _call_id(choice: int, place: int) -> str:
-    return f"call_fake{choice:02d}{place:02d}{'A' * 15}"
+def _call_id() -> str:
+    return f"call_Fake{next(_numbers):020d}"
 
 
 def _events(
@@ -271,7 +274,7 @@ def _events(
         events += [delta(index, {"content": piece}) for piece in made.pieces]
         for place, call in enumerate(made.tool_calls):
             opening = {"name": call.name, "arguments": ""}
-            tool = {"index": place, "id": _call_id(index, place), "type": "function"}
+            tool = {"index": place, "id": _call_id(), "type": "function"}
             events.append(delta(index, {"tool_calls": [{**tool, "function": opening}]}))
             for piece in content.pieces_of_json(json.dumps(call.arguments)):
                 more = {"index": place, "function": {"arguments": piece}}

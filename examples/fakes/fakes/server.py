@@ -155,7 +155,7 @@ class Server:
     async def _serve_one(self, connection: Connection, number: int) -> bool:
         """Answers the next request on a connection. False when there is none."""
         reading = connection.read_request_line()
-        if self._faults.refuse:
+        if self._faults_in_force().refuse:
             request = await asyncio.wait_for(reading, REFUSAL_PEEK_SECONDS)
         else:
             request = await reading
@@ -173,14 +173,15 @@ class Server:
         await self._exchange(connection, request, faults, number)
         return True
 
-    def _take_faults(self) -> Faults:
+    def _faults_in_force(self) -> Faults:
         """The faults of this address, until they have been used as often as was asked."""
-        if self._times is None:
-            return self._faults
-        if self._times == 0:
-            return Faults()
-        self._times -= 1
-        return self._faults
+        return Faults() if self._times == 0 else self._faults
+
+    def _take_faults(self) -> Faults:
+        faults = self._faults_in_force()
+        if self._times:
+            self._times -= 1
+        return faults
 
     async def _exchange(
         self, connection: Connection, request: Request, faults: Faults, number: int
