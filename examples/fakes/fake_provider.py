@@ -7,19 +7,26 @@ import argparse
 import asyncio
 import signal
 
-from fakes.server import Server, tls_context
+from fakes.server import DIALECTS, Server, tls_context
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    address = {"action": "append", "default": [], "metavar": "HOST:PORT"}
-    parser.add_argument("--openai", **address, help="serve the OpenAI dialect here; repeatable")
-    parser.add_argument("--anthropic", **address, help="serve the Anthropic dialect here; repeatable")
-    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="serve TLS on every address")
+    for dialect in DIALECTS:
+        parser.add_argument(
+            f"--{dialect}",
+            action="append",
+            default=[],
+            metavar="HOST:PORT",
+            help=f"serve the {dialect} dialect here; may be repeated",
+        )
+    parser.add_argument(
+        "--tls", nargs=2, metavar=("CERT", "KEY"), help="serve TLS on every address"
+    )
     parser.add_argument("--log", action="store_true", help="print a line for each request")
     arguments = parser.parse_args()
-    if not arguments.openai and not arguments.anthropic:
-        parser.error("give at least one --openai or --anthropic address")
+    if not any(getattr(arguments, dialect) for dialect in DIALECTS):
+        parser.error("give at least one address")
     try:
         asyncio.run(serve(arguments))
     except KeyboardInterrupt:
@@ -30,7 +37,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     """Listens on every address and says so, then serves until told to stop."""
     tls = tls_context(*arguments.tls) if arguments.tls else None
     siblings: dict[int, Server] = {}
-    for dialect in ("openai", "anthropic"):
+    for dialect in DIALECTS:
         for address in getattr(arguments, dialect):
             host, _, port = address.rpartition(":")
             server = Server(dialect, host, int(port), siblings, tls=tls, log=arguments.log)

@@ -20,7 +20,7 @@ class Response:
     """What came back, up to where it ended."""
 
     ending: str = "complete"
-    """`complete`, `cut` (closed too early), `reset`, or `silent` (nothing more within the timeout)."""
+    """`complete`, `cut` (closed too early), `reset`, or `silent` (timed out)."""
     status: int = 0
     headers: Headers = field(default_factory=dict)
     body: bytes = b""

@@ -20,6 +20,7 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from typing import Any
 
 from raw_client import KEYS, PATHS, Client, Response, chat, control
 
@@ -46,7 +47,7 @@ class FakeTest(unittest.TestCase):
         control(self.ports["openai"], "POST", "/fake/reset?port=*")
 
     def chat(
-        self, dialect: str = "openai", directive: str = "", *, timeout: float = 5, **more: object
+        self, dialect: str = "openai", directive: str = "", *, timeout: float = 5, **more: Any
     ) -> Response:
         text = f"hi [[{dialect}:{directive}]]" if directive else "hi"
         return chat(dialect, self.ports[dialect], text, timeout=timeout, **more)
@@ -142,9 +143,8 @@ class Http(FakeTest):
     def test_tls_is_served_and_the_server_name_recorded(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
-            make = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=fake".split()
-            command = [*make, "-keyout", key, "-out", cert]
-            subprocess.run(command, check=True, capture_output=True)
+            make = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=fake -keyout {key}"
+            subprocess.run([*make.split(), "-out", cert], check=True, capture_output=True)
             port = start("--tls", cert, key)["openai"]
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE

@@ -132,7 +132,12 @@ def _models() -> Json:
         {"type": "model", "id": i, "display_name": name, "created_at": "2025-09-29T00:00:00Z"}
         for i, name in names.items()
     ]
-    return {"data": known, "has_more": False, "first_id": known[0]["id"], "last_id": known[-1]["id"]}
+    return {
+        "data": known,
+        "has_more": False,
+        "first_id": known[0]["id"],
+        "last_id": known[-1]["id"],
+    }
 
 
 def _message(body: Json, faults: Faults) -> Reply:

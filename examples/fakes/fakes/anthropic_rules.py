@@ -72,18 +72,18 @@ def generation(model: str) -> tuple[int, int]:
 
 def check_headers(request: Request) -> str:
     """The API version asked for. A key with `invalid` in it is refused as revoked."""
-    bearer = request.header("authorization", "").removeprefix("Bearer ").strip()
+    bearer = request.header("authorization").removeprefix("Bearer ").strip()
     key = request.header("x-api-key") or bearer
     if not key:
         raise Refused("x-api-key header is required", status=401)
     if "invalid" in key:
         raise Refused("invalid x-api-key", status=401)
     version = request.header("anthropic-version")
-    if version is None:
+    if not version:
         raise Refused("anthropic-version: header is required")
     if version not in VERSIONS:
         raise Refused(f'anthropic-version: "{version}" is not a valid version')
-    return str(version)
+    return version
 
 
 def check_body(body: Json | None, version: str) -> Json:
@@ -126,9 +126,10 @@ def _check_sampling(body: Json, made: tuple[int, int]) -> None:
         for name in sorted(_SAMPLING & body.keys()):
             if body[name] != 1:
                 raise Refused(f"`{name}` is deprecated for this model.")
-    if (4, 1) <= made and "temperature" in body and "top_p" in body:
+    if made >= (4, 1) and "temperature" in body and "top_p" in body:
         raise Refused(
-            "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only"
+            " one."
         )
     if not 0 <= body.get("temperature", 1) <= 1:
         raise Refused("temperature: range: 0..1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from .faults import Faults, without_directives
@@ -124,7 +125,7 @@ def split(text: str, faults: Faults) -> list[str]:
         text = text.ljust(faults.chunks, ".")
         size = len(text) // faults.chunks
         cuts = [size * i for i in range(faults.chunks)] + [len(text)]
-        pieces = [text[start:end] for start, end in zip(cuts, cuts[1:])]
+        pieces = [text[start:end] for start, end in pairwise(cuts)]
     else:
         size = max(12, math.ceil(len(text) / 64))
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
@@ -203,4 +204,3 @@ def _resolved(root: Any, ref: str) -> Any:
     for name in ref.removeprefix("#").strip("/").split("/"):
         root = root.get(name) if isinstance(root, dict) and name else root
     return root
-

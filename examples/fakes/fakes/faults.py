@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import typing
 from dataclasses import dataclass
+from typing import Any, get_type_hints
 
 MAX_SIZE = 64 << 20
 """Largest number any fault accepts; it bounds what a typing slip can allocate."""
@@ -75,20 +75,24 @@ class Faults:
     refusal: bool = False
 
 
+NO_FAULTS = Faults()
+
+
 class BadFault(ValueError):
     """A fault list that cannot be read. The message names the word at fault."""
 
 
-_VALUE_TYPES = typing.get_type_hints(Faults)
+_VALUE_TYPES = get_type_hints(Faults)
 _BARE_VALUES = {"content_length_lie": 64}
 """What a fault that takes a number means when it is written without one."""
 
 _DIRECTIVE = re.compile(r"\[\[(openai|anthropic|\*|\d+|model=[^\]\s\"]+):([^\]\"]*)\]\]")
 
 
-def parse(text: str, base: Faults = Faults()) -> Faults:
+def parse(text: str, base: Faults = NO_FAULTS) -> Faults:
     """Reads a fault list, on top of the faults already in force."""
-    asked = dict(_parse_one(word) for word in text.replace(" ", "").split(",") if word)
+    words = text.replace(" ", "").split(",")
+    asked: dict[str, Any] = dict(_parse_one(word) for word in words if word)
     return dataclasses.replace(base, **asked)
 
 

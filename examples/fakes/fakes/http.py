@@ -69,10 +69,10 @@ class Request:
 
     @property
     def keep_alive(self) -> bool:
-        return self.header("connection", "").lower() != "close"
+        return self.header("connection").lower() != "close"
 
-    def header(self, name: str, default: str | None = None) -> Any:
-        """The first header of that name, whatever its case."""
+    def header(self, name: str, default: str = "") -> str:
+        """The first header of that name, whatever its case; the default when there is none."""
         return next((value for key, value in self.headers if key.lower() == name), default)
 
     def json(self) -> Json | None:
@@ -95,7 +95,7 @@ class Reader(asyncio.StreamReader):
         super().feed_eof()
         self.gone.set()
 
-    def set_exception(self, exc: Exception) -> None:  # type: ignore[override]
+    def set_exception(self, exc: Exception) -> None:
         super().set_exception(exc)
         self.gone.set()
 
@@ -129,10 +129,10 @@ class Connection:
             request.headers.append((name, value.strip()))
 
     async def read_body(self, request: Request) -> None:
-        if request.header("expect", "").lower() == "100-continue":
+        if request.header("expect").lower() == "100-continue":
             await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         pieces: list[bytes] = []
-        if "chunked" in request.header("transfer-encoding", "").lower():
+        if "chunked" in request.header("transfer-encoding").lower():
             total = 0
             while size := await self._read_chunk_size():
                 total += size
@@ -215,12 +215,12 @@ class Body:
             data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
         await self._send(data)
 
-    async def finish(self, trailers: Headers = []) -> None:
+    async def finish(self, trailers: Headers | None = None) -> None:
         """Ends the body as its framing demands."""
         if self._gzip:
             await self._send(self._gzip.flush())
         if self._chunked:
-            await self._connection.write(b"0\r\n" + header_block(trailers))
+            await self._connection.write(b"0\r\n" + header_block(trailers or []))
 
     async def _send(self, data: bytes) -> None:
         step = 1 if self._bytewise else max(1, len(data))

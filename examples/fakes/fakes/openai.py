@@ -24,7 +24,8 @@ _OBFUSCATION = "aG3kPq0Zr8sTuV"
 _ERRORS: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "Invalid request."),
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided: sk-fake****."),
-    402: ("insufficient_quota", "billing_hard_limit_reached", "Billing hard limit has been reached."),
+    402: ("insufficient_quota", "billing_hard_limit_reached",
+          "Billing hard limit has been reached."),
     403: ("invalid_request_error", "unsupported_country_region_territory",
           "Country, region, or territory not supported"),
     404: ("invalid_request_error", "model_not_found",
@@ -243,9 +244,7 @@ def _call_id() -> str:
     return f"call_Fake{next(_numbers):020d}"
 
 
-def _events(
-    body: Json, head: Json, made: Answer, usage: Json | None, count: int
-) -> list[Event]:
+def _events(body: Json, head: Json, made: Answer, usage: Json | None, count: int) -> list[Event]:
     options = body.get("stream_options") or {}
     with_usage = bool(options.get("include_usage"))
     obfuscated = options.get("include_obfuscation") is not False

@@ -56,7 +56,7 @@ class Refused(Exception):
 
 def check_key(request: Request) -> None:
     """A key is needed; one with `invalid` in it is refused as revoked."""
-    scheme, _, key = request.header("authorization", "").partition(" ")
+    scheme, _, key = request.header("authorization").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Refused(_NO_KEY, status=401)
     if "invalid" in key:

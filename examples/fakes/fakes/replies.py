@@ -88,7 +88,7 @@ async def send(
 
     Raises `Hangup` when the connection cannot carry another answer.
     """
-    accepted = "gzip" in request.header("accept-encoding", "").lower()
+    accepted = "gzip" in request.header("accept-encoding").lower()
     compress = faults.gzip or (faults.honour_gzip and accepted)
     headers = list(reply.headers)
     if compress:
@@ -180,7 +180,7 @@ async def _end(connection: Connection, body: Body, ending: Ending, faults: Fault
         await connection.hold()
     if ending is Ending.CUT:
         raise Hangup
-    await body.finish(_TRAILERS if faults.trailers else [])
+    await body.finish(_TRAILERS if faults.trailers else None)
 
 
 def _script(events: list[Event], error: Event, faults: Faults) -> tuple[list[Event], Ending]:

@@ -11,9 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import anthropic, openai
-from .faults import BadFault, Faults, from_directives, parse
-from .http import BadRequest, Connection, Gone, Hangup, Json, Reader, Request
-from .http import header_block, status_line
+from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
+from .http import (
+    BadRequest,
+    Connection,
+    Gone,
+    Hangup,
+    Json,
+    Reader,
+    Request,
+    header_block,
+    status_line,
+)
 from .replies import Event, Reply, encode_json, not_an_answer, send
 
 REMEMBERED_REQUESTS = 1000
@@ -109,7 +118,7 @@ class Server:
         self._siblings = siblings
         self._tls = tls
         self._log = log
-        self._faults = Faults()
+        self._faults = NO_FAULTS
         self._fault_text: str | None = None
         self._times: int | None = None
         self._counters = Counters()
@@ -175,7 +184,7 @@ class Server:
 
     def _faults_in_force(self) -> Faults:
         """The faults of this address, until they have been used as often as was asked."""
-        return Faults() if self._times == 0 else self._faults
+        return NO_FAULTS if self._times == 0 else self._faults
 
     def _take_faults(self) -> Faults:
         faults = self._faults_in_force()
@@ -243,9 +252,7 @@ class Server:
             return faults
         model = (request.json() or {}).get("model")
         text = request.body.decode("utf-8", "replace")
-        return from_directives(
-            text, faults, dialect=self.dialect.NAME, port=self.port, model=model
-        )
+        return from_directives(text, faults, dialect=self.dialect.NAME, port=self.port, model=model)
 
     def _remember(self, request: Request, connection: Connection, number: int) -> None:
         if len(self._received) == REMEMBERED_REQUESTS:
