@@ -122,7 +122,10 @@ class OpenAI(FakeTest):
             {"role": "tool", "tool_call_id": "c1", "content": "18 degrees"},
         ]
         answer = self.ask(messages=messages, tools=[FUNCTION]).json()
-        self.assertIn("18 degrees", answer["choices"][0]["message"]["content"])
+        self.assertIn("said: 18 degrees", answer["choices"][0]["message"]["content"])
+        messages.append({"role": "user", "content": "thanks"})
+        answer = self.ask(messages=messages, tools=[FUNCTION]).json()
+        self.assertIn("You said: thanks", answer["choices"][0]["message"]["content"])
 
     def test_a_schema_is_satisfied(self) -> None:
         wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
@@ -257,8 +260,12 @@ class Anthropic(FakeTest):
 
     def test_tool_results_are_quoted(self) -> None:
         result = {"type": "tool_result", "tool_use_id": "t1", "content": "18 degrees"}
-        answer = self.ask(messages=[*self.called("t1"), {"role": "user", "content": [result]}])
-        self.assertIn("18 degrees", answer.json()["content"][0]["text"])
+        turn: dict[str, Any] = {"role": "user", "content": [result]}
+        answer = self.ask(messages=[*self.called("t1"), turn])
+        self.assertIn("said: 18 degrees", answer.json()["content"][0]["text"])
+        turn["content"].append({"type": "text", "text": "thanks"})
+        answer = self.ask(messages=[*self.called("t1"), turn])
+        self.assertIn("You said: thanks", answer.json()["content"][0]["text"])
 
     def test_a_schema_is_satisfied(self) -> None:
         wanted = {"format": {"type": "json_schema", "schema": SCHEMA}}

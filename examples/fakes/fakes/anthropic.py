@@ -167,12 +167,25 @@ def _prompt(body: Json) -> Prompt:
     messages: list[Json] = body["messages"]
     size = sum(len(_text_of(message)) for message in messages)
     prompt = Prompt(NAME, body["model"], size=size + len(_text_of({"content": body.get("system")})))
-    blocks = blocks_of(next(m for m in reversed(messages) if m["role"] == "user"))
-    prompt.text = " ".join(block["text"] for block in blocks if block["type"] == "text")
-    if not prompt.text:
-        results = [block for block in blocks if block["type"] == "tool_result"]
+    turns = [blocks_of(message) for message in messages if message["role"] == "user"]
+    said = [" ".join(b["text"] for b in blocks if b["type"] == "text") for blocks in turns]
+    prompt.text = next((text for text in reversed(said) if text), "")
+    if not said[-1]:
+        results = [block for block in turns[-1] if block["type"] == "tool_result"]
         prompt.tool_results = [_text_of(block) for block in results]
+    _read_tools(body, prompt)
 
+    wanted = (body.get("output_config") or {}).get("format")
+    prompt.schema = wanted["schema"] if wanted else None
+    prompt.max_tokens = body["max_tokens"]
+    prompt.stops = body.get("stop_sequences") or []
+    kind = (body.get("thinking") or {}).get("type")
+    prompt.may_think = kind in ("enabled", "adaptive", "between_tools")
+    return prompt
+
+
+def _read_tools(body: Json, prompt: Prompt) -> None:
+    """The tools the model may call, as `tool_choice` leaves them."""
     choice = body.get("tool_choice") or {"type": "auto"}
     tools = [tool for tool in body.get("tools") or [] if "input_schema" in tool]
     if choice["type"] == "tool":
@@ -182,13 +195,6 @@ def _prompt(body: Json) -> Prompt:
     prompt.must_call = choice["type"] in ("any", "tool")
     prompt.may_call_twice = not choice.get("disable_parallel_tool_use")
 
-    wanted = (body.get("output_config") or {}).get("format")
-    prompt.schema = wanted["schema"] if wanted else None
-    prompt.max_tokens = body["max_tokens"]
-    prompt.stops = body.get("stop_sequences") or []
-    prompt.may_think = _thinking(body) in ("enabled", "adaptive", "between_tools")
-    return prompt
-
 
 def _text_of(message: Json) -> str:
     """All the text in a message or tool result, for counting and for quoting."""
@@ -196,10 +202,6 @@ def _text_of(message: Json) -> str:
     if isinstance(said, str):
         return said
     return " ".join(block.get("text") or _text_of(block) for block in said)
-
-
-def _thinking(body: Json) -> str | None:
-    return (body.get("thinking") or {}).get("type")
 
 
 def _shows_thought(body: Json) -> bool:

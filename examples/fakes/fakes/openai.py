@@ -168,16 +168,25 @@ def _completion(body: Json, faults: Faults) -> Reply:
 def _prompt(body: Json) -> Prompt:
     messages: list[Json] = body["messages"]
     prompt = Prompt(NAME, body["model"], size=sum(len(_text_of(m)) for m in messages))
-    for message in reversed(messages):
-        if message["role"] == "tool":
-            prompt.tool_results.insert(0, _text_of(message))
-        elif message["role"] == "user":
-            prompt.text = _text_of(message)
-            break
-        elif message["role"] == "assistant" and not message.get("tool_calls"):
-            prompt.text = _text_of(message)
-            break
+    asked = [message for message in messages if message["role"] == "user"]
+    prompt.text = _text_of(asked[-1]) if asked else ""
+    results = itertools.takewhile(lambda m: m["role"] == "tool", reversed(messages))
+    prompt.tool_results = [_text_of(message) for message in results][::-1]
+    _read_tools(body, prompt)
 
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_schema":
+        prompt.schema = wanted["json_schema"].get("schema", {})
+    elif wanted.get("type") == "json_object":
+        prompt.schema = {"properties": {"answer": {"type": "string"}}}
+    prompt.max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
+    stop = body.get("stop") or []
+    prompt.stops = [stop] if isinstance(stop, str) else stop
+    return prompt
+
+
+def _read_tools(body: Json, prompt: Prompt) -> None:
+    """The tools the model may call, as `tool_choice` leaves them."""
     choice = body.get("tool_choice") or "auto"
     functions = [tool["function"] for tool in body.get("tools") or [] if "function" in tool]
     prompt.must_call = choice not in ("none", "auto")
@@ -189,16 +198,6 @@ def _prompt(body: Json) -> Prompt:
     if choice != "none":
         prompt.tools = [Tool(f["name"], f.get("parameters") or {}) for f in functions]
     prompt.may_call_twice = body.get("parallel_tool_calls") is not False
-
-    wanted = body.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        prompt.schema = wanted["json_schema"].get("schema", {})
-    elif wanted.get("type") == "json_object":
-        prompt.schema = {"properties": {"answer": {"type": "string"}}}
-    prompt.max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
-    stop = body.get("stop") or []
-    prompt.stops = [stop] if isinstance(stop, str) else stop
-    return prompt
 
 
 def _text_of(message: Json) -> str:
