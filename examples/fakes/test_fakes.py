@@ -7,6 +7,7 @@ in `test_dialects.py`.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import gzip
 import json
@@ -22,6 +23,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+from fakes.faults import Faults
 from raw_client import KEYS, PATHS, Client, Response, chat, control
 
 HERE = Path(__file__).parent
@@ -134,9 +136,19 @@ class Http(FakeTest):
             client.send(b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 67108865\r\n\r\n")
             self.assertEqual(client.receive().status, 413)
 
+    def test_a_request_to_close_is_obeyed(self) -> None:
+        with Client(self.ports["openai"]) as client:
+            closing = KEYS["openai"] | {"connection": "close"}
+            answer = client.ask("POST", PATHS["openai"], closing, body())
+            self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
+            self.assertEqual(client.receive().ending, "cut")
+
     def test_bytes_that_are_not_http_are_refused(self) -> None:
         with Client(self.ports["openai"]) as client:
             client.send(b"\x16\x03\x01 nonsense\r\n")
+            self.assertEqual(client.receive().status, 400)
+        with Client(self.ports["openai"]) as client:
+            client.send(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n-5\r\n")
             self.assertEqual(client.receive().status, 400)
 
     @unittest.skipUnless(shutil.which("openssl"), "needs openssl to make a certificate")
@@ -212,6 +224,13 @@ class Control(FakeTest):
         time.sleep(0.1)
         state = self.state()
         self.assertEqual((state["in_flight"], state["aborted"]), (0, 1))
+
+
+class Documentation(unittest.TestCase):
+    def test_every_fault_is_in_the_table(self) -> None:
+        table = (HERE / "README.md").read_text()
+        for fault in dataclasses.fields(Faults):
+            self.assertRegex(table, rf"[|,] `{fault.name}[`=]")
 
 
 class RefusedRequests(FakeTest):

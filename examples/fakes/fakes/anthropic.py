@@ -60,7 +60,7 @@ def reply(request: Request, faults: Faults) -> Reply:
         return _error_reply(refused, faults)
 
 
-def stream_error(_: Faults) -> Event:
+def stream_error() -> Event:
     """The error that a stream carries once its 200 is sent."""
     error = {"type": ERROR_TYPES[529], "message": _MESSAGES[529]}
     return Event({"type": "error", "error": error, "request_id": _request_id()}, "error")
@@ -159,7 +159,7 @@ def _message(body: Json, faults: Faults) -> Reply:
     if faults.no_usage:
         del message["usage"]
     if faults.error_first:
-        message = stream_error(faults).data
+        message = stream_error().data
     return json_reply(200, message, _headers(_request_id()))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import struct
 import zlib
@@ -21,7 +22,7 @@ Json = dict[str, Any]
 MAX_BODY = 64 << 20
 """Longest request body accepted; beyond it the answer is 413 and the connection closes."""
 MAX_HEAD = 256 << 10
-"""Longest request line, header line, or header block accepted."""
+"""Longest header block accepted."""
 READ_BUFFER = 1 << 20
 """What is buffered for a connection before its peer has to wait."""
 
@@ -32,6 +33,9 @@ REASONS = {
     429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
     503: "Service Unavailable", 504: "Gateway Timeout", 529: "Site Overloaded",
 }  # fmt: skip
+
+
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}")
 
 
 class Gone(Exception):
@@ -106,6 +110,8 @@ class Connection:
     def __init__(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.finished = False
+        """Carries no further request: the answer being sent is the last."""
 
     async def read_request_line(self) -> Request | None:
         """The start of the next request, or None when the client is done."""
@@ -182,10 +188,10 @@ class Connection:
 
     async def _read_chunk_size(self) -> int:
         line = await self._read_line()
-        try:
-            return int(line.split(b";")[0], 16)
-        except ValueError:
-            raise BadRequest(400, "not a chunk size") from None
+        digits = line.split(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(digits):
+            raise BadRequest(400, "not a chunk size")
+        return int(digits, 16)
 
     async def _read_exactly(self, size: int, total: int, pieces: list[bytes]) -> None:
         if total > MAX_BODY:

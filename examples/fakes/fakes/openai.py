@@ -72,7 +72,7 @@ def reply(request: Request, faults: Faults) -> Reply:
         return _error_reply(refused, faults)
 
 
-def stream_error(_: Faults) -> Event:
+def stream_error() -> Event:
     """The error that a stream carries once its 200 is sent."""
     kind, code, message = _ERRORS[500]
     return Event({"error": {"message": message, "type": kind, "param": None, "code": code}})
@@ -161,7 +161,7 @@ def _completion(body: Json, faults: Faults) -> Reply:
     if usage is None:
         del whole["usage"]
     if faults.error_first:
-        whole = stream_error(faults).data
+        whole = stream_error().data
     return json_reply(200, whole, _headers())
 
 

@@ -86,8 +86,9 @@ async def send(
 ) -> None:
     """Writes a reply. `error` is the dialect's in-stream error, for the faults that need one.
 
-    Raises `Hangup` when the connection cannot carry another answer.
+    Raises `Hangup` when the answer is to be cut off here.
     """
+    connection.finished = faults.content_length_lie is not None or not request.keep_alive
     accepted = "gzip" in request.header("accept-encoding").lower()
     compress = faults.gzip or (faults.honour_gzip and accepted)
     headers = list(reply.headers)
@@ -100,8 +101,6 @@ async def send(
         await _send_whole(connection, request, reply, headers, compress, faults)
     else:
         await _send_stream(connection, request, reply.events, headers, compress, error, faults)
-    if faults.content_length_lie is not None or not request.keep_alive:
-        raise Hangup
 
 
 async def _send_whole(

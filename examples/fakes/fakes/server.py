@@ -40,7 +40,7 @@ class Dialect(Protocol):
 
     def reply(self, request: Request, faults: Faults) -> Reply: ...
 
-    def stream_error(self, faults: Faults) -> Event: ...
+    def stream_error(self) -> Event: ...
 
 
 DIALECTS: dict[str, Dialect] = {openai.NAME: openai, anthropic.NAME: anthropic}
@@ -180,7 +180,7 @@ class Server:
         if faults.refuse:
             raise Hangup
         await self._exchange(connection, request, faults, number)
-        return True
+        return not connection.finished
 
     def _faults_in_force(self) -> Faults:
         """The faults of this address, until they have been used as often as was asked."""
@@ -244,7 +244,7 @@ class Server:
             reply = not_an_answer(reply, faults)
         statuses = self._counters.statuses
         statuses[reply.status] = statuses.get(reply.status, 0) + 1
-        await send(connection, request, reply, self.dialect.stream_error(faults), faults)
+        await send(connection, request, reply, self.dialect.stream_error(), faults)
         return str(reply.status)
 
     def _with_directives(self, request: Request, faults: Faults) -> Faults:
