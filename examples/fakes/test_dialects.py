@@ -251,6 +251,8 @@ class Anthropic(FakeTest):
         deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
         self.assertEqual(json.loads("".join(delta["partial_json"] for delta in deltas)), ARGUMENTS)
         self.assertEqual(deltas[0]["partial_json"], "")
+        starts = [event for event in events if event["type"] == "content_block_start"]
+        self.assertEqual([start["content_block"]["input"] for start in starts], [{}])
 
     def test_a_tool_without_arguments_streams_no_input(self) -> None:
         bare = {"name": "now", "input_schema": {"type": "object", "properties": {}}}
