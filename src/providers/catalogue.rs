@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 pub use capabilities::{Capabilities, Capability};
 pub use effort::{Effort, Efforts};
-pub use price::{NanoUsd, Price, Rate, Rates, Tier, TokenSplit};
+pub use price::{MAX_USD_PER_MTOK, NanoUsd, Price, Rate, Rates, Tier, TokenSplit};
 
 mod capabilities;
 mod effort;
