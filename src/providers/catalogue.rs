@@ -139,6 +139,24 @@ impl Default for Parameters {
     }
 }
 
+impl Facts {
+    /// For a model of which nothing is known: every field is sent, no limit is known and every
+    /// ability is assumed, so that the provider decides.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            mode: Mode::Chat,
+            price: None,
+            context_window: None,
+            max_output: None,
+            vector_size: None,
+            capabilities: Capability::ALL.into_iter().collect(),
+            parameters: Parameters::default(),
+            deprecated_on: None,
+        }
+    }
+}
+
 impl Catalogue {
     /// The catalogue that is compiled in. Parses it, so call this once for each configuration.
     #[expect(clippy::expect_used, reason = "the data is part of the source and a test parses it")]
