@@ -13,6 +13,8 @@
 //! folder that knows Envoy; all others are pure: bytes, time and ids come in as arguments,
 //! decisions go out as values.
 
+#[cfg(not(target_os = "wasi"))]
+pub mod cli;
 pub mod config;
 pub mod filter;
 pub mod openai;
