@@ -15,7 +15,7 @@ use crate::config::{Config, Gateway, ProviderRole};
 /// How often streams are looked at for silence, in milliseconds.
 const TICK_MILLIS: u32 = 500;
 
-#[expect(missing_docs, reason = "the macro writes the function that Envoy calls first")]
+
 mod entry {
     proxy_wasm::main! {{ super::start(); }}
 }
