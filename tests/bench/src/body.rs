@@ -15,7 +15,7 @@ pub enum Size {
 pub fn chat(size: Size, model: &str, stream: bool) -> Vec<u8> {
     let (messages, text) = match size {
         Size::Small => (2, 420),
-        Size::Large => (20, 4900),
+        Size::Large => (20, 4960),
     };
     let mut prose = Prose { seed: 0x5eed };
     let messages: Vec<Value> = (0..messages)

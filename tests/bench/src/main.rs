@@ -26,8 +26,9 @@ bench run   compare Waypost with bare Envoy and print a table
             --envoy PATH  --waypost-config FILE  --waypost-port N  --bare-config FILE  --module FILE
             --gateway-core N  --load-core N
 bench soak  many mixed requests through one gateway, with its memory as it goes
-            --count N  --conns N  --max-growth-mb N  --max-minutes N  --config FILE  --port N
-            --untranslated  --envoy PATH  --gateway-core N  --load-core N
+            --count N  --conns N  --every S  --max-growth-mb N  --max-minutes N
+            --config FILE  --port N  --untranslated  --envoy PATH
+            --gateway-core N  --load-core N
 bench load  one load against something that listens already
             --port N  --path P  --body 1k|100k  --model M  --stream  --chunks N  --conns N
             --rate R  --warm S  --secs S  --pid N
