@@ -1,7 +1,12 @@
 //! What the kernel says: time on a core, memory, and how busy the machine is.
 
+use crate::sys;
 use std::fs;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+/// Cores that others may use before a measurement counts as disturbed.
+pub const QUIET: f64 = 0.12;
 
 /// Time all threads of a process have spent on a core, by the scheduler's own accounting, which
 /// has nanoseconds where `/proc/PID/stat` has hundredths of a second.
@@ -65,6 +70,20 @@ impl Sample {
         let foreign = machine.saturating_sub(known).as_secs_f64() / wall.as_secs_f64().max(1e-9);
         Usage { gateway, wall, foreign }
     }
+}
+
+/// Waits, at most `budget`, until others leave the machine alone; returns what is left of it.
+pub fn await_quiet(budget: Duration) -> Duration {
+    const LOOK: Duration = Duration::from_millis(500);
+    let started = Instant::now();
+    while started.elapsed() < budget && !sys::interrupted() {
+        let before = machine_busy();
+        sleep(LOOK);
+        if machine_busy().saturating_sub(before) < LOOK.mul_f64(QUIET) {
+            break;
+        }
+    }
+    budget.saturating_sub(started.elapsed())
 }
 
 /// What was used between two samples.

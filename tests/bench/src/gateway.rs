@@ -5,6 +5,7 @@ use crate::{Result, cpu, mock, sys};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Longest time from the start of an Envoy to its first good answer.
 const START: Duration = Duration::from_secs(60);
+
+/// How much of the end of a gateway's log is shown when it fails, in bytes.
+const LAST_WORDS: u64 = 4096;
 
 /// A child that does not outlive its owner, whatever ends it.
 pub struct Process(Child);
@@ -72,7 +76,7 @@ pub struct Gateway {
     pub port: u16,
     /// From its start to its first answer with status 200.
     pub first_answer: Duration,
-    log: PathBuf,
+    log: File,
 }
 
 impl Gateway {
@@ -80,11 +84,7 @@ impl Gateway {
         refuse_taken(setup.port)?;
         let text = std::fs::read_to_string(&setup.config)
             .map_err(|error| format!("{}: {error}", setup.config.display()))?;
-        let log = std::env::temp_dir().join(format!(
-            "waypost-bench-{}-{}.log",
-            std::process::id(),
-            setup.name
-        ));
+        let log = anonymous_file(setup.name)?;
         let mut command = Command::new(&setup.envoy);
         match setup.moved_from {
             None => command.arg("-c").arg(&setup.config),
@@ -95,11 +95,10 @@ impl Gateway {
                 ))
             }
         };
-        let file = File::create(&log)?;
         command
             .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"])
-            .stdout(file.try_clone()?)
-            .stderr(file);
+            .stdout(log.try_clone()?)
+            .stderr(log.try_clone()?);
         let started = Instant::now();
         let process = Process::start(command, setup.core)?;
         let mut gateway =
@@ -133,7 +132,10 @@ impl Gateway {
 
     /// The end of what it wrote to its log.
     pub fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let length = self.log.metadata().map_or(0, |file| file.len());
+        let mut bytes = vec![0; LAST_WORDS.min(length) as usize];
+        let count = self.log.read_at(&mut bytes, length.saturating_sub(LAST_WORDS)).unwrap_or(0);
+        let log = String::from_utf8_lossy(&bytes[..count]);
         let lines: Vec<&str> = log.lines().rev().take(12).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
@@ -156,10 +158,13 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.log);
-    }
+/// A file without a name: it goes with the last process that has it open.
+fn anonymous_file(name: &str) -> Result<File> {
+    let path =
+        std::env::temp_dir().join(format!("waypost-bench-{}-{name}.log", std::process::id()));
+    let file = File::options().create_new(true).read(true).append(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// One request over a connection of its own: status and body.

@@ -23,6 +23,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 const USAGE: &str = "\
 bench run   compare Waypost with bare Envoy and print a table
             --rounds N  --quick  --only REGEX  --markdown  --out FILE.json  --same
+            --patience S
             --envoy PATH  --waypost-config FILE  --waypost-port N  --bare-config FILE  --module FILE
             --gateway-core N  --load-core N
 bench soak  many mixed requests through one gateway, with its memory as it goes

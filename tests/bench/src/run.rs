@@ -3,13 +3,14 @@
 use crate::Result;
 use crate::args::Args;
 use crate::body::{self, Size};
-use crate::cpu::{Sample, Usage};
+use crate::cpu::{self, QUIET, Sample, Usage};
 use crate::gateway::{self, Gateway, Process, Setup};
 use crate::load::{self, Counts, Load, Pace, Shot};
 use crate::mock::{self, Settings};
 use crate::sys::{self, Regex};
 use crate::table::{Measured, Rows};
 use crate::wire::Api;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,8 +18,7 @@ use std::time::{Duration, Instant};
 pub const BARE_PORT: u16 = 19110;
 pub const WAYPOST_PORT: u16 = 19150;
 
-/// Cores that others may use before a measurement is repeated, and how often it is.
-const FOREIGN: f64 = 0.12;
+/// How often a measurement is repeated that others disturbed.
 const REPEATS: usize = 2;
 
 /// One load, given to both gateways.
@@ -73,6 +73,8 @@ pub const TESTS: &[Test] = &[
 struct Plan {
     rounds: usize,
     repeats: usize,
+    /// How long the run may wait in all for others to leave the machine alone.
+    patience: Cell<Duration>,
     warm: Duration,
     window: Duration,
     /// Time between the first answer and the reading of idle memory.
@@ -97,6 +99,8 @@ pub fn command(args: &Args) -> Result<bool> {
     let only = args.text("only").map(|pattern| Regex::new(&pattern)).transpose()?;
     let plan = plan(args, quick, same, only.as_ref())?;
     args.finish()?;
+    gateway::require(&plan.bare.config)?;
+    gateway::require(&plan.waypost.config)?;
     let wanted = |name: &str| only.as_ref().is_none_or(|only| only.is_match(name));
 
     let mut rows = Rows::default();
@@ -123,11 +127,10 @@ fn plan(args: &Args, quick: bool, same: bool, only: Option<&Regex>) -> Result<Pl
         None if same => bare.clone(),
         None => PathBuf::from("tests/bench/envoy.yaml"),
     };
-    gateway::require(&bare)?;
-    gateway::require(&waypost)?;
     let millis = |quick_ms, full_ms| Duration::from_millis(if quick { quick_ms } else { full_ms });
     Ok(Plan {
         repeats: if quick { 0 } else { REPEATS },
+        patience: Cell::new(Duration::from_secs(args.number("patience", 180)?)),
         rounds: args.number("rounds", if quick { 1 } else { 3 })?.clamp(1, 50),
         warm: millis(250, 1000),
         window: millis(600, 3000),
@@ -173,7 +176,10 @@ fn measure(plan: &Plan, rows: &mut Rows) -> Result<()> {
             }
             for side in &sides {
                 side.gateway.resume()?;
-                let mut figures = quietest(plan, test, side, &ours)?;
+                let mut figures = quietest(plan, test, side, &ours).map_err(|error| {
+                    let gateway = &side.gateway;
+                    format!("{}, {}: {error}\n{}", test.name, gateway.name, gateway.last_words())
+                })?;
                 side.gateway.pause()?;
                 eprintln!("round {}/{}  {}", round + 1, plan.rounds, figures.line(test, side));
                 rows.add(figures.measured(test, side));
@@ -271,9 +277,10 @@ fn check(side: &Side) -> Result<()> {
 fn quietest(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> {
     let mut best = once(plan, test, side, ours)?;
     for _ in 0..plan.repeats {
-        if best.usage.foreign <= FOREIGN {
+        if best.usage.foreign <= QUIET {
             break;
         }
+        plan.patience.set(cpu::await_quiet(plan.patience.get()));
         let again = once(plan, test, side, ours)?;
         if again.usage.foreign < best.usage.foreign {
             best = again;
@@ -338,7 +345,7 @@ impl Figures {
             let (errors, short) = (self.counts.errors, self.counts.short);
             line += &format!(", {errors} ERRORS, {short} SHORT: {first}");
         }
-        if self.usage.foreign > FOREIGN {
+        if self.usage.foreign > QUIET {
             line += &format!(", others used {:.2} core", self.usage.foreign);
         }
         line
