@@ -49,9 +49,9 @@ const STREAM: Test = Test { chunks: 200, conns: 16, ..PLAIN };
 /// stagger is no multiple of the interval, so that the streams do not beat as one.
 const PACED: Test = Test {
     chunks: 200,
-    interval: Duration::from_millis(5),
-    conns: 20,
-    stagger: Duration::from_micros(10_250),
+    interval: Duration::from_millis(4),
+    conns: 40,
+    stagger: Duration::from_micros(10_100),
     ..PLAIN
 };
 const SINGLE: Test = Test { conns: 1, ..PLAIN };
@@ -72,6 +72,9 @@ pub const TESTS: &[Test] = &[
 
 struct Plan {
     rounds: usize,
+    /// How often a row goes through both gateways in a round. Many short windows side by side show
+    /// less of the machine's moods than a few long ones.
+    passes: usize,
     repeats: usize,
     /// How long the run may wait in all for others to leave the machine alone.
     patience: Cell<Duration>,
@@ -129,11 +132,12 @@ fn plan(args: &Args, quick: bool, same: bool, only: Option<&Regex>) -> Result<Pl
     };
     let millis = |quick_ms, full_ms| Duration::from_millis(if quick { quick_ms } else { full_ms });
     Ok(Plan {
+        passes: if quick { 1 } else { 3 },
         repeats: if quick { 0 } else { REPEATS },
         patience: Cell::new(Duration::from_secs(args.number("patience", 180)?)),
         rounds: args.number("rounds", if quick { 1 } else { 3 })?.clamp(1, 50),
-        warm: millis(250, 1000),
-        window: millis(600, 3000),
+        warm: millis(250, 500),
+        window: millis(600, 1000),
         settle: millis(700, 2000),
         load_core: args.number("load-core", 1)?,
         tests: TESTS.iter().filter(|test| only.is_none_or(|o| o.is_match(test.name))).collect(),
@@ -169,22 +173,21 @@ fn measure(plan: &Plan, rows: &mut Rows) -> Result<()> {
             side.gateway.pause()?;
             sides.push(side);
         }
-        for (turn, test) in plan.tests.iter().enumerate() {
-            // Who goes first changes from row to row and from round to round.
-            if (round + turn) % 2 == 1 {
+        if round % 2 == 1 {
+            sides.reverse();
+        }
+        for test in &plan.tests {
+            for _ in 0..plan.passes {
+                for side in &sides {
+                    let mut figures = resumed(plan, test, side, &ours)?;
+                    let round = format!("round {}/{}", round + 1, plan.rounds);
+                    eprintln!("{round}  {}", figures.line(test, side));
+                    rows.add(figures.measured(test, side));
+                }
+                // Who goes first changes from pass to pass, from row to row and from round to
+                // round.
                 sides.reverse();
             }
-            for side in &sides {
-                side.gateway.resume()?;
-                let mut figures = quietest(plan, test, side, &ours).map_err(|error| {
-                    let gateway = &side.gateway;
-                    format!("{}, {}: {error}\n{}", test.name, gateway.name, gateway.last_words())
-                })?;
-                side.gateway.pause()?;
-                eprintln!("round {}/{}  {}", round + 1, plan.rounds, figures.line(test, side));
-                rows.add(figures.measured(test, side));
-            }
-            sides.sort_by_key(|side| side.gateway.name != "bare");
         }
     }
     Ok(())
@@ -273,6 +276,17 @@ fn check(side: &Side) -> Result<()> {
     Ok(())
 }
 
+/// Measures one side, which is paused before and after.
+fn resumed(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> {
+    let gateway = &side.gateway;
+    gateway.resume()?;
+    let figures = quietest(plan, test, side, ours).map_err(|error| {
+        format!("{}, {}: {error}\n{}", test.name, gateway.name, gateway.last_words())
+    })?;
+    gateway.pause()?;
+    Ok(figures)
+}
+
 /// Measures again, a few times, while others keep the machine busy.
 fn quietest(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> {
     let mut best = once(plan, test, side, ours)?;
@@ -337,7 +351,9 @@ impl Figures {
             self.usage.gateway.as_secs_f64() / self.usage.wall.as_secs_f64() * 100.0
         );
         let (p50, p99) = (self.counts.percentile(0.5), self.counts.percentile(0.99));
-        if let (Some(p50), Some(p99)) = (p50, p99) {
+        if test.chunks == 0
+            && let (Some(p50), Some(p99)) = (p50, p99)
+        {
             line += &format!(", p50 {p50:.0} µs, p99 {p99:.0} µs");
         }
         if self.counts.errors + self.counts.short > 0 {
