@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 pub use capabilities::{Capabilities, Capability};
 pub use effort::{Effort, Efforts};
-pub use price::{NanoUsd, Price, Rate, Rates, Tier, TokenSplit};
+pub use price::{MAX_USD_PER_MTOK, NanoUsd, Price, Rate, Rates, Tier, TokenSplit};
 
 mod capabilities;
 mod effort;
@@ -135,6 +135,24 @@ impl Default for Parameters {
             legacy_thinking: false,
             thinking_off: ThinkingOff::Disabled,
             efforts: Efforts::default(),
+        }
+    }
+}
+
+impl Facts {
+    /// For a model of which nothing is known: every field is sent, no limit is known and every
+    /// ability is assumed, so that the provider decides.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            mode: Mode::Chat,
+            price: None,
+            context_window: None,
+            max_output: None,
+            vector_size: None,
+            capabilities: Capability::ALL.into_iter().collect(),
+            parameters: Parameters::default(),
+            deprecated_on: None,
         }
     }
 }
