@@ -13,7 +13,7 @@ use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::message::Items;
-use crate::providers::Payload;
+use crate::providers::{Payload, failure};
 
 #[derive(Debug, Deserialize)]
 struct Message<'a> {
@@ -42,7 +42,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
     if message.kind.as_deref() == Some("error") {
-        return Err(super::error::in_answer(body));
+        return Err(failure::in_stream(body));
     }
     let blocks = message.content.ok_or_else(|| no_answer("it has no content"))?.0;
     let json = tools::json_answer(call.chat, call.target.facts) == JsonAnswer::Tool;

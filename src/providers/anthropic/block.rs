@@ -10,8 +10,8 @@ use crate::openai::json::{RawStr, is_object, write_compact, write_str};
 use crate::openai::usage::{Usage, count};
 use crate::openai::{Class, Error};
 
-/// Most citations of one answer that are passed on.
-pub(super) const MAX_CITATIONS: usize = 1024;
+/// Most bytes of citations of one answer that are passed on. Further ones are left out.
+pub(super) const MAX_CITATION_BYTES: usize = 256 << 10;
 
 /// One block of an answer's content. Types that are not known hold what they like.
 #[derive(Debug, Deserialize)]
@@ -146,7 +146,6 @@ pub(super) fn explanation(stop_details: Option<&RawValue>) -> Option<RawStr<'_>>
 pub(super) struct Citations {
     /// A JSON list without its end.
     json: Vec<u8>,
-    count: usize,
     /// Characters of content before the current block.
     start: usize,
     /// Characters of content so far.
@@ -179,17 +178,15 @@ impl Citations {
         }
         let Ok(citation) = serde_json::from_str::<Citation<'_>>(raw.get()) else { return };
         let Some(url) = string(citation.url) else { return };
-        if citation.kind != "web_search_result_location" || self.count >= MAX_CITATIONS {
+        if citation.kind != "web_search_result_location" {
             return;
         }
-        self.count += 1;
         let title = string(citation.title).unwrap_or(RawStr::EMPTY);
-        let place = format!(
-            r#""title":{},"url":{}}}}}"#,
-            title.as_written(),
-            url.as_written()
-        );
-        self.open.extend_from_slice(place.as_bytes());
+        let (title, url) = (title.as_written(), url.as_written());
+        if self.json.len() + self.open.len() + title.len() + url.len() > MAX_CITATION_BYTES {
+            return;
+        }
+        self.open.extend_from_slice(format!(r#""title":{title},"url":{url}}}}}"#).as_bytes());
         self.open.push(b'\n');
     }
 

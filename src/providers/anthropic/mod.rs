@@ -12,7 +12,8 @@
 //! | [`block`] | what answers consist of, as it arrives |
 //! | [`answer`] | a whole answer |
 //! | [`stream`] | a streamed answer |
-//! | [`error`] | a refusal |
+//!
+//! Refusals have a shape that [`super::failure`] knows, inside a stream too.
 //!
 //! # Not supported
 //! Sound, more than one answer, token probabilities, custom tools, `functions`. A request with one
@@ -24,7 +25,6 @@ use crate::openai::{Chat, Error};
 mod answer;
 mod block;
 mod cache;
-mod error;
 mod ids;
 mod media;
 mod messages;
@@ -60,10 +60,6 @@ impl Dialect for Anthropic {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         stream::translator(call)
-    }
-
-    fn error(&self, status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {
-        error::read(status, headers, body)
     }
 
     /// Not `authorization`: where both are given the API reads this one.

@@ -274,8 +274,7 @@ fn write_web_search(
         timezone: Option<RawStr<'a>>,
     }
     const PARAM: &str = "web_search_options";
-    let known = target.facts.capabilities;
-    if known != Default::default() && !known.has(Capability::WebSearch) {
+    if !target.facts.capabilities.has(Capability::WebSearch) {
         let message = format!("The model '{}' does not search the web.", target.model);
         return unsupported(PARAM, PARAM, message, target, warnings);
     }
@@ -284,11 +283,7 @@ fn write_web_search(
         warnings.dropped("web_search_options.search_context_size");
     }
     separate(out);
-    // A model of which nothing is known gets the form that all take.
-    let version = if known.has(Capability::WebSearch) { "20260318" } else { "20250305" };
-    out.extend_from_slice(br#"{"type":"web_search_"#);
-    out.extend_from_slice(version.as_bytes());
-    out.extend_from_slice(br#"","name":"web_search""#);
+    out.extend_from_slice(br#"{"type":"web_search_20260318","name":"web_search""#);
     if let Some(place) = options.user_location.and_then(|location| location.approximate) {
         out.extend_from_slice(br#","user_location":{"type":"approximate""#);
         for (name, value) in [
