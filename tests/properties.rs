@@ -180,7 +180,9 @@ fn request() -> impl Strategy<Value = String> {
 /// The fixtures whose name ends like this.
 fn fixtures(end: &'static str) -> Vec<(&'static str, &'static [u8])> {
     let files = FILES.iter().filter(|(path, _)| path.ends_with(end));
-    files.map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect()
+    let found: Vec<_> = files.map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    assert!(!found.is_empty(), "no fixture *{end}");
+    found
 }
 
 /// `bytes` with some of them changed, dropped or doubled.
@@ -249,6 +251,9 @@ fn check_response(provider: &Provider, status: u16, body: Vec<u8>) -> Result<(),
 }
 
 proptest! {
+    // The input that fails is printed; make a fixture or a unit test of it.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_valid_request_is_translated_or_a_field_is_blamed(body in request(), model in any::<Index>()) {
         let valid = Chat::parse(body.as_bytes()).and_then(|chat| chat.validate());
