@@ -140,8 +140,8 @@ impl Default for Parameters {
 }
 
 impl Facts {
-    /// For a model that is not in the catalogue: it is trusted with everything, and its price and
-    /// limits are not known.
+    /// For a model of which nothing is known: every field is sent, no limit is known and every
+    /// ability is assumed, so that the provider decides.
     #[must_use]
     pub fn unknown() -> Self {
         Self {

@@ -1,0 +1,73 @@
+//! The commands, their input and their output. What they decide is in `waypost::cli`.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use waypost::cli::BadUsage;
+
+#[path = "translate.rs"]
+mod translate;
+
+/// Exit code for a command that could not be carried out; clap has the same for bad arguments.
+const BAD_USAGE: u8 = 2;
+
+/// A multi-provider AI gateway that runs inside Envoy as one WebAssembly module.
+#[derive(Debug, Parser)]
+#[command(name = "waypost", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows what the module makes of one request, answer or stream. Nothing is sent.
+    #[command(subcommand)]
+    Translate(translate::Command),
+}
+
+/// What a command prints, and its exit code.
+struct Output {
+    bytes: Vec<u8>,
+    exit: u8,
+}
+
+pub fn main() -> ExitCode {
+    let ran = match Arguments::parse().command {
+        Command::Translate(command) => command.run(),
+    };
+    let printed = ran.and_then(|output| match print(&output.bytes) {
+        Ok(()) => Ok(output.exit),
+        Err(error) => Err(BadUsage(format!("the output cannot be written: {error}"))),
+    });
+    match printed {
+        Ok(exit) => ExitCode::from(exit),
+        Err(error) => {
+            // Nobody is left to be told when this fails.
+            let _ = writeln!(io::stderr().lock(), "waypost: {error}");
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}
+
+/// Whoever reads the output may stop early, as `head` does.
+fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn read_stdin() -> Result<Vec<u8>, BadUsage> {
+    let mut bytes = Vec::new();
+    match io::stdin().lock().read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(BadUsage(format!("the input cannot be read: {error}"))),
+    }
+}
+
+fn read_file(path: &std::path::Path) -> Result<Vec<u8>, BadUsage> {
+    std::fs::read(path).map_err(|error| BadUsage(format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,23 @@
+//! What the commands of the native binary decide and print, without its input and output.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
+//! | [`entry`] | a provider's entry, alone in a file |
+
+use std::fmt;
+
+pub mod entry;
+pub mod translate;
+
+/// Why a command could not be carried out. It goes to the error output; the exit code is 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadUsage(pub String);
+
+impl fmt::Display for BadUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadUsage {}
