@@ -29,15 +29,23 @@ def union_members(kind):
     return [kind]
 
 
-def unknown_fields(value, kind, path):
-    """Places in `value` that no type in `kind` has a field for."""
+def misfits(value, kind, path):
+    """Places in `value` where it fits no type in `kind`: fields that are unknown or missing, and
+    words that are none of those allowed. Pydantic looks into no `Iterable` before it is used, and
+    ignores unknown fields."""
     members = union_members(kind)
     if isinstance(value, list):
         entries = [typing.get_args(m)[0] for m in members if typing.get_args(m)]
         for index, entry in enumerate(value):
-            yield from unknown_fields(entry, typing.Union[tuple(entries)], f"{path}[{index}]")
+            yield from misfits(entry, typing.Union[tuple(entries)], f"{path}[{index}]")
         return
     if not isinstance(value, dict):
+        words = [word for m in members for word in typing.get_args(m)]
+        literal = all(typing.get_origin(m) is typing.Literal for m in members if m is not type(None))
+        if isinstance(value, str) and literal and value not in words:
+            yield f"{path}: {value!r} is none of {words}"
+        if isinstance(value, str) and all(typing.get_origin(m) is dict for m in members):
+            yield f"{path}: {value!r} is no object"
         return
     dicts = [m for m in members if hasattr(m, "__required_keys__")]
     if not dicts:
@@ -52,9 +60,11 @@ def unknown_fields(value, kind, path):
         if role is not None and value.get("role") not in typing.get_args(role):
             continue
         free = (getattr(member, "__pydantic_config__", None) or {}).get("extra") == "allow"
-        found = [] if free else [f"{path}.{key}" for key in value if key not in hints]
+        found = [] if free else [f"{path}.{key}: unknown" for key in value if key not in hints]
+        required = {key for key, hint in hints.items() if typing.get_origin(hint) is typing.Required}
+        found += [f"{path}.{key}: missing" for key in required - value.keys()]
         for key in value.keys() & hints.keys():
-            found += list(unknown_fields(value[key], hints[key], f"{path}.{key}"))
+            found += list(misfits(value[key], hints[key], f"{path}.{key}"))
         if best is None or len(found) < len(best):
             best = found
     yield from [f"{path}: no such type {value.get('type')!r}"] if best is None else best
@@ -80,7 +90,7 @@ def check_request(case):
         pydantic.TypeAdapter(kind).validate_json(json.dumps(body))
     except pydantic.ValidationError as error:
         faults.append(str(error))
-    return faults + list(unknown_fields(body, kind, "body"))
+    return faults + list(misfits(body, kind, "body"))
 
 
 def main():
