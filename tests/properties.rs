@@ -171,6 +171,13 @@ fn fields() -> impl Strategy<Value = Map<String, Value>> {
 
 fn request() -> impl Strategy<Value = String> {
     (vec(message(), 1..6), fields()).prop_map(|(messages, mut body)| {
+        // What would only be refused before any dialect has seen it.
+        if body.contains_key("top_logprobs") {
+            body.insert("logprobs".to_owned(), json!(true));
+        }
+        if body.get("tools").is_none_or(|tools| tools.as_array().is_none_or(Vec::is_empty)) {
+            body.remove("tool_choice");
+        }
         body.insert("model".to_owned(), json!("m"));
         body.insert("messages".to_owned(), json!(messages));
         Value::from(body).to_string()
