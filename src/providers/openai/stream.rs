@@ -361,6 +361,10 @@ fn members<'d>(
     data: &'d [u8],
 ) -> impl Iterator<Item = Range<usize>> + 'd {
     mark.find_iter(data).filter_map(|start| {
+        // Behind a backslash the quote is one within a longer name.
+        if start.checked_sub(1).and_then(|before| data.get(before)) == Some(&b'\\') {
+            return None;
+        }
         let colon = skip_blanks(data, start + mark.needle().len());
         (data.get(colon) == Some(&b':')).then(|| start..skip_blanks(data, colon + 1))
     })
