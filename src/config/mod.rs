@@ -1,6 +1,6 @@
 //! What users write, parsed into what the rest can trust.
 //!
-//! A configuration arrives as JSON: Envoy makes it of the YAML in `envoy.yaml`. Everything is
+//! A configuration arrives as a `Struct`: Envoy makes it of the YAML in `envoy.yaml`. Everything is
 //! checked here, so that `envoy --mode validate`, which runs this, refuses what cannot work.
 //!
 //! | file | what it is |
@@ -10,12 +10,14 @@
 //! | [`provider`] | an entry of `providers` |
 //! | [`rule`] | an entry of `rules` |
 //! | [`pattern`] | texts with `*` |
+//! | [`structure`] | `google.protobuf.Struct` |
 
 pub mod gateway;
 pub mod pattern;
 pub mod provider;
 pub mod reader;
 pub mod rule;
+pub mod structure;
 
 use serde_json::Value;
 
@@ -54,19 +56,22 @@ pub struct Credential {
 }
 
 impl Config {
-    /// Parses the JSON that Envoy hands over.
+    /// Parses what Envoy hands over: a `google.protobuf.Struct`, or a `StringValue` that holds JSON.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(json: &[u8]) -> Result<Self, Vec<Problem>> {
-        if json.len() > MAX_CONFIG_BYTES {
+    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        if bytes.len() > MAX_CONFIG_BYTES {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
             return Err(vec![Problem { path: String::new(), message }]);
         }
-        let value: Value = serde_json::from_slice(json).map_err(|error| {
-            let message = format!("the configuration is not valid JSON: {error}");
-            vec![Problem { path: String::new(), message }]
-        })?;
+        let value: Value = match serde_json::from_slice(bytes) {
+            Ok(value) => value,
+            Err(error) => structure::read(bytes).ok_or_else(|| {
+                let message = format!("the configuration is neither a Struct nor JSON: {error}");
+                vec![Problem { path: String::new(), message }]
+            })?,
+        };
         Self::read(&value)
     }
 
