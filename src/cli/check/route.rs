@@ -166,7 +166,7 @@ impl Route<'_, '_> {
         if self.action.dig(&["max_stream_duration", "max_stream_duration"]).is_some() {
             findings.error(self.action.path_of("max_stream_duration"), "cuts streams; remove it, the module sets a limit for each request (timeouts)");
         }
-        if self.action.list("hedge_policy").is_empty() && self.action.get("hedge_policy").is_some() {
+        if self.action.get("hedge_policy").is_some() {
             findings.error(self.action.path_of("hedge_policy"), "a hedged request goes to the same cluster again, and is paid for twice; remove it");
         }
     }
