@@ -12,7 +12,7 @@ use super::messages::{self, Members};
 use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
-use crate::providers::catalogue::{Capabilities, Capability, Effort};
+use crate::providers::catalogue::{Capability, Effort};
 use crate::providers::{Payload, Target, Warning};
 
 /// The body for OpenAI, as a change to the client's. Usage is always asked for, whether or not the
@@ -167,12 +167,13 @@ impl Fit<'_, '_> {
     }
 
     fn reasons(&self) -> bool {
-        self.target.facts.capabilities.has(Capability::Reasoning)
+        self.is_known() && self.target.facts.capabilities.has(Capability::Reasoning)
     }
 
-    /// A model of which no capability is known is not known at all.
+    /// Of a model that is not in the catalogue every ability is assumed, see `Facts::unknown`; no
+    /// model has them all.
     fn is_known(&self) -> bool {
-        self.target.facts.capabilities != Capabilities::default()
+        self.target.facts.capabilities != Capability::ALL.into_iter().collect()
     }
 
     /// The effort asked for. A word that is not one stays for the provider to refuse.

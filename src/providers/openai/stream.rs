@@ -125,7 +125,8 @@ impl Chunks {
         if !matches!(data, [b'{', .., b'}']) {
             return Err(malformed());
         }
-        if self.progress == Progress::Content {
+        // Little follows a finish, and that little is looked at.
+        if self.progress == Progress::Content && self.finished == 0 {
             match self.marks.ordinary(data, self.include_usage) {
                 Ordinary::Whole => {
                     write_event(out, &[data]);
@@ -157,20 +158,19 @@ impl Chunks {
         }
         let choices =
             chunk.choices.as_ref().map(|choices| choices.0.as_slice()).unwrap_or_default();
-        if choices.is_empty() {
-            if let (true, Some(usage)) = (self.include_usage, usage) {
-                self.owe(data, &chunk, usage);
-            }
-            return Ok(());
+        if let (true, Some(usage)) = (self.include_usage, usage) {
+            self.owe(data, &chunk, usage);
         }
+        let over = choices.iter().all(|choice| self.finished & bit(choice) != 0);
         let mut splices: Vec<Splice> = Vec::new();
         for choice in choices {
             self.choice(choice, data, &mut splices)?;
         }
         let says_nothing =
             |choice: &Choice<'_>| choice.delta.is_none() && matches!(reason(choice), Finish::Open);
-        if choices.iter().all(says_nothing) {
-            // An annotation of what was said before, without a delta that clients could read.
+        // No choices at all, or what follows a finish, or an annotation of what was said before,
+        // without a delta that clients could read.
+        if over || choices.iter().all(says_nothing) {
             return Ok(());
         }
         if choices.iter().any(|choice| choice.delta.is_none()) {
@@ -178,7 +178,6 @@ impl Chunks {
         }
         match (self.include_usage, chunk.usage) {
             (true, Some(usage)) if present(usage).is_some() => {
-                self.owe(data, &chunk, usage);
                 splices.extend(span(data, usage.get()).map(|range| (range, "null".into())));
             }
             (false, Some(usage)) => {
@@ -217,9 +216,8 @@ impl Chunks {
             Finish::Open if present(json).is_none() => return Ok(()),
             Finish::Open => Cow::Borrowed("null"),
             reason => {
-                let bit = 1_u128.checked_shl(choice.index.unwrap_or(0)).unwrap_or(0);
-                let again = self.finished & bit != 0;
-                self.finished |= bit;
+                let again = self.finished & bit(choice) != 0;
+                self.finished |= bit(choice);
                 match reason {
                     _ if again => Cow::Borrowed("null"),
                     Finish::Other(reason) => Cow::Owned(format!("\"{}\"", reason.word())),
@@ -422,6 +420,11 @@ fn begins(choice: &Choice<'_>) -> bool {
     texts.into_iter().flatten().any(is_truthy)
         || others.into_iter().flatten().any(|json| !is_empty(json))
         || !matches!(reason(choice), Finish::Open)
+}
+
+/// The choice's bit; none where more choices than can be asked for are counted.
+fn bit(choice: &Choice<'_>) -> u128 {
+    1_u128.checked_shl(choice.index.unwrap_or(0)).unwrap_or(0)
 }
 
 fn reason(choice: &Choice<'_>) -> Finish {

@@ -9,7 +9,7 @@ use crate::providers::catalogue::Facts;
 use crate::providers::{Base, Policy, Settings, Target};
 
 fn answered(body: &str) -> Result<(Answer, Value), Error> {
-    let facts: Facts = serde_json::from_str(r#"{"mode":"chat","capabilities":""}"#).unwrap();
+    let facts = Facts::unknown();
     let base = Base::parse("https://h").unwrap();
     let chat = Chat::default();
     let settings = Settings::default();

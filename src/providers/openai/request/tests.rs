@@ -10,7 +10,7 @@ use crate::providers::{Base, Dialect, Outbound, Policy, Settings};
 
 fn asked(request: &str, model: &str, policy: Policy) -> Result<(Outbound, String), Error> {
     let catalogue = Catalogue::builtin();
-    let unknown: Facts = serde_json::from_str(r#"{"mode":"chat","capabilities":""}"#).unwrap();
+    let unknown = Facts::unknown();
     let base = Base::parse("https://api.openai.com/v1").unwrap();
     let target = Target {
         base: &base,

@@ -16,7 +16,7 @@ struct Ran {
 }
 
 fn translator(request: &str) -> Box<dyn Translator> {
-    let facts: Facts = serde_json::from_str(r#"{"mode":"chat","capabilities":""}"#).unwrap();
+    let facts = Facts::unknown();
     let base = Base::parse("https://h").unwrap();
     let chat = Chat::parse(request.as_bytes()).unwrap();
     let settings = Settings::default();
@@ -225,9 +225,20 @@ fn a_stream_that_lacks_only_its_last_event_is_complete() {
 
 #[test]
 fn each_choice_ends_once_and_nothing_follows_the_end() {
-    let again = text("a") + &end("stop") + &end("stop") + DONE + &text("b") + DONE;
-    let expected = text("a") + &end("stop") + &end("stop").replace("\"stop\"", "null") + DONE;
-    assert_eq!(run(SILENT, &again).out, expected);
+    let again = text("a") + &end("stop") + &end("stop") + &text("b") + DONE + &text("c") + DONE;
+    assert_eq!(run(SILENT, &again).out, text("a") + &end("stop") + DONE);
+    let usage = with(&text(""), USAGE);
+    let ran = run(ASKS, &(text("a") + &end("stop") + &usage + DONE));
+    assert_eq!(
+        ran.out,
+        text("a") + &end("stop") + &event(&format!(r#""choices":[],{USAGE}"#)) + DONE
+    );
+    let two = event(
+        r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"},{"index":1,"delta":{"content":"b"},"finish_reason":null}]"#,
+    );
+    let other = end("stop").replace("\"index\":0", "\"index\":1");
+    let stream = text("a") + &end("stop") + &two + &other + DONE;
+    assert_eq!(run(SILENT, &stream).out, stream.replace(&two, &two.replace("\"stop\"", "null")));
 }
 
 #[test]
