@@ -97,7 +97,9 @@ def test_one_connection_serves_answers_streams_and_errors_in_turn(default):
             assert connection.receive().text.endswith("You said: one")
             connection.send_request("POST", CHAT, request("two", stream=True))
             assert connection.receive().text.endswith("You said: two")
-            connection.send_request("POST", CHAT, b"{")
+            connection.send_request("POST", CHAT, request(model="none-such"))
+            assert connection.receive().status == 404
+            connection.send_request("POST", CHAT, request("[[*:status=400]]"))
             assert connection.receive().status == 400
             connection.send_request("GET", "/v1/models")
             assert connection.receive().status == 200
