@@ -151,12 +151,24 @@ pub fn borrow<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a st
     headers.iter().map(|(name, value)| (*name, &**value)).collect()
 }
 
+/// Panics when a client asks for it, and the worker's module with it: for the tests that show how
+/// Envoy brings it back.
+#[cfg(feature = "trap")]
+#[expect(clippy::panic, reason = "the one panic that is wanted; no release has this feature")]
+fn trap(headers: &Headers<'_>) {
+    if headers.text("x-waypost-trap") == Some("now") {
+        panic!("a request asked for a trap");
+    }
+}
+
 impl Context for GatewayStream {}
 
 impl HttpContext for GatewayStream {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         let packed = host::headers(Map::Request).unwrap_or_default();
         let headers = Headers::new(packed.pairs());
+        #[cfg(feature = "trap")]
+        trap(&headers);
         match Operation::find(&headers) {
             Ok(Operation::Chat) => {}
             Ok(Operation::Models) => {
