@@ -80,15 +80,18 @@ fn wrong_type(path: &str, error: &serde_json::Error) -> Error {
         let message = format!("The request is invalid: {said}.");
         return Error { param, ..Error::new(Class::Client, message) };
     }
-    let message = match said.strip_prefix("invalid type: ").and_then(|s| s.split_once(", expected "))
-    {
-        Some((found, wanted)) => {
-            format!("Invalid type for '{path}': expected {wanted}, but got {found} instead.")
-        }
-        None => format!("Invalid value for '{path}': {said}."),
-    };
-    Error::invalid(path, message)
-        .with_code(if said.starts_with("invalid type") { "invalid_type" } else { "invalid_value" })
+    let message =
+        match said.strip_prefix("invalid type: ").and_then(|s| s.split_once(", expected ")) {
+            Some((found, wanted)) => {
+                format!("Invalid type for '{path}': expected {wanted}, but got {found} instead.")
+            }
+            None => format!("Invalid value for '{path}': {said}."),
+        };
+    Error::invalid(path, message).with_code(if said.starts_with("invalid type") {
+        "invalid_type"
+    } else {
+        "invalid_value"
+    })
 }
 
 fn place(error: &serde_json::Error) -> String {

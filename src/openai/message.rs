@@ -177,11 +177,25 @@ impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
                         "tool_calls" => message.tool_calls = present(map.next_value()?),
                         "function_call" => message.function_call = present(map.next_value()?),
                         "refusal" => message.refusal = map.next_value()?,
-                        "reasoning_content" | "reasoning" => {
-                            let text = map.next_value::<Option<RawStr<'_>>>()?;
-                            message.reasoning_content = message.reasoning_content.or(text);
+                        "reasoning_content" | "reasoning" | "thinking_blocks" => {
+                            let raw: &RawValue = map.next_value()?;
+                            match present(raw) {
+                                // Some providers refuse even the null, so it is not forgotten.
+                                None if message.rest.len() < MAX_UNKNOWN_FIELDS => {
+                                    message.rest.push((key, raw));
+                                }
+                                None => {}
+                                Some(raw) if key == "thinking_blocks" => {
+                                    message.thinking_blocks = Some(raw);
+                                }
+                                Some(raw) => {
+                                    let text = RawStr::from_raw(raw).ok_or_else(|| {
+                                        A::Error::invalid_type(unexpected(raw), &"a string")
+                                    })?;
+                                    message.reasoning_content.get_or_insert(text);
+                                }
+                            }
                         }
-                        "thinking_blocks" => message.thinking_blocks = present(map.next_value()?),
                         "audio" => message.audio = present(map.next_value()?),
                         _ if message.rest.len() >= MAX_UNKNOWN_FIELDS => {
                             return Err(A::Error::custom(format_args!(

@@ -123,11 +123,8 @@ impl<'a> Chat<'a> {
         let text = std::str::from_utf8(body).map_err(|error| invalid::not_utf8(body, &error))?;
         let outer: Outer<'a> =
             serde_json::from_str(text).map_err(|error| invalid::explain(text, &error))?;
-        let mut chat = Self {
-            messages: outer.messages,
-            messages_at: outer.messages_at,
-            ..Self::default()
-        };
+        let mut chat =
+            Self { messages: outer.messages, messages_at: outer.messages_at, ..Self::default() };
         let mut max_completion_tokens = None;
         for Field { name, value } in &outer.fields {
             if is_null(value) {

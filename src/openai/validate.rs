@@ -328,14 +328,32 @@ mod tests {
             (r#"{"role":"user","content":"x","tool_calls":[]}"#, "messages[1].tool_calls"),
             (r#"{"role":"user","content":[]}"#, "messages[1].content"),
             (r#"{"role":"user","content":[{"type":"text"}]}"#, "messages[1].content[0].text"),
-            (r#"{"role":"user","content":[{"type":"text","text":7}]}"#, "messages[1].content[0].text"),
+            (
+                r#"{"role":"user","content":[{"type":"text","text":7}]}"#,
+                "messages[1].content[0].text",
+            ),
             (r#"{"role":"user","content":[{"text":"x"}]}"#, "messages[1].content[0].type"),
             (r#"{"role":"user","content":[{"type":"video"}]}"#, "messages[1].content[0].type"),
-            (r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#, "messages[1].content[0].image_url.url"),
-            (r#"{"role":"user","content":[{"type":"file","file":{}}]}"#, "messages[1].content[0].file"),
-            (r#"{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}"#, "messages[1].tool_calls[0].id"),
-            (r#"{"role":"assistant","tool_calls":[{"id":"x"}]}"#, "messages[1].tool_calls[0].function"),
-            (r#"{"role":"assistant","tool_calls":[{"id":"x","type":"what"}]}"#, "messages[1].tool_calls[0].type"),
+            (
+                r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#,
+                "messages[1].content[0].image_url.url",
+            ),
+            (
+                r#"{"role":"user","content":[{"type":"file","file":{}}]}"#,
+                "messages[1].content[0].file",
+            ),
+            (
+                r#"{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}"#,
+                "messages[1].tool_calls[0].id",
+            ),
+            (
+                r#"{"role":"assistant","tool_calls":[{"id":"x"}]}"#,
+                "messages[1].tool_calls[0].function",
+            ),
+            (
+                r#"{"role":"assistant","tool_calls":[{"id":"x","type":"what"}]}"#,
+                "messages[1].tool_calls[0].type",
+            ),
         ] {
             let error = with_message(message).unwrap_err();
             assert_eq!(error.param.as_deref(), Some(param), "{message}: {}", error.message);
@@ -357,12 +375,18 @@ mod tests {
             (r#""logprobs":true,"top_logprobs":21"#, "top_logprobs"),
             (r#""stream_options":{}"#, "stream_options"),
             (r#""tool_choice":"auto""#, "tool_choice"),
-            (r#""tools":[{"type":"function","function":{"name":"a b"}}]"#, "tools[0].function.name"),
-            (r#""tools":[{"type":"function","function":{"name":"f","parameters":[]}}]"#, "tools[0].function.parameters"),
+            (
+                r#""tools":[{"type":"function","function":{"name":"a b"}}]"#,
+                "tools[0].function.name",
+            ),
+            (
+                r#""tools":[{"type":"function","function":{"name":"f","parameters":[]}}]"#,
+                "tools[0].function.parameters",
+            ),
             (r#""tools":[{"type":"magic"}]"#, "tools[0].type"),
         ] {
-            let error =
-                check(&format!(r#""messages":[{{"role":"user","content":"x"}}],{fields}"#)).unwrap_err();
+            let error = check(&format!(r#""messages":[{{"role":"user","content":"x"}}],{fields}"#))
+                .unwrap_err();
             assert_eq!(error.param.as_deref(), Some(param), "{fields}: {}", error.message);
         }
     }

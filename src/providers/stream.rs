@@ -104,7 +104,8 @@ impl Stream {
                     Err(error) => self.fail(error),
                     Ok(()) if progress == Progress::Preamble => {
                         if self.held.len() > MAX_HELD_BYTES {
-                            let message = "the provider's stream began with too much that is no content";
+                            let message =
+                                "the provider's stream began with too much that is no content";
                             self.fail(Error::new(Class::Server, message));
                         }
                     }

@@ -1,32 +1,55 @@
 //! OpenAI, and the base for all that speak like it.
-use super::*;
+//!
+//! The canonical API is OpenAI's own, so what can pass stays byte for byte as it was written; see
+//! [`edit`] for how little is changed.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`request`] | what a model takes, and what is dropped or changed for it |
+//! | [`messages`] | what other providers' clients put into messages and tools, taken out |
+//! | [`edit`] | changes to JSON text that leave the rest of it alone |
+//! | [`answer`] | a whole answer, checked |
+//! | [`stream`] | a streamed answer, passed on event by event |
+
+use super::stream::Sse;
+use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Target, Translator};
+
+pub mod answer;
+pub mod edit;
+mod messages;
+pub mod request;
+pub mod stream;
 
 /// The dialect.
+#[derive(Clone, Copy, Debug)]
 pub struct OpenAi;
 
 impl Dialect for OpenAi {
-    fn request(&self, _: &Chat<'_>, _: &[u8], _: &Target<'_>) -> Result<Outbound, Error> {
-        Err(Error::new(crate::openai::Class::Server, "not yet"))
+    fn request(
+        &self,
+        chat: &Chat<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        for (setting, header) in
+            [("organization", "openai-organization"), ("project", "openai-project")]
+        {
+            if let Some(value) = target.settings.value(setting) {
+                headers.push((header, value.to_owned()));
+            }
+        }
+        let mut warnings = Vec::new();
+        let body = request::body(chat, body, target, &mut warnings)?;
+        let path = format!("{}/chat/completions", target.base.path);
+        Ok(Outbound { method: "POST", path, headers, body, warnings })
     }
-    fn answer(&self, _: &Call<'_>, _: &Headers<'_>, _: &[u8]) -> Result<Answer, Error> {
-        Err(Error::new(crate::openai::Class::Server, "not yet"))
+
+    fn answer(&self, call: &Call<'_>, _: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {
+        answer::read(call, body)
     }
-    fn stream(&self, _: &Call<'_>) -> Box<dyn Translator> {
-        Box::new(Nothing)
-    }
-}
-struct Nothing;
-impl Translator for Nothing {
-    fn push(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
-        Ok(())
-    }
-    fn finish(&mut self, _: &mut Vec<u8>) -> Result<(), Error> {
-        Ok(())
-    }
-    fn progress(&self) -> Progress {
-        Progress::Preamble
-    }
-    fn usage(&self) -> Option<Usage> {
-        None
+
+    fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
+        Box::new(Sse::new(stream::Chunks::new(call)))
     }
 }

@@ -1,0 +1,45 @@
+"""Writes the corpus of each fuzz target from the fixtures under tests/golden."""
+
+import json
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def seed(target, name, data):
+    folder = ROOT / "fuzz" / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def text(case, field):
+    if field + "_text" in case:
+        return case[field + "_text"].encode()
+    return json.dumps(case[field], ensure_ascii=False, separators=(",", ":")).encode()
+
+
+count = 0
+for path in sorted(GOLDEN.glob("*/*/*")):
+    api, kind, name = path.parts[-3], path.parts[-2], "-".join(path.parts[-3:])
+    if kind == "stream":
+        if path.name.endswith(".in.sse"):
+            seed("sse", name, path.read_bytes())
+            seed(api + "_stream", name, path.read_bytes())
+        elif path.name.endswith(".answer.json"):
+            seed("answers", name, path.read_bytes())
+    else:
+        case = json.loads(path.read_text())
+        if kind == "request":
+            seed("chat_request", name, text(case, "request"))
+        elif case["status"] < 300:
+            seed("answers", name, text(case, "body"))
+        else:
+            headers = {key.lower(): value for key, value in case.get("headers", {}).items()}
+            names = ["content-type", "retry-after", "retry-after-ms", "x-should-retry"]
+            head = "|".join([str(case["status"])] + [headers.get(name, "") for name in names])
+            seed("failure", name, head.encode() + b"\n" + text(case, "body"))
+    count += 1
+if not count:
+    sys.exit("no fixtures: the fuzzers would begin with nothing")

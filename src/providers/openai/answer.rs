@@ -1,0 +1,226 @@
+//! A whole answer, checked.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::edit::{Splice, span, splice, written};
+use crate::openai::chunk::FinishReason;
+use crate::openai::json::{is_object, write_str};
+use crate::openai::message::{Bounded, present};
+use crate::openai::usage::{Usage, WireUsage};
+use crate::openai::validate::MAX_N;
+use crate::openai::{Class, Error};
+use crate::providers::{Answer, Call, Payload, failure};
+
+/// Most choices of an answer: as many as can be asked for.
+pub const MAX_CHOICES: usize = MAX_N as usize;
+
+#[derive(Deserialize)]
+struct Completion<'a> {
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    created: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    model: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    choices: Option<Bounded<Choice<'a>, MAX_CHOICES>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    message: Option<Said<'a>>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    finish_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+/// Reads the body of an answer with a status below 300.
+///
+/// # Errors
+/// A body that is no answer, and an error that came with a good status.
+pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
+    if body.trim_ascii().is_empty() {
+        return Err(no_answer("an empty body"));
+    }
+    let completion: Completion<'_> =
+        serde_json::from_slice(body).map_err(|error| unread(body, &error))?;
+    if completion.error.is_some_and(is_truthy) {
+        return Err(failure::in_stream(body));
+    }
+    let choices = completion.choices.as_ref().map(|list| list.0.as_slice()).unwrap_or_default();
+    if choices.is_empty() {
+        // Some tell an error without the envelope, too.
+        if failure::message(body).is_some() {
+            return Err(failure::in_stream(body));
+        }
+        return Err(no_answer("an answer without choices"));
+    }
+    let mut splices = canonical_head(call, body, &completion);
+    for choice in choices {
+        if let Some(error) = choice.error.filter(|error| is_truthy(error)) {
+            return Err(failure::in_stream(error.get().as_bytes()));
+        }
+        let Some(message) = &choice.message else {
+            return Err(no_answer("a choice without a message"));
+        };
+        let calls = message.tool_calls.is_some_and(|calls| !is_empty(calls));
+        match finish(choice.finish_reason.map_or("null", RawValue::get)) {
+            Finish::Canonical => {}
+            Finish::Failed => return Err(failed()),
+            // A choice without the member has no place for a word.
+            Finish::Open | Finish::Other(_) if choice.finish_reason.is_none() => {}
+            Finish::Open => replace(&mut splices, body, choice.finish_reason, ended(calls)),
+            Finish::Other(reason) => {
+                let reason = if reason == FinishReason::Stop { ended(calls) } else { reason };
+                replace(&mut splices, body, choice.finish_reason, reason);
+            }
+        }
+    }
+    let usage = completion.usage.and_then(read_usage);
+    let payload = if splices.is_empty() {
+        Payload::Same
+    } else {
+        splices.sort_by_key(|(range, _)| range.start);
+        let mut out = Vec::with_capacity(body.len() + 128);
+        splice(&mut out, body, &splices);
+        Payload::Whole(out)
+    };
+    Ok(Answer { body: payload, usage })
+}
+
+/// What a provider's finish reason means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// None: the choice goes on, or in a whole answer nobody says why it ended.
+    Open,
+    /// One of OpenAI's own, as it stands.
+    Canonical,
+    /// Another word for one of OpenAI's.
+    Other(FinishReason),
+    /// The provider failed in the middle.
+    Failed,
+}
+
+/// Reads a finish reason from its JSON.
+#[must_use]
+pub fn finish(json: &str) -> Finish {
+    match json.trim_matches('"') {
+        "null" | "" => Finish::Open,
+        "stop" | "length" | "tool_calls" | "content_filter" | "function_call" => Finish::Canonical,
+        "model_length" | "max_tokens" => Finish::Other(FinishReason::Length),
+        "sensitive" => Finish::Other(FinishReason::ContentFilter),
+        "error" | "network_error" | "insufficient_system_resource" => Finish::Failed,
+        _ => Finish::Other(FinishReason::Stop),
+    }
+}
+
+/// The error for an answer that the provider itself calls failed.
+#[must_use]
+pub fn failed() -> Error {
+    Error::new(Class::Server, "the provider failed before its answer was complete")
+}
+
+/// Whether it counts as an error to OpenAI's own clients, which test for truth.
+#[must_use]
+pub fn is_truthy(json: &RawValue) -> bool {
+    !is_empty(json) && !matches!(json.get(), "null" | "false" | "0" | "0.0" | "\"\"")
+}
+
+/// Whether it is `[]` or `{}`, with any white space.
+#[must_use]
+pub fn is_empty(json: &RawValue) -> bool {
+    let inner = json.get().as_bytes();
+    matches!(inner, [b'[' | b'{', inner @ .., _] if inner.trim_ascii().is_empty())
+}
+
+/// Counts in whatever form; nothing if it is no object.
+#[must_use]
+pub fn read_usage(json: &RawValue) -> Option<Usage> {
+    is_object(json).then(|| serde_json::from_str::<WireUsage>(json.get()).ok())?.map(Usage::from)
+}
+
+fn ended(calls: bool) -> FinishReason {
+    if calls { FinishReason::ToolCalls } else { FinishReason::Stop }
+}
+
+fn replace(
+    splices: &mut Vec<Splice>,
+    body: &[u8],
+    written: Option<&RawValue>,
+    reason: FinishReason,
+) {
+    if let Some(range) = written.and_then(|json| span(body, json.get())) {
+        splices.push((range, Cow::Owned(format!("\"{}\"", reason.word()))));
+    }
+}
+
+/// What an answer lacks at its top: OpenAI's clients rely on all four members.
+fn canonical_head(call: &Call<'_>, body: &[u8], completion: &Completion<'_>) -> Vec<Splice> {
+    let mut splices = Vec::new();
+    let mut missing = Vec::new();
+    let present = |json: Option<&RawValue>| json.and_then(present).is_some();
+    let members = [
+        ("id", completion.id),
+        ("object", completion.object),
+        ("created", completion.created),
+        ("model", completion.model),
+    ];
+    for (name, json) in members {
+        if present(json) {
+            continue;
+        }
+        let mut value = Vec::new();
+        match name {
+            "id" => write_str(&mut value, &format!("chatcmpl-{}", call.id)),
+            "object" => write_str(&mut value, "chat.completion"),
+            "model" => write_str(&mut value, call.target.model),
+            // Writing to a Vec cannot fail.
+            _ => drop(write!(value, "{}", call.created)),
+        }
+        let value = String::from_utf8_lossy(&value).into_owned();
+        match json.and_then(|json| span(body, json.get())) {
+            Some(range) => splices.push((range, Cow::Owned(value))),
+            None => missing.push(format!("\"{name}\":{value},")),
+        }
+    }
+    let brace = body.iter().position(|byte| *byte == b'{');
+    if let (false, Some(brace)) = (missing.is_empty(), brace) {
+        splices.push((brace + 1..brace + 1, Cow::Owned(missing.concat())));
+    }
+    splices
+}
+
+/// The error for a body that did not parse: perhaps it explains itself in another shape.
+fn unread(body: &[u8], error: &serde_json::Error) -> Error {
+    match body.trim_ascii_start().first() {
+        Some(b'[' | b'"') if error.is_data() => failure::in_stream(body),
+        Some(b'{') if error.is_data() => no_answer("JSON that is no chat completion"),
+        Some(b'{') => no_answer("broken or cut JSON"),
+        _ => no_answer("something that is not JSON"),
+    }
+}
+
+fn no_answer(what: &str) -> Error {
+    Error::new(Class::Server, format!("the provider answered with a good status and {what}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,475 @@
+//! A streamed answer, passed on event by event.
+//!
+//! What is canonical already goes out as it came, byte for byte. Once content flows, an ordinary
+//! event is not even parsed: a few marks tell whether it is one.
+//!
+//! ```text
+//!            role, metadata          text, calls           [DONE], or the end after every finish
+//!  Preamble ─────────────► Preamble ─────────► Content ───────────────────────────► Ended
+//! ```
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::{Finish, MAX_CHOICES, failed, finish, is_empty, is_truthy, read_usage};
+use super::edit::{Splice, span, splice, written};
+use crate::openai::chunk::DONE;
+use crate::openai::json::RawStr;
+use crate::openai::message::{Bounded, present};
+use crate::openai::{Class, Error, Usage};
+use crate::providers::stream::{Events, cut_short};
+use crate::providers::{Call, Progress, failure};
+use crate::wire::sse::Event;
+
+/// The events of one streamed answer.
+#[derive(Debug)]
+pub struct Chunks {
+    progress: Progress,
+    /// Whether the client wants to see the usage. The provider is always asked for it.
+    include_usage: bool,
+    /// How many choices were asked for.
+    wanted: u32,
+    /// One bit for each choice that has ended.
+    finished: u128,
+    usage: Option<Usage>,
+    /// The last usage event, which goes out before the end.
+    owed: Vec<u8>,
+    marks: Marks,
+}
+
+/// The members that make an event more than a piece of text. Inside a JSON string the quotes would
+/// be escaped, so a mark is a whole string; a colon behind it makes it a member's name.
+#[derive(Debug)]
+struct Marks {
+    delta: Finder<'static>,
+    finish_reason: Finder<'static>,
+    error: Finder<'static>,
+    usage: Finder<'static>,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    choices: Option<Bounded<Choice<'a>, MAX_CHOICES>>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    finish_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    audio: Option<&'a RawValue>,
+}
+
+impl Chunks {
+    /// The translator of the answer to `call`.
+    #[must_use]
+    pub fn new(call: &Call<'_>) -> Self {
+        let wanted = call.chat.n.unwrap_or(1).clamp(1, MAX_CHOICES as u64);
+        Self {
+            progress: Progress::Preamble,
+            include_usage: call.chat.include_usage,
+            wanted: u32::try_from(wanted).unwrap_or(1),
+            finished: 0,
+            usage: None,
+            owed: Vec::new(),
+            marks: Marks {
+                delta: Finder::new(b"\"delta\""),
+                finish_reason: Finder::new(b"\"finish_reason\""),
+                error: Finder::new(b"\"error\""),
+                usage: Finder::new(b"\"usage\""),
+            },
+        }
+    }
+
+    /// One JSON object in one line.
+    fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        if !matches!(data, [b'{', .., b'}']) {
+            return Err(malformed());
+        }
+        // Little follows a finish, and that little is looked at.
+        if self.progress == Progress::Content && self.finished == 0 {
+            match self.marks.ordinary(data, self.include_usage) {
+                Ordinary::Whole => {
+                    write_event(out, &[data]);
+                    return Ok(());
+                }
+                Ordinary::Without(member) => {
+                    let before = data.get(..member.start).unwrap_or_default();
+                    let after = data.get(member.end..).unwrap_or_default();
+                    write_event(out, &[before, after]);
+                    return Ok(());
+                }
+                Ordinary::No => {}
+            }
+        }
+        self.parsed(data, out)
+    }
+
+    /// An event that may be more than a piece of text.
+    fn parsed(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| malformed())?;
+        let names_error =
+            chunk.object.and_then(RawStr::from_raw).is_some_and(|object| object.inner() == "error");
+        if names_error || chunk.error.is_some_and(is_truthy) {
+            return Err(failure::in_stream(data));
+        }
+        let usage = chunk.usage.filter(|usage| present(usage).is_some());
+        if let Some(read) = usage.and_then(read_usage) {
+            self.usage = Some(read);
+        }
+        let choices =
+            chunk.choices.as_ref().map(|choices| choices.0.as_slice()).unwrap_or_default();
+        if let (true, Some(usage)) = (self.include_usage, usage) {
+            self.owe(data, &chunk, usage);
+        }
+        let over = choices.iter().all(|choice| self.finished & bit(choice) != 0);
+        let mut splices: Vec<Splice> = Vec::new();
+        for choice in choices {
+            self.choice(choice, data, &mut splices)?;
+        }
+        let says_nothing =
+            |choice: &Choice<'_>| choice.delta.is_none() && matches!(reason(choice), Finish::Open);
+        // No choices at all, or what follows a finish, or an annotation of what was said before,
+        // without a delta that clients could read.
+        if over || choices.iter().all(says_nothing) {
+            return Ok(());
+        }
+        if choices.iter().any(|choice| choice.delta.is_none()) {
+            splices.extend(empty_deltas(data));
+        }
+        match (self.include_usage, chunk.usage) {
+            (true, Some(usage)) if present(usage).is_some() => {
+                splices.extend(span(data, usage.get()).map(|range| (range, "null".into())));
+            }
+            (false, Some(usage)) => {
+                let cut = span(data, usage.get()).and_then(|value| member(data, &value));
+                splices.extend(cut.map(|range| (range, "".into())));
+            }
+            (_, _) => {}
+        }
+        if self.progress == Progress::Preamble && choices.iter().any(begins) {
+            self.progress = Progress::Content;
+        }
+        if splices.is_empty() {
+            write_event(out, &[data]);
+        } else {
+            splices.sort_by_key(|(range, _)| range.start);
+            out.extend_from_slice(b"data: ");
+            splice(out, data, &splices);
+            out.extend_from_slice(b"\n\n");
+        }
+        Ok(())
+    }
+
+    /// Sees to it that each choice ends once, with a word that OpenAI's clients know.
+    fn choice(
+        &mut self,
+        choice: &Choice<'_>,
+        data: &[u8],
+        splices: &mut Vec<Splice>,
+    ) -> Result<(), Error> {
+        if let Some(error) = choice.error.filter(|error| is_truthy(error)) {
+            return Err(failure::in_stream(error.get().as_bytes()));
+        }
+        let Some(json) = choice.finish_reason else { return Ok(()) };
+        let word = match finish(json.get()) {
+            Finish::Failed => return Err(failed()),
+            Finish::Open if present(json).is_none() => return Ok(()),
+            Finish::Open => Cow::Borrowed("null"),
+            reason => {
+                let again = self.finished & bit(choice) != 0;
+                self.finished |= bit(choice);
+                match reason {
+                    _ if again => Cow::Borrowed("null"),
+                    Finish::Other(reason) => Cow::Owned(format!("\"{}\"", reason.word())),
+                    Finish::Canonical | Finish::Open | Finish::Failed => return Ok(()),
+                }
+            }
+        };
+        splices.extend(span(data, json.get()).map(|range| (range, word)));
+        Ok(())
+    }
+
+    /// Keeps the usage event for the end: only the last one counts.
+    fn owe(&mut self, data: &[u8], chunk: &Chunk<'_>, usage: &RawValue) {
+        self.owed.clear();
+        let has_choices = chunk.choices.as_ref().is_some_and(|choices| !choices.0.is_empty());
+        if !has_choices && chunk.choices.is_some() {
+            write_event(&mut self.owed, &[data]);
+            return;
+        }
+        let or = |json: Option<&RawValue>, other: &'static str| {
+            json.map_or(other, RawValue::get).as_bytes().to_vec()
+        };
+        write_event(
+            &mut self.owed,
+            &[
+                b"{\"id\":",
+                &or(chunk.id, "\"\""),
+                b",\"object\":\"chat.completion.chunk\",\"created\":",
+                &or(chunk.created, "0"),
+                b",\"model\":",
+                &or(chunk.model, "\"\""),
+                b",\"choices\":[],\"usage\":",
+                usage.get().as_bytes(),
+                b"}",
+            ],
+        );
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.owed);
+        out.extend_from_slice(DONE);
+        self.progress = Progress::Ended;
+    }
+}
+
+impl Events for Chunks {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        let data = event.data.trim_ascii();
+        if self.progress == Progress::Ended || data.is_empty() {
+            return Ok(());
+        }
+        if data.starts_with(b"[DONE]") {
+            if self.finished == 0 {
+                return Err(cut_short());
+            }
+            self.end(out);
+            return Ok(());
+        }
+        if event.name == b"error" {
+            return Err(failure::in_stream(data));
+        }
+        if memchr::memchr(b'\n', data).is_some() {
+            // Several data lines; a line end within JSON is white space.
+            let line: Vec<u8> =
+                data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
+            return self.chunk(&line, out);
+        }
+        self.chunk(data, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.progress == Progress::Ended {
+            return Ok(());
+        }
+        // Some providers close without the last event. What was asked for has come.
+        if self.finished.count_ones() < self.wanted {
+            return Err(cut_short());
+        }
+        self.end(out);
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}
+
+/// Whether an event may pass without being parsed.
+enum Ordinary {
+    /// As it came.
+    Whole,
+    /// As it came, without these bytes.
+    Without(Range<usize>),
+    /// It must be parsed.
+    No,
+}
+
+impl Marks {
+    /// `data` is within braces. An ordinary event has choices with deltas that all go on, no
+    /// error and no usage yet.
+    fn ordinary(&self, data: &[u8], include_usage: bool) -> Ordinary {
+        let mut choices = 0;
+        for at in members(&self.finish_reason, data) {
+            if !is_null_at(data, at.end) {
+                return Ordinary::No;
+            }
+            choices += 1;
+        }
+        let each_has_delta = members(&self.delta, data).count() == choices;
+        if choices == 0
+            || !each_has_delta
+            || members(&self.error, data).any(|at| !is_null_at(data, at.end))
+        {
+            return Ordinary::No;
+        }
+        let mut usages = members(&self.usage, data);
+        match (usages.next(), include_usage) {
+            (None, _) => Ordinary::Whole,
+            (Some(at), _) if !is_null_at(data, at.end) || usages.next().is_some() => Ordinary::No,
+            (Some(_), true) => Ordinary::Whole,
+            (Some(at), false) => {
+                let value = at.end..at.end + NULL.len();
+                match member(data, &value) {
+                    Some(member) if is_at_top(data, value.end) => Ordinary::Without(member),
+                    Some(_) | None => Ordinary::No,
+                }
+            }
+        }
+    }
+}
+
+const NULL: &[u8] = b"null";
+
+/// The places of a member's name: from its quote to the start of its value.
+fn members<'d>(
+    mark: &'d Finder<'static>,
+    data: &'d [u8],
+) -> impl Iterator<Item = Range<usize>> + 'd {
+    mark.find_iter(data).filter_map(|start| {
+        let colon = skip_blanks(data, start + mark.needle().len());
+        (data.get(colon) == Some(&b':')).then(|| start..skip_blanks(data, colon + 1))
+    })
+}
+
+fn skip_blanks(data: &[u8], at: usize) -> usize {
+    let blanks = data.get(at..).unwrap_or_default().iter().take_while(|byte| is_blank(**byte));
+    at + blanks.count()
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn is_null_at(data: &[u8], at: usize) -> bool {
+    data.get(at..).is_some_and(|value| value.starts_with(NULL))
+}
+
+/// The bytes to leave out so that the member with this value is gone, and one comma with it.
+/// Nothing where no name stands before the value.
+fn member(data: &[u8], value: &Range<usize>) -> Option<Range<usize>> {
+    let before = |end: usize| data.get(..end).map(<[u8]>::trim_ascii_end);
+    let name = before(value.start)?.strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
+    let start = memchr::memrchr(b'"', name)?;
+    let next = skip_blanks(data, value.end);
+    if data.get(next) == Some(&b',') {
+        return Some(start..next + 1);
+    }
+    let left = before(start)?;
+    let comma = left.strip_suffix(b",").map(<[u8]>::len);
+    Some(comma.unwrap_or(start)..value.end)
+}
+
+/// Whether what follows `at` closes one brace only: then a member that ends there is one of the
+/// whole object.
+fn is_at_top(data: &[u8], at: usize) -> bool {
+    let mut depth = 0_i32;
+    let mut bytes = data.get(at..).unwrap_or_default().iter();
+    let mut in_string = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if in_string => drop(bytes.next()),
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth -= 1,
+            _ => {}
+        }
+    }
+    depth == -1
+}
+
+/// Whether a choice says something that a client would see.
+fn begins(choice: &Choice<'_>) -> bool {
+    let Some(delta) = &choice.delta else { return !matches!(reason(choice), Finish::Open) };
+    let texts = [delta.content, delta.refusal, delta.reasoning_content, delta.reasoning];
+    let others = [delta.tool_calls, delta.function_call, delta.audio];
+    texts.into_iter().flatten().any(is_truthy)
+        || others.into_iter().flatten().any(|json| !is_empty(json))
+        || !matches!(reason(choice), Finish::Open)
+}
+
+/// The choice's bit; none where more choices than can be asked for are counted.
+fn bit(choice: &Choice<'_>) -> u128 {
+    1_u128.checked_shl(choice.index.unwrap_or(0)).unwrap_or(0)
+}
+
+fn reason(choice: &Choice<'_>) -> Finish {
+    finish(choice.finish_reason.map_or("null", RawValue::get))
+}
+
+/// An empty delta for each choice that has none.
+fn empty_deltas(data: &[u8]) -> Vec<Splice> {
+    #[derive(Deserialize)]
+    struct Chunk<'a> {
+        #[serde(borrow)]
+        choices: Bounded<&'a RawValue, MAX_CHOICES>,
+    }
+    #[derive(Deserialize)]
+    struct Choice<'a> {
+        #[serde(borrow, default, deserialize_with = "written")]
+        delta: Option<&'a RawValue>,
+    }
+    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return Vec::new() };
+    let splice = |raw: &RawValue| {
+        let choice: Choice<'_> = serde_json::from_str(raw.get()).ok()?;
+        match choice.delta {
+            Some(null) if present(null).is_none() => Some((span(data, null.get())?, "{}".into())),
+            Some(_) => None,
+            None => {
+                let inside = span(data, raw.get())?.start + 1;
+                let member = if is_empty(raw) { r#""delta":{}"# } else { r#""delta":{},"# };
+                Some((inside..inside, member.into()))
+            }
+        }
+    };
+    chunk.choices.0.into_iter().filter_map(splice).collect()
+}
+
+fn write_event(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+    out.extend_from_slice(b"data: ");
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+fn malformed() -> Error {
+    Error::new(Class::Server, "the provider sent a stream event that is not a chunk of an answer")
+}
+
+#[cfg(test)]
+mod tests;
