@@ -200,8 +200,13 @@ impl HttpContext for GatewayStream {
         }
     }
 
-    // With trailers no body callback says that it was the last.
+    // With trailers no body callback says that it was the last. They are not for the provider:
+    // over HTTP/2 they would reach it, a client's credential among them.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
+        for (name, _) in trailers.pairs() {
+            host::remove_header(Map::RequestTrailers, name);
+        }
         match self.phase {
             Phase::Receiving(_) => self.release(self.received),
             Phase::Heading | Phase::Replied => Action::Pause,
