@@ -381,7 +381,8 @@ fn update(_: &str, _: &[u8]) -> bool {
 #[cfg(not(target_arch = "wasm32"))]
 fn update(path: &str, bytes: &[u8]) -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
-        && std::fs::write(support::fixtures::root().join(path), bytes).is_ok()
+        && std::fs::write(format!("{}/tests/golden/{path}", env!("CARGO_MANIFEST_DIR")), bytes)
+            .is_ok()
 }
 
 /// Puts what was printed in place of `expect`, and leaves the rest of the file as it is.

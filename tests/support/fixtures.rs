@@ -21,14 +21,8 @@ pub fn files() -> Files {
         }
     }
     let mut files = Files::new();
-    read(&root(), "", &mut files);
+    read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), "", &mut files);
     files
-}
-
-/// Where the fixtures are.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// All fixtures.

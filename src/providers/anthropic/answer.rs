@@ -1,0 +1,138 @@
+//! A whole answer.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::block::{
+    Block, Citations, Thoughts, escape, explanation, finish_reason, no_answer, string, update,
+};
+use super::tools::{self, JSON_TOOL, JsonAnswer};
+use super::{Answer, Call};
+use crate::openai::Error;
+use crate::openai::answer::{self, Choice, Completion};
+use crate::openai::message::Items;
+use crate::providers::{Payload, failure};
+
+#[derive(Debug, Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    content: Option<Items<Block<'a>>>,
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+/// Reads an answer and writes it in canonical form.
+///
+/// # Errors
+/// What is no answer, or an error inside a 200.
+pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| no_answer("it is not UTF-8"))?;
+    let message: Message<'_> = serde_json::from_str(text).map_err(|error| {
+        no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
+    })?;
+    if message.kind.as_deref() == Some("error") {
+        return Err(failure::in_stream(body));
+    }
+    let blocks = message.content.ok_or_else(|| no_answer("it has no content"))?.0;
+    let json = tools::json_answer(call.chat, call.target.facts) == JsonAnswer::Tool;
+    let stop_reason = string(message.stop_reason).map(|text| text.decode()).unwrap_or_default();
+
+    let mut choice = choice(&blocks, json)?;
+    choice.finish = Some(finish_reason(&stop_reason, !choice.tool_calls.is_empty()));
+    if stop_reason == "refusal" {
+        choice.refusal = explanation(message.stop_details).map(|text| text.inner().to_owned());
+    }
+    if choice.content.is_none() && choice.tool_calls.is_empty() && choice.refusal.is_none() {
+        choice.content = Some(String::new());
+    }
+    let mut usage = None;
+    update(&mut usage, message.usage);
+    let completion = Completion {
+        id: id(message.id, call.id),
+        created: call.created,
+        model: model(message.model, call.target.model),
+        choices: vec![choice],
+        usage: usage.unwrap_or_default(),
+    };
+    let mut out = Vec::with_capacity(body.len() + 512);
+    completion.write(&mut out);
+    Ok(Answer { body: Payload::Whole(out), usage })
+}
+
+/// The provider's id, or ours where it gave none.
+pub(super) fn id(raw: Option<&RawValue>, ours: &str) -> String {
+    match string(raw).filter(|id| !id.is_empty()) {
+        Some(id) => id.decode().into_owned(),
+        None => format!("chatcmpl-{ours}"),
+    }
+}
+
+/// The model that answered, or the one that was asked where the answer does not say.
+pub(super) fn model(raw: Option<&RawValue>, asked: &str) -> String {
+    match string(raw).filter(|model| !model.is_empty()) {
+        Some(model) => model.decode().into_owned(),
+        None => asked.to_owned(),
+    }
+}
+
+/// What the blocks say. `json` says that [`JSON_TOOL`] was offered: its arguments are the content
+/// then, and text beside them is not.
+fn choice(blocks: &[Block<'_>], json: bool) -> Result<Choice, Error> {
+    let mut choice = Choice::default();
+    let mut thoughts = Thoughts::default();
+    let mut citations = Citations::default();
+    let mut answer = None;
+    for block in blocks {
+        match &*block.kind {
+            "text" => {
+                let Some(text) = string(block.text) else { continue };
+                choice.content.get_or_insert_default().push_str(text.inner());
+                citations.begin();
+                citations.text(text.inner());
+                citations.cite_all(block.citations);
+                citations.end();
+            }
+            "thinking" => {
+                let text = string(block.thinking).map_or("", |text| text.inner());
+                if !text.is_empty() {
+                    choice.reasoning.get_or_insert_default().push_str(text);
+                }
+                thoughts.add(text, string(block.signature).map_or("", |text| text.inner()));
+            }
+            "redacted_thinking" => {
+                if let Some(data) = string(block.data) {
+                    thoughts.add_redacted(data);
+                }
+            }
+            "tool_use" => {
+                let (id, name) = block.call()?;
+                if json && name == JSON_TOOL {
+                    answer.get_or_insert_with(|| escape(&block.arguments()));
+                } else {
+                    let arguments = block.arguments();
+                    choice.tool_calls.push(answer::Call { id, name, arguments });
+                }
+            }
+            // What the provider's own tools did, and what is yet to come.
+            _ => {}
+        }
+    }
+    choice.thinking_blocks = thoughts.list();
+    if answer.is_some() {
+        choice.content = answer;
+    } else {
+        choice.annotations = citations.list();
+    }
+    Ok(choice)
+}

@@ -1,0 +1,369 @@
+//! What answers consist of, as it arrives: borrowed, and read no stricter than needed.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::openai::chunk::FinishReason;
+use crate::openai::json::{RawStr, is_object, write_compact, write_str};
+use crate::openai::usage::{Usage, count};
+use crate::openai::{Class, Error};
+
+/// Most bytes of citations of one answer that are passed on. Further ones are left out.
+pub(super) const MAX_CITATION_BYTES: usize = 256 << 10;
+
+/// One block of an answer's content. Types that are not known hold what they like.
+#[derive(Debug, Deserialize)]
+pub(super) struct Block<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) citations: Option<&'a RawValue>,
+}
+
+/// The string in a field, if it is one.
+pub(super) fn string(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
+    raw.and_then(RawStr::from_raw)
+}
+
+impl Block<'_> {
+    /// Id and name of a call.
+    ///
+    /// # Errors
+    /// A call without them cannot be answered.
+    pub(super) fn call(&self) -> Result<(String, String), Error> {
+        match (string(self.id), string(self.name)) {
+            (Some(id), Some(name)) => Ok((id.decode().into_owned(), name.decode().into_owned())),
+            _ => Err(no_answer("a tool call without id or name")),
+        }
+    }
+
+    /// The arguments of a call, as compact JSON.
+    pub(super) fn arguments(&self) -> String {
+        let mut json = Vec::new();
+        write_compact(
+            &mut json,
+            self.input.filter(|raw| is_object(raw)).map_or("{}", RawValue::get),
+        );
+        String::from_utf8(json).unwrap_or_else(|_| "{}".to_owned())
+    }
+}
+
+/// The error for a provider's answer that is none.
+pub(super) fn no_answer(what: &str) -> Error {
+    Error::new(Class::Server, format!("the provider's answer is not one: {what}"))
+}
+
+/// Why an answer ended. `calls` says whether the client gets calls.
+pub(super) fn finish_reason(stop_reason: &str, calls: bool) -> FinishReason {
+    match stop_reason {
+        "max_tokens" | "model_context_window_exceeded" | "compaction" => FinishReason::Length,
+        // The turn is not at its end, and nothing the client could send goes on with it.
+        "pause_turn" => FinishReason::Length,
+        "refusal" => FinishReason::ContentFilter,
+        // `tool_use` without a call for the client is the tool for JSON answers.
+        _ if calls => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
+    }
+}
+
+/// Counts that arrive in pieces: what is there replaces what was known, since all are totals.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WireUsage {
+    input_tokens: Option<Count>,
+    cache_read_input_tokens: Option<Count>,
+    cache_creation_input_tokens: Option<Count>,
+    output_tokens: Option<Count>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    thinking_tokens: Option<Count>,
+}
+
+#[derive(Debug)]
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        count(deserializer).map(Self)
+    }
+}
+
+/// Puts the counts of a `usage` object over those that are known. An unreadable one changes
+/// nothing: it must not cost the client its answer.
+pub(super) fn update(usage: &mut Option<Usage>, raw: Option<&RawValue>) {
+    let Some(raw) = raw.filter(|raw| is_object(raw)) else { return };
+    let Ok(wire) = serde_json::from_str::<WireUsage>(raw.get()) else { return };
+    let usage = usage.get_or_insert_default();
+    let details = wire.output_tokens_details.unwrap_or_default();
+    for (known, new) in [
+        (&mut usage.uncached_input, wire.input_tokens),
+        (&mut usage.cache_read, wire.cache_read_input_tokens),
+        (&mut usage.cache_write, wire.cache_creation_input_tokens),
+        (&mut usage.output, wire.output_tokens),
+        (&mut usage.reasoning, details.thinking_tokens),
+    ] {
+        if let Some(Count(new)) = new {
+            *known = new;
+        }
+    }
+    usage.reasoning = usage.reasoning.min(usage.output);
+}
+
+/// `stop_details` of a refusal.
+#[derive(Debug, Deserialize)]
+struct StopDetails<'a> {
+    #[serde(borrow)]
+    explanation: Option<&'a RawValue>,
+}
+
+/// The explanation of a refusal.
+pub(super) fn explanation(stop_details: Option<&RawValue>) -> Option<RawStr<'_>> {
+    let raw = stop_details.filter(|raw| is_object(raw))?;
+    let details: StopDetails<'_> = serde_json::from_str(raw.get()).ok()?;
+    string(details.explanation).filter(|text| !text.is_empty())
+}
+
+/// The citations of an answer, as OpenAI's annotations, and the place in the content where the
+/// next ones will stand.
+#[derive(Debug, Default)]
+pub(super) struct Citations {
+    /// A JSON list without its end.
+    json: Vec<u8>,
+    /// Characters of content before the current block.
+    start: usize,
+    /// Characters of content so far.
+    end: usize,
+    /// Of the current block, not yet written: their end is not known before that of the block.
+    open: Vec<u8>,
+}
+
+impl Citations {
+    /// A text block begins.
+    pub(super) const fn begin(&mut self) {
+        self.start = self.end;
+    }
+
+    /// More content; `escaped` as it stands between quotes.
+    pub(super) fn text(&mut self, escaped: &str) {
+        self.end += characters(escaped);
+    }
+
+    /// A citation of the current block. Only what has a URL can be an annotation.
+    pub(super) fn cite(&mut self, raw: &RawValue) {
+        #[derive(Deserialize)]
+        struct Citation<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+            #[serde(borrow)]
+            url: Option<&'a RawValue>,
+            #[serde(borrow)]
+            title: Option<&'a RawValue>,
+        }
+        let Ok(citation) = serde_json::from_str::<Citation<'_>>(raw.get()) else { return };
+        let Some(url) = string(citation.url) else { return };
+        if citation.kind != "web_search_result_location" {
+            return;
+        }
+        let title = string(citation.title).unwrap_or(RawStr::EMPTY);
+        let (title, url) = (title.as_written(), url.as_written());
+        if self.json.len() + self.open.len() + title.len() + url.len() > MAX_CITATION_BYTES {
+            return;
+        }
+        self.open.extend_from_slice(format!(r#""title":{title},"url":{url}}}}}"#).as_bytes());
+        self.open.push(b'\n');
+    }
+
+    /// The citations of a list.
+    pub(super) fn cite_all(&mut self, list: Option<&RawValue>) {
+        let list = list.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+        for citation in list.unwrap_or_default() {
+            self.cite(citation);
+        }
+    }
+
+    /// The current block ends.
+    pub(super) fn end(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        // A JSON string holds no line break as such.
+        for rest in open.split(|byte| *byte == b'\n').filter(|rest| !rest.is_empty()) {
+            let head = format!(
+                r#"{}{{"type":"url_citation","url_citation":{{"start_index":{},"end_index":{},"#,
+                if self.json.is_empty() { '[' } else { ',' },
+                self.start,
+                self.end
+            );
+            self.json.extend_from_slice(head.as_bytes());
+            self.json.extend_from_slice(rest);
+        }
+    }
+
+    /// The list, if there are any.
+    pub(super) fn list(self) -> Option<String> {
+        if self.json.is_empty() {
+            return None;
+        }
+        let mut json = self.json;
+        json.push(b']');
+        String::from_utf8(json).ok()
+    }
+}
+
+/// How many characters the escaped text stands for.
+fn characters(escaped: &str) -> usize {
+    let mut count = 0;
+    let mut rest = escaped.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return count,
+            // The second half of a pair: counted with the first.
+            [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', _, _, rest @ ..] => rest,
+            [b'\\', b'u', _, _, _, _, rest @ ..] | [b'\\', _, rest @ ..] => {
+                count += 1;
+                rest
+            }
+            // The further bytes of a character.
+            [0x80..=0xBF, rest @ ..] => rest,
+            [_, rest @ ..] => {
+                count += 1;
+                rest
+            }
+        };
+    }
+}
+
+/// Thinking blocks of an answer, as a JSON list in the API's own words: what the client has to
+/// send back.
+#[derive(Debug, Default)]
+pub(super) struct Thoughts {
+    json: Vec<u8>,
+}
+
+impl Thoughts {
+    /// Bytes so far.
+    pub(super) const fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    /// A block of thinking; the texts as they stand between quotes. One without a signature is of
+    /// no use to the provider.
+    pub(super) fn add(&mut self, thinking: &str, signature: &str) {
+        if !signature.is_empty() {
+            self.begin();
+            self.json.extend_from_slice(
+                format!(
+                    r#"{{"type":"thinking","thinking":"{thinking}","signature":"{signature}"}}"#
+                )
+                .as_bytes(),
+            );
+        }
+    }
+
+    /// A block that only the provider can read.
+    pub(super) fn add_redacted(&mut self, data: RawStr<'_>) {
+        self.begin();
+        self.json.extend_from_slice(br#"{"type":"redacted_thinking","data":"#);
+        self.json.extend_from_slice(data.as_written().as_bytes());
+        self.json.push(b'}');
+    }
+
+    fn begin(&mut self) {
+        self.json.push(if self.json.is_empty() { b'[' } else { b',' });
+    }
+
+    /// The list, if there are any.
+    pub(super) fn list(self) -> Option<String> {
+        if self.json.is_empty() {
+            return None;
+        }
+        let mut json = self.json;
+        json.push(b']');
+        String::from_utf8(json).ok()
+    }
+}
+
+/// `text` as it stands between the quotes of a JSON string.
+pub(super) fn escape(text: &str) -> String {
+    let mut quoted = Vec::with_capacity(text.len() + 2);
+    write_str(&mut quoted, text);
+    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    String::from_utf8_lossy(inner).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn characters_are_counted_through_their_escapes() {
+        for text in ["", "abc", "é😀x", "a\"b\\c\n", "\u{1}"] {
+            assert_eq!(characters(&escape(text)), text.chars().count(), "{text}");
+        }
+        assert_eq!(characters(r"\ud83d\ude00\u00e9"), 2);
+        assert_eq!(characters(r"\"), 1);
+    }
+
+    #[test]
+    fn stop_reasons_map_to_the_closed_list() {
+        for (reason, calls, expected) in [
+            ("end_turn", false, FinishReason::Stop),
+            ("stop_sequence", false, FinishReason::Stop),
+            ("end_turn", true, FinishReason::ToolCalls),
+            ("tool_use", true, FinishReason::ToolCalls),
+            ("tool_use", false, FinishReason::Stop),
+            ("max_tokens", true, FinishReason::Length),
+            ("model_context_window_exceeded", false, FinishReason::Length),
+            ("pause_turn", false, FinishReason::Length),
+            ("refusal", false, FinishReason::ContentFilter),
+            ("something_new", false, FinishReason::Stop),
+            ("", false, FinishReason::Stop),
+        ] {
+            assert_eq!(finish_reason(reason, calls), expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn later_counts_replace_earlier_ones_and_null_keeps_them() {
+        let raw = |json: &str| serde_json::from_str::<Box<RawValue>>(json).unwrap();
+        let mut usage = None;
+        update(
+            &mut usage,
+            Some(&raw(
+                r#"{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":1}"#,
+            )),
+        );
+        update(
+            &mut usage,
+            Some(&raw(
+                r#"{"input_tokens":null,"cache_read_input_tokens":6,"output_tokens":30,"output_tokens_details":{"thinking_tokens":20}}"#,
+            )),
+        );
+        update(&mut usage, Some(&raw(r#""what""#)));
+        update(&mut usage, None);
+        let usage = usage.unwrap();
+        assert_eq!((usage.prompt(), usage.output, usage.reasoning), (18, 30, 20));
+        assert_eq!((usage.cache_read, usage.cache_write), (6, 2));
+    }
+}

@@ -1,0 +1,350 @@
+//! Tools, the choice among them, and JSON answers by way of a tool.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::cache::{self, Marks};
+use super::{Warnings, request::unsupported, schema};
+use crate::openai::json::{RawStr, write_compact, write_str};
+use crate::openai::message::Function;
+use crate::openai::request::{ResponseFormat, ToolChoice, read};
+use crate::openai::{Chat, Error};
+use crate::providers::Target;
+use crate::providers::catalogue::{Capability, Facts};
+
+/// The tool through which a model without JSON answers gives one. Its call never reaches the
+/// client: the arguments are the content.
+pub(super) const JSON_TOOL: &str = "waypost_json_answer";
+
+/// How the model is brought to answer in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JsonAnswer {
+    /// It is not asked to, or must call a tool in any case.
+    No,
+    /// By `output_config.format`.
+    Format,
+    /// By having to call [`JSON_TOOL`].
+    Tool,
+    /// By an instruction: the model takes no forced call.
+    Instruction,
+}
+
+/// How this request's answer becomes JSON. Depends on nothing but the request and the model, so
+/// whoever reads the answer finds the same.
+pub(super) fn json_answer(chat: &Chat<'_>, facts: &Facts) -> JsonAnswer {
+    match &chat.response_format {
+        None | Some(ResponseFormat::Text) => JsonAnswer::No,
+        Some(ResponseFormat::JsonSchema(wanted))
+            if wanted.schema.is_some() && facts.capabilities.has(Capability::JsonSchema) =>
+        {
+            JsonAnswer::Format
+        }
+        Some(_) if forces_a_call(chat) => JsonAnswer::No,
+        Some(_) if facts.parameters.forced_tool_use => JsonAnswer::Tool,
+        Some(_) => JsonAnswer::Instruction,
+    }
+}
+
+/// Whether the client wants a call in any case.
+fn forces_a_call(chat: &Chat<'_>) -> bool {
+    match chat.tool_choice {
+        Some(ToolChoice::Required | ToolChoice::Function(_)) => true,
+        Some(ToolChoice::Allowed { required, .. }) => required,
+        None | Some(ToolChoice::Auto | ToolChoice::None | ToolChoice::Custom(_)) => false,
+    }
+}
+
+/// Whether the request as it is sent forces a call.
+pub(super) fn call_is_forced(chat: &Chat<'_>, facts: &Facts) -> bool {
+    facts.parameters.forced_tool_use
+        && (forces_a_call(chat) || json_answer(chat, facts) == JsonAnswer::Tool)
+}
+
+/// Appends `,"tools":[…]` and `,"tool_choice":…` where there is something to say.
+///
+/// # Errors
+/// A 400 that names the tool or choice that cannot be translated.
+pub(super) fn write(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    out: &mut Vec<u8>,
+    marks: &mut Marks,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let start = out.len();
+    out.extend_from_slice(b",\"tools\":[");
+    let empty = out.len();
+    let allowed = match &chat.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => Some(names),
+        _ => None,
+    };
+    for (index, tool) in chat.tools.iter().enumerate() {
+        let Some(function) = &tool.function else {
+            let message = "Custom tools do not exist at Anthropic: give a function instead.";
+            unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
+            continue;
+        };
+        if allowed.is_some_and(|names| !names.iter().any(|name| same(*name, function.name))) {
+            continue;
+        }
+        separate(out);
+        write_function(index, function, target, out, warnings)?;
+        let mark = cache::mark(tool.cache_control, None, warnings);
+        marks.write(out, mark, warnings);
+        out.push(b'}');
+    }
+    let functions = out.len() > empty;
+    let json = json_answer(chat, target.facts) == JsonAnswer::Tool;
+    if json {
+        separate(out);
+        write_json_tool(chat, out)?;
+    }
+    if let Some(options) = chat.field("web_search_options") {
+        write_web_search(options, target, out, warnings)?;
+    }
+    if out.len() == empty {
+        out.truncate(start);
+        return Ok(());
+    }
+    out.push(b']');
+    write_choice(chat, target, Offered { functions, json }, out, warnings)
+}
+
+/// What stands in `tools`.
+#[derive(Clone, Copy)]
+struct Offered {
+    /// Functions of the client.
+    functions: bool,
+    /// [`JSON_TOOL`].
+    json: bool,
+}
+
+/// Without the closing brace, so that a mark can follow.
+fn write_function(
+    index: usize,
+    function: &Function<'_>,
+    target: &Target<'_>,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    out.extend_from_slice(b"{\"name\":");
+    out.extend_from_slice(function.name.as_written().as_bytes());
+    if let Some(description) = function.description.filter(|text| !text.is_empty()) {
+        out.extend_from_slice(b",\"description\":");
+        out.extend_from_slice(description.as_written().as_bytes());
+    }
+    let wanted = function.strict == Some(true);
+    let strict = wanted && target.facts.capabilities.has(Capability::JsonSchema);
+    if wanted && !strict {
+        warnings.dropped("tools[].function.strict");
+    }
+    out.extend_from_slice(b",\"input_schema\":");
+    match function.parameters {
+        Some(parameters) if strict => match schema::write_enforced(parameters, out) {
+            Ok(true) => {
+                warnings.changed("tools[].function.parameters", "what strict tools enforce");
+                Ok(())
+            }
+            other => other.map(drop),
+        },
+        parameters => schema::write(parameters, out),
+    }
+    .map_err(|fault| {
+        let param = format!("tools[{index}].function.parameters");
+        let message = format!("'{param}' {fault}.");
+        Error::invalid(param, message)
+    })?;
+    if strict {
+        out.extend_from_slice(b",\"strict\":true");
+    }
+    Ok(())
+}
+
+fn write_json_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+    out.extend_from_slice(b"{\"name\":");
+    write_str(out, JSON_TOOL);
+    let mut schema = None;
+    let mut description = None;
+    if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format {
+        schema = wanted.schema;
+        description = wanted.description.filter(|text| !text.is_empty());
+    }
+    out.extend_from_slice(b",\"description\":");
+    match description {
+        Some(text) => out.extend_from_slice(text.as_written().as_bytes()),
+        None => write_str(out, "Gives the answer as JSON. Always answer through this tool."),
+    }
+    out.extend_from_slice(b",\"input_schema\":");
+    schema::write(schema, out).map_err(bad_format)?;
+    out.push(b'}');
+    Ok(())
+}
+
+/// The schema of [`JsonAnswer::Format`], as the provider enforces it.
+///
+/// # Errors
+/// A 400 for what is no schema.
+pub(super) fn write_format(
+    schema: &RawValue,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if schema::write_enforced(schema, out).map_err(bad_format)? {
+        warnings.changed(FORMAT_SCHEMA, "what the provider enforces");
+    }
+    Ok(())
+}
+
+const FORMAT_SCHEMA: &str = "response_format.json_schema.schema";
+
+fn bad_format(fault: schema::Fault) -> Error {
+    Error::invalid(FORMAT_SCHEMA, format!("'{FORMAT_SCHEMA}' {fault}."))
+}
+
+fn write_web_search(
+    options: &RawValue,
+    target: &Target<'_>,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Options<'a> {
+        #[serde(borrow)]
+        search_context_size: Option<&'a RawValue>,
+        #[serde(borrow)]
+        user_location: Option<Location<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Location<'a> {
+        #[serde(borrow)]
+        approximate: Option<Place<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Place<'a> {
+        #[serde(borrow)]
+        city: Option<RawStr<'a>>,
+        #[serde(borrow)]
+        country: Option<RawStr<'a>>,
+        #[serde(borrow)]
+        region: Option<RawStr<'a>>,
+        #[serde(borrow)]
+        timezone: Option<RawStr<'a>>,
+    }
+    const PARAM: &str = "web_search_options";
+    if !target.facts.capabilities.has(Capability::WebSearch) {
+        let message = format!("The model '{}' does not search the web.", target.model);
+        return unsupported(PARAM, PARAM, message, target, warnings);
+    }
+    let options: Options<'_> = read(PARAM, options)?;
+    if options.search_context_size.is_some() {
+        warnings.dropped("web_search_options.search_context_size");
+    }
+    separate(out);
+    out.extend_from_slice(br#"{"type":"web_search_20260318","name":"web_search""#);
+    if let Some(place) = options.user_location.and_then(|location| location.approximate) {
+        out.extend_from_slice(br#","user_location":{"type":"approximate""#);
+        for (name, value) in [
+            ("city", place.city),
+            ("country", place.country),
+            ("region", place.region),
+            ("timezone", place.timezone),
+        ] {
+            if let Some(value) = value.filter(|value| !value.is_blank()) {
+                out.extend_from_slice(format!(",\"{name}\":{}", value.as_written()).as_bytes());
+            }
+        }
+        out.push(b'}');
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_choice(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    offered: Offered,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    enum Choice<'a> {
+        Unsaid,
+        Auto,
+        Any,
+        None,
+        Named(RawStr<'a>),
+        Json,
+    }
+    let mut choice = match chat.tool_choice {
+        None => Choice::Unsaid,
+        Some(ToolChoice::Auto) => Choice::Auto,
+        Some(ToolChoice::None) => Choice::None,
+        Some(ToolChoice::Required) => Choice::Any,
+        Some(ToolChoice::Function(name)) => Choice::Named(name),
+        Some(ToolChoice::Allowed { required: true, .. }) => Choice::Any,
+        Some(ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
+        Some(ToolChoice::Custom(_)) => {
+            let message = "Custom tools do not exist at Anthropic: name a function instead.";
+            unsupported("tool_choice", "tool_choice", message, target, warnings)?;
+            Choice::Unsaid
+        }
+    };
+    if matches!(choice, Choice::Any | Choice::Named(_)) && !target.facts.parameters.forced_tool_use
+    {
+        let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
+        unsupported("tool_choice", "tool_choice", message, target, warnings)?;
+        choice = Choice::Auto;
+    }
+    if offered.json {
+        choice = match choice {
+            // A call of the client's, or the answer.
+            Choice::Unsaid | Choice::Auto if offered.functions => Choice::Any,
+            _ => Choice::Json,
+        };
+    }
+    let one_call = matches!(choice, Choice::Json)
+        || chat.parallel_tool_calls == Some(false) && !matches!(choice, Choice::None);
+    if matches!(choice, Choice::Unsaid) && one_call {
+        choice = Choice::Auto;
+    }
+    let kind: &[u8] = match choice {
+        Choice::Unsaid => return Ok(()),
+        Choice::Auto => br#","tool_choice":{"type":"auto""#,
+        Choice::Any => br#","tool_choice":{"type":"any""#,
+        Choice::None => br#","tool_choice":{"type":"none""#,
+        Choice::Named(_) | Choice::Json => br#","tool_choice":{"type":"tool","name":"#,
+    };
+    out.extend_from_slice(kind);
+    match choice {
+        Choice::Named(name) => out.extend_from_slice(name.as_written().as_bytes()),
+        Choice::Json => write_str(out, JSON_TOOL),
+        Choice::Unsaid | Choice::Auto | Choice::Any | Choice::None => {}
+    }
+    if one_call {
+        out.extend_from_slice(br#","disable_parallel_tool_use":true"#);
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// The instruction of [`JsonAnswer::Instruction`], as a JSON string.
+pub(super) fn write_instruction(chat: &Chat<'_>, out: &mut Vec<u8>) {
+    let mut text = b"Answer with one JSON object and nothing else.".to_vec();
+    if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format
+        && let Some(schema) = wanted.schema
+    {
+        text.extend_from_slice(b" It must follow this JSON Schema: ");
+        write_compact(&mut text, schema.get());
+    }
+    write_str(out, &String::from_utf8_lossy(&text));
+}
+
+/// Appends a comma unless the list is still empty.
+pub(super) fn separate(out: &mut Vec<u8>) {
+    if out.last() != Some(&b'[') {
+        out.push(b',');
+    }
+}
+
+fn same(one: RawStr<'_>, other: RawStr<'_>) -> bool {
+    one == other || one.decode() == other.decode()
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs the unit tests and the goldens natively and in V8, where the module runs too, and compares how
+# many ran: a test that is silently left out of one of them is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=wasm32-unknown-unknown
+version=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/version = |"/, ""); print }' Cargo.lock)
+
+# The runner must be of the very version of the library.
+runner=$(command -v wasm-bindgen-test-runner || true)
+if [ -z "$runner" ] || [ "$("$runner" --version | awk '{ print $2 }')" != "$version" ]; then
+    runner=$PWD/.local/bin/wasm-bindgen-test-runner
+    if [ ! -x "$runner" ] || [ "$("$runner" --version | awk '{ print $2 }')" != "$version" ]; then
+        cargo install wasm-bindgen-cli --version "$version" --root .local --locked --quiet
+    fi
+fi
+
+# A source of randomness has no place in the module; without it none can creep in.
+if cargo tree --target "$target" --edges normal,dev --prefix none | grep -E '^(getrandom|rand) '; then
+    echo "v8: the crates above bring randomness into $target" >&2
+    exit 1
+fi
+
+# The goldens are compiled in, and cargo does not see a new file among them.
+touch tests/support/fixtures.rs
+
+count() { awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }'; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() {
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        return 1
+    fi
+    count <"$log"
+}
+native=$(run cargo test --lib --test golden)
+v8=$(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$runner run \
+    cargo test --target "$target" --lib --test golden)
+
+echo "tests that ran: native $native, V8 $v8"
+[ "$native" -gt 0 ] && [ "$native" -eq "$v8" ]
