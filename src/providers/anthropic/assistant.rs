@@ -215,7 +215,7 @@ fn write_call(
     out.extend_from_slice(br#"{"type":"tool_use","id":"#);
     write_str(out, &ids::fit(&call.id.decode()));
     out.extend_from_slice(b",\"name\":");
-    write_str(out, &ids::fit(&function.name.decode()));
+    write_str(out, &ids::fit_name(&function.name.decode()));
     out.extend_from_slice(b",\"input\":");
     let arguments = function.arguments.map(RawStr::decode).unwrap_or_default();
     let arguments = arguments.trim_ascii();

@@ -11,15 +11,28 @@ const PREFIX: &str = "waypost_";
 
 /// The id in letters that the API takes.
 pub(super) fn fit(id: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let fits = !id.is_empty() && id.bytes().all(|byte| plain(byte) || byte == b'_');
-    if fits && !id.starts_with(PREFIX) {
-        return Cow::Borrowed(id);
-    }
+    if fits(id) && !id.starts_with(PREFIX) { Cow::Borrowed(id) } else { Cow::Owned(rewrite(id)) }
+}
+
+/// The name of a function that was called, in letters that the API takes. Those of the functions
+/// that can be called fit already, and a call has to name one as it is.
+pub(super) fn fit_name(name: &str) -> Cow<'_, str> {
+    if fits(name) { Cow::Borrowed(name) } else { Cow::Owned(rewrite(name)) }
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+fn fits(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| is_plain(byte) || byte == b'_')
+}
+
+fn rewrite(id: &str) -> String {
     let mut safe = String::with_capacity(PREFIX.len() + 2 * id.len());
     safe.push_str(PREFIX);
     for byte in id.bytes() {
-        if plain(byte) {
+        if is_plain(byte) {
             safe.push(char::from(byte));
         } else if byte == b'_' {
             safe.push_str("__");
@@ -28,7 +41,7 @@ pub(super) fn fit(id: &str) -> Cow<'_, str> {
             let _ = write!(safe, "_{byte:02X}");
         }
     }
-    Cow::Owned(safe)
+    safe
 }
 
 #[cfg(test)]
@@ -67,6 +80,12 @@ mod tests {
             assert!(safe.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));
             assert!(!safe.is_empty() && seen.insert(safe), "{id}");
         }
+    }
+
+    #[test]
+    fn a_name_that_fits_stays_whatever_it_begins_with() {
+        assert_eq!(fit_name("waypost_x"), "waypost_x");
+        assert_eq!(fit_name("a.b"), "waypost_a_2Eb");
     }
 
     #[test]

@@ -171,7 +171,9 @@ impl Events for Answer {
         if event.data.is_empty() || matches!(self.state, State::Ended) {
             return Ok(());
         }
-        let wire: Wire<'_> = serde_json::from_slice(event.data).map_err(|_| malformed("event"))?;
+        // Checked once here, or each value that is kept raw would be checked again.
+        let text = std::str::from_utf8(event.data).map_err(|_| malformed("event"))?;
+        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| malformed("event"))?;
         match &*wire.kind {
             "content_block_delta" => self.delta(&wire, out),
             "content_block_start" => self.block(&wire, out),

@@ -337,6 +337,25 @@ fn a_message_for_every_role_and_part_that_cannot_be_sent_names_its_place() {
 }
 
 #[test]
+fn a_user_id_over_the_limit_or_like_an_address_is_dropped() {
+    let sent = |user: &str| asked(OLD).body(&with(&json!({"user": user})))["metadata"].clone();
+    assert_eq!(sent(&"é".repeat(512)), json!({"user_id": "é".repeat(512)}));
+    assert_eq!(sent(&"é".repeat(513)), Value::Null);
+    assert_eq!(sent("a@b.c"), Value::Null);
+}
+
+#[test]
+fn instructions_alone_are_what_the_user_says() {
+    for model in [OLD, NEW] {
+        let body = asked(model).body(&chat(&json!([
+            {"role": "system", "content": "a"}, {"role": "developer", "content": "b"}])));
+        let said = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        assert_eq!(body["messages"], json!([{"role": "user", "content": said}]), "{model}");
+        assert_eq!(body.get("system"), None);
+    }
+}
+
+#[test]
 fn a_hundred_unknown_fields_are_dropped_once_each() {
     let fields: serde_json::Map<String, Value> =
         (0..100).map(|n| (format!("field_{n}\n"), json!(1))).collect();
@@ -371,6 +390,7 @@ fn a_hostile_stream_is_an_error_or_ignored() {
         r#"{"type":"content_block_delta","index":"0","delta":{"type":"text_delta","text":[]}}"#,
     ]);
     fine(&[r#"{"type":"message_delta","delta":{"stop_reason":{"a":1}},"usage":"many"}"#]);
+    fine(&["", r#"{"type":"content_block_stop"}"#]);
     fine(&[r#"{"type":"new_event","delta":1,"index":[]}"#, START]);
     for event in [
         "[DONE]",
