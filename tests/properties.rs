@@ -315,6 +315,10 @@ proptest! {
         for (provider, _) in TARGETS.iter() {
             check_stream(provider, asked.as_bytes(), &stream, &places)?;
         }
+        // A dialect that writes every chunk itself keeps the rules whatever it is sent.
+        let provider = Provider::new("anthropic", None).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let out = check_stream(&provider, asked.as_bytes(), &stream, &places)?;
+        rules::check(&out, usage).map_err(|e| TestCaseError::fail(format!("{e}\n{}", String::from_utf8_lossy(&out))))?;
     }
 
     #[test]
