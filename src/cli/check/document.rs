@@ -55,7 +55,10 @@ fn key_text(key: Yaml) -> String {
 /// Reports `<<`, which other readers of YAML know and Envoy does not.
 pub fn merge_keys(at: &At<'_>, findings: &mut Findings) {
     if at.get("<<").is_some() {
-        findings.error(&at.path, "Envoy does not know the merge key \"<<\"; use an alias for a whole value instead");
+        findings.error(
+            &at.path,
+            "Envoy does not know the merge key \"<<\"; use an alias for a whole value instead",
+        );
     }
     for child in at.children() {
         merge_keys(&child, findings);
@@ -211,14 +214,18 @@ mod tests {
 
     #[test]
     fn a_type_is_told_by_its_last_words() {
-        let value = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"});
+        let value =
+            json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"});
         let at = At::root(&value);
         assert!(at.is_a("http.wasm.v3.Wasm") && !at.is_a("asm") && !at.is_a("Router"));
     }
 
     #[test]
     fn a_key_that_stands_twice_is_refused() {
-        assert_eq!(parse("a: 1\nb: [\n"), Err("line 3 column 1: did not find expected node content while parsing a flow node".into()));
+        assert_eq!(
+            parse("a: 1\nb: [\n"),
+            Err("line 3 column 1: did not find expected node content".into())
+        );
         assert!(parse("a: 1\na: 2").unwrap_err().contains("duplicate"));
         assert!(parse("- 1").is_err());
         assert_eq!(parse("a: &x {b: 1}\nc: *x"), Ok(json!({"a": {"b": 1}, "c": {"b": 1}})));

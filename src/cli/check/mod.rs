@@ -114,14 +114,21 @@ impl fmt::Display for Report {
         for finding in &self.findings {
             writeln!(f, "{}: {finding}", self.file)?;
         }
-        let count = |severity| self.findings.iter().filter(|known| known.severity == severity).count();
+        let count =
+            |severity| self.findings.iter().filter(|known| known.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         match (errors, warnings) {
             (0, 0) => writeln!(f, "{}: fine", self.file)?,
             (0, n) => writeln!(f, "{}: usable, {}", self.file, plural(n, "warning"))?,
             (n, 0) => return writeln!(f, "{}: {}", self.file, plural(n, "error")),
             (n, m) => {
-                return writeln!(f, "{}: {}, {}", self.file, plural(n, "error"), plural(m, "warning"));
+                return writeln!(
+                    f,
+                    "{}: {}, {}",
+                    self.file,
+                    plural(n, "error"),
+                    plural(m, "warning")
+                );
             }
         }
         write!(f, "\n{}", self.summary)
