@@ -90,29 +90,34 @@ impl<'a> Edit<'a> {
         // A new member needs one to stand before, or a comma would be left over.
         chat.fields.first()?;
         let brace = body.iter().position(|byte| *byte == b'{')?;
-        let mut insert = Vec::with_capacity(256);
-        insert.extend_from_slice(body.get(..=brace)?);
         let mut replaced = None;
+        let mut new = 0;
         for (name, json) in &self.set {
             match chat.fields.iter().find(|field| field.name == *name) {
                 Some(field) if replaced.is_none() => {
                     replaced = Some((span(body, field.value.get())?, json));
                 }
                 Some(_) => return None,
-                None => {
-                    write_member(&mut insert, name, json);
-                    insert.push(b',');
-                }
+                None => new += name.len() + json.len() + r#""":,"#.len(),
             }
         }
-        let drop = match replaced {
-            Some((range, json)) => {
-                insert.extend_from_slice(body.get(brace + 1..range.start)?);
-                insert.extend_from_slice(json.as_bytes());
-                range.end
-            }
-            None => brace + 1,
+        let (drop, json) = match &replaced {
+            Some((range, json)) => (range.end, json.as_bytes()),
+            None => (brace + 1, [].as_slice()),
         };
+        // Exactly as long as it gets: the model may stand behind a long conversation.
+        let mut insert = Vec::with_capacity(drop + new + json.len());
+        insert.extend_from_slice(body.get(..=brace)?);
+        for (name, json) in &self.set {
+            if !chat.fields.iter().any(|field| field.name == *name) {
+                write_member(&mut insert, name, json);
+                insert.push(b',');
+            }
+        }
+        if let Some((range, json)) = &replaced {
+            insert.extend_from_slice(body.get(brace + 1..range.start)?);
+            insert.extend_from_slice(json.as_bytes());
+        }
         Some(Payload::Prefix { drop, insert })
     }
 
