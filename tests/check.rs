@@ -20,7 +20,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use waypost::cli::check::check;
+use waypost::cli::check::{check, check_text};
 use waypost::config::Config;
 
 #[expect(clippy::panic, reason = "a test fails that way")]
@@ -35,7 +35,7 @@ fn read(name: &str) -> String {
 
 /// What is said of a whole file, without the last lines that count and sum up.
 fn said_of_file(text: &str) -> Vec<String> {
-    match check("envoy.yaml", text) {
+    match check_text("envoy.yaml", text) {
         Ok(report) => report.findings.iter().map(ToString::to_string).collect(),
         Err(error) => vec![format!("unreadable: {error}")],
     }
@@ -110,7 +110,9 @@ fn run(name: &str, base: &Value, said: fn(&str) -> Vec<String>) -> usize {
     let mut parts = table.split("\n== ");
     let head = parts.next().unwrap_or_default();
     for line in head.lines() {
-        if let Some((short, long)) = line.strip_prefix("short ").and_then(|rest| rest.split_once(" = ")) {
+        if let Some((short, long)) =
+            line.strip_prefix("short ").and_then(|rest| rest.split_once(" = "))
+        {
             let long = shorts.long(long);
             shorts.0.push((format!("{{{short}}}"), long));
         }
@@ -134,8 +136,9 @@ fn run(name: &str, base: &Value, said: fn(&str) -> Vec<String>) -> usize {
             let line = shorts.long(line);
             match line.strip_prefix("text ") {
                 Some(text) => raw = serde_json::from_str::<String>(text).ok(),
-                None => change(&mut value, &line)
-                    .unwrap_or_else(|| fail(&format!("{name}: {}: this cannot be done: {line}", kept.concat()))),
+                None => change(&mut value, &line).unwrap_or_else(|| {
+                    fail(&format!("{name}: {}: this cannot be done: {line}", kept.concat()))
+                }),
             }
         }
         let mut found = said(&raw.unwrap_or_else(|| value.to_string()));
@@ -144,7 +147,12 @@ fn run(name: &str, base: &Value, said: fn(&str) -> Vec<String>) -> usize {
         }
         let found: Vec<String> = found.iter().map(|line| shorts.short(line)).collect();
         if found != expected {
-            wrong.push_str(&format!("== {}\nis said:\n{}\n\nexpected:\n{}\n\n", kept.join("\n"), found.join("\n"), expected.join("\n")));
+            wrong.push_str(&format!(
+                "== {}\nis said:\n{}\n\nexpected:\n{}\n\n",
+                kept.join("\n"),
+                found.join("\n"),
+                expected.join("\n")
+            ));
         }
         out.push_str(&format!("\n== {}\n", kept.join("\n")));
         for line in &found {
@@ -162,11 +170,12 @@ fn run(name: &str, base: &Value, said: fn(&str) -> Vec<String>) -> usize {
 
 #[test]
 fn the_reference_configuration_is_fine() {
-    let report = check("envoy.yaml", &read("envoy/envoy.yaml")).unwrap();
+    let report = check_text("envoy.yaml", &read("envoy/envoy.yaml")).unwrap();
     assert_eq!(report.findings, []);
     let text = report.to_string();
     assert!(text.starts_with("envoy.yaml: fine\n"), "{text}");
-    for line in ["listener  gateway", "provider  claude", "cluster   openai ", "rule      default"] {
+    for line in ["listener  gateway", "provider  claude", "cluster   openai ", "rule      default"]
+    {
         assert!(text.contains(line), "{line} is not in {text}");
     }
 }
@@ -190,10 +199,12 @@ fn whatever_stands_in_the_wrong_place_nothing_panics() {
     let mut pointers = Vec::new();
     collect(&yaml, String::new(), &mut pointers);
     assert!(pointers.len() > 400, "{}", pointers.len());
-    for (pointer, new) in pointers.iter().zip(["null", "[]", "{}", "7", "\"x\"", "true", "[[]]"].iter().cycle()) {
+    for (pointer, new) in
+        pointers.iter().zip(["null", "[]", "{}", "7", "\"x\"", "true", "[[]]"].iter().cycle())
+    {
         let mut broken = yaml.clone();
         *broken.pointer_mut(pointer).unwrap() = serde_json::from_str(new).unwrap();
-        said_of_file(&broken.to_string());
+        let _ = check("envoy.yaml", &broken).to_string();
     }
 }
 
@@ -226,7 +237,16 @@ fn exit_codes_tell_fine_from_broken_from_unreadable() {
     ] {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
-        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_waypost")).arg("check").arg(&path).output().unwrap();
-        assert_eq!(ran.status.code(), Some(exit), "{name}: {}", String::from_utf8_lossy(&ran.stdout));
+        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_waypost"))
+            .arg("check")
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert_eq!(
+            ran.status.code(),
+            Some(exit),
+            "{name}: {}",
+            String::from_utf8_lossy(&ran.stdout)
+        );
     }
 }

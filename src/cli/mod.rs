@@ -8,7 +8,6 @@
 
 use std::fmt;
 
-#[cfg(not(target_arch = "wasm32"))]
 pub mod check;
 pub mod entry;
 pub mod translate;

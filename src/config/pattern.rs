@@ -101,7 +101,12 @@ mod tests {
         for _ in 0..length {
             let end = all.len();
             for at in start..end {
-                all.extend(letters.iter().map(|&letter| format!("{}{}", all[at], letter as char)).collect::<Vec<_>>());
+                all.extend(
+                    letters
+                        .iter()
+                        .map(|&letter| format!("{}{}", all[at], letter as char))
+                        .collect::<Vec<_>>(),
+                );
             }
             start = end;
         }
@@ -113,7 +118,9 @@ mod tests {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,
             (Some((b'*', rest)), None) => plainly(rest, text),
-            (Some((b'*', rest)), Some((_, after))) => plainly(rest, text) || plainly(pattern, after),
+            (Some((b'*', rest)), Some((_, after))) => {
+                plainly(rest, text) || plainly(pattern, after)
+            }
             (Some((one, rest)), Some((other, after))) => one == other && plainly(rest, after),
             _ => false,
         }
@@ -122,7 +129,8 @@ mod tests {
     #[test]
     fn every_short_pattern_means_what_it_says_and_covers_only_what_it_matches() {
         let texts_of = texts(b"ab", 5);
-        let patterns: Vec<Pattern> = texts(b"ab*", 4).iter().map(|text| Pattern::new(text)).collect();
+        let patterns: Vec<Pattern> =
+            texts(b"ab*", 4).iter().map(|text| Pattern::new(text)).collect();
         let matched: Vec<Vec<bool>> = patterns
             .iter()
             .map(|pattern| texts_of.iter().map(|text| pattern.matches(text)).collect())

@@ -92,9 +92,15 @@ fn a_shorter_total_shortens_what_is_not_said() {
         Ok::<_, Vec<String>>(gateway.rules[0].timeouts)
     };
     let times = read(json!({"total": "30s"})).unwrap();
-    assert_eq!((times.first_token.as_secs(), times.answer.as_secs(), times.total.as_secs()), (20, 30, 30));
+    assert_eq!(
+        (times.first_token.as_secs(), times.answer.as_secs(), times.total.as_secs()),
+        (20, 30, 30)
+    );
     let times = read(json!({"total": "10s"})).unwrap();
-    assert_eq!((times.first_token.as_secs(), times.answer.as_secs(), times.idle.as_secs()), (10, 10, 60));
+    assert_eq!(
+        (times.first_token.as_secs(), times.answer.as_secs(), times.idle.as_secs()),
+        (10, 10, 60)
+    );
     assert_eq!(
         read(json!({"total": "10s", "answer": "11s"})).unwrap_err(),
         ["rules[0].timeouts: answer (11s) is longer than total (10s) and could never be reached"]
@@ -113,7 +119,13 @@ fn numbers_arrive_from_envoy_as_doubles() {
     let read_back = read(json!({"body": 1_048_576.0})).unwrap();
     assert_eq!(read_back.limits.body, 1 << 20);
     assert_eq!(read_back.providers[0].models[0].facts.context_window, Some(128_000));
-    for wrong in [json!(1_048_576.5), json!(-1), json!("1 MB"), json!("MiB"), json!("99999999999999999999GiB")] {
+    for wrong in [
+        json!(1_048_576.5),
+        json!(-1),
+        json!("1 MB"),
+        json!("MiB"),
+        json!("99999999999999999999GiB"),
+    ] {
         assert!(read(json!({"body": wrong})).is_err(), "{wrong}");
     }
     assert_eq!(read(json!({"body": "512 KiB"})).unwrap().limits.body, 512 << 10);

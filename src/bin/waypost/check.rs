@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use waypost::cli::BadUsage;
-use waypost::cli::check::check;
+use waypost::cli::check::check_text;
 
 use super::{Output, read_file};
 
@@ -21,7 +21,7 @@ impl Command {
         let name = self.file.display().to_string();
         let text = String::from_utf8(read_file(&self.file)?)
             .map_err(|_| BadUsage(format!("{name}: is not UTF-8")))?;
-        let report = check(&name, &text)?;
+        let report = check_text(&name, &text)?;
         Ok(Output { bytes: report.to_string().into_bytes(), exit: u8::from(report.failed()) })
     }
 }

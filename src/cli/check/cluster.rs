@@ -22,9 +22,17 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
                 Some(cluster) => check_filter(setup, cluster, provider, findings),
                 None if setup.more_clusters => {}
                 None => {
-                    let known: Vec<&str> = setup.clusters.iter().map(|cluster| cluster.name).collect();
+                    let known: Vec<&str> =
+                        setup.clusters.iter().map(|cluster| cluster.name).collect();
                     let path = plugin.at.path_of("configuration");
-                    findings.error(format!("{path}.value.providers.{provider}.endpoints"), format!("there is no cluster \"{name}\"{} (there are: {})", nearest(name, &known), known.join(", ")));
+                    findings.error(
+                        format!("{path}.value.providers.{provider}.endpoints"),
+                        format!(
+                            "there is no cluster \"{name}\"{} (there are: {})",
+                            nearest(name, &known),
+                            known.join(", ")
+                        ),
+                    );
                 }
             }
         }
@@ -52,13 +60,23 @@ fn check_filter(setup: &Setup<'_>, cluster: &Cluster<'_>, provider: &str, findin
     if count == 0 {
         findings.error(path, format!("provider \"{provider}\" uses this cluster, but there is no waypost filter with role: provider in it: requests would go out untranslated and without a key"));
     } else if count > 1 {
-        findings.error(path, "there is more than one waypost filter; a cluster belongs to one provider");
+        findings.error(
+            path,
+            "there is more than one waypost filter; a cluster belongs to one provider",
+        );
     }
 }
 
 /// The filter names the provider whose cluster it stands in.
-fn check_role(setup: &Setup<'_>, cluster: &Cluster<'_>, plugin: &Plugin<'_>, role: &ProviderRole, findings: &mut Findings) {
-    let all: Vec<(&str, &str)> = setup.gateways().flat_map(|(_, gateway)| endpoints(gateway)).collect();
+fn check_role(
+    setup: &Setup<'_>,
+    cluster: &Cluster<'_>,
+    plugin: &Plugin<'_>,
+    role: &ProviderRole,
+    findings: &mut Findings,
+) {
+    let all: Vec<(&str, &str)> =
+        setup.gateways().flat_map(|(_, gateway)| endpoints(gateway)).collect();
     if all.is_empty() {
         return;
     }
@@ -67,21 +85,43 @@ fn check_role(setup: &Setup<'_>, cluster: &Cluster<'_>, plugin: &Plugin<'_>, rol
     let mut known: Vec<&str> = all.iter().map(|(provider, _)| *provider).collect();
     known.dedup();
     if !known.contains(&&*role.provider) {
-        findings.error(path, format!("there is no provider \"{}\"{} (there are: {})", role.provider, nearest(&role.provider, &known), known.join(", ")));
+        findings.error(
+            path,
+            format!(
+                "there is no provider \"{}\"{} (there are: {})",
+                role.provider,
+                nearest(&role.provider, &known),
+                known.join(", ")
+            ),
+        );
     } else if !all.contains(&(&role.provider, cluster.name)) {
         let message = match owner {
-            Some(owner) => format!("is \"{}\", but the gateway has this cluster under \"{owner}\"; its requests would be translated for the wrong provider", role.provider),
-            None => format!("is \"{}\", but this cluster is not among its endpoints, so it is never used; add {{ cluster: {} }} there", role.provider, cluster.name),
+            Some(owner) => format!(
+                "is \"{}\", but the gateway has this cluster under \"{owner}\"; its requests would be translated for the wrong provider",
+                role.provider
+            ),
+            None => format!(
+                "is \"{}\", but this cluster is not among its endpoints, so it is never used; add {{ cluster: {} }} there",
+                role.provider, cluster.name
+            ),
         };
         findings.error(path, message);
     }
     if role.credentials.is_empty() {
-        let official = setup.gateways().flat_map(|(_, gateway)| &gateway.providers).any(|provider| {
-            provider.name == role.provider
-                && crate::providers::Base::parse(provider.api.base_url).as_ref() == Some(&provider.base)
-        });
+        let official =
+            setup.gateways().flat_map(|(_, gateway)| &gateway.providers).any(|provider| {
+                provider.name == role.provider
+                    && crate::providers::Base::parse(provider.api.base_url).as_ref()
+                        == Some(&provider.base)
+            });
         if official {
-            findings.warn(plugin.at.path_of("configuration"), format!("has no credentials, so requests to \"{}\" go without a key", role.provider));
+            findings.warn(
+                plugin.at.path_of("configuration"),
+                format!(
+                    "has no credentials, so requests to \"{}\" go without a key",
+                    role.provider
+                ),
+            );
         }
     }
 }
@@ -89,12 +129,18 @@ fn check_role(setup: &Setup<'_>, cluster: &Cluster<'_>, plugin: &Plugin<'_>, rol
 fn check_chain(cluster: &Cluster<'_>, findings: &mut Findings) {
     let Some(http) = &cluster.http else { return };
     let filters = http.list("http_filters");
-    let codec = |at: &At<'_>| at.get("typed_config").is_some_and(|at| at.is_a("upstream_codec.v3.UpstreamCodec"));
+    let codec = |at: &At<'_>| {
+        at.get("typed_config").is_some_and(|at| at.is_a("upstream_codec.v3.UpstreamCodec"))
+    };
     let path = http.path_of("http_filters");
     match filters.iter().position(codec) {
         None if filters.is_empty() => {}
-        None => findings.error(path, "has no envoy.filters.http.upstream_codec, which must be the last filter"),
-        Some(at) if at + 1 < filters.len() => findings.error(path, "envoy.filters.http.upstream_codec must be the last filter: those after it never run"),
+        None => findings
+            .error(path, "has no envoy.filters.http.upstream_codec, which must be the last filter"),
+        Some(at) if at + 1 < filters.len() => findings.error(
+            path,
+            "envoy.filters.http.upstream_codec must be the last filter: those after it never run",
+        ),
         Some(_) => {}
     }
 }
@@ -109,7 +155,12 @@ fn check_limits(cluster: &Cluster<'_>, findings: &mut Findings) {
         findings.error(path, "is missing: Envoy allows 3 retries and 1024 requests at a time, and answers 503 beyond, without failover; set max_connections, max_pending_requests, max_requests and max_retries to 100000");
         return;
     };
-    for (name, default) in [("max_connections", DEFAULT_LIMIT), ("max_pending_requests", DEFAULT_LIMIT), ("max_requests", DEFAULT_LIMIT), ("max_retries", 3.0)] {
+    for (name, default) in [
+        ("max_connections", DEFAULT_LIMIT),
+        ("max_pending_requests", DEFAULT_LIMIT),
+        ("max_requests", DEFAULT_LIMIT),
+        ("max_retries", 3.0),
+    ] {
         if name == "max_retries" && usual.get("retry_budget").is_some() {
             continue;
         }
@@ -119,7 +170,11 @@ fn check_limits(cluster: &Cluster<'_>, findings: &mut Findings) {
             findings.error(usual.path_of(name), format!("{said} {value}: Envoy answers 503 beyond, without failover; set it to 100000, limits are the module's"));
         }
     }
-    if let Some(track) = usual.get("retry_budget").and_then(|at| at.number("min_retry_concurrency")).filter(|least| *least < 1000.0) {
+    if let Some(track) = usual
+        .get("retry_budget")
+        .and_then(|at| at.number("min_retry_concurrency"))
+        .filter(|least| *least < 1000.0)
+    {
         findings.error(usual.path_of("retry_budget"), format!("min_retry_concurrency is {track}: a provider that fails would use it up at once, and its requests are lost; set 1000 or more"));
     }
 }
@@ -178,30 +233,48 @@ fn check_tls(cluster: &Cluster<'_>, tls: &At<'_>, findings: &mut Findings) {
     }
     let common = tls.get("common_tls_context");
     let context = common.as_ref().and_then(|common| {
-        common.get("validation_context").or_else(|| common.dig(&["combined_validation_context", "default_validation_context"]))
+        common
+            .get("validation_context")
+            .or_else(|| common.dig(&["combined_validation_context", "default_validation_context"]))
     });
     let elsewhere = common.as_ref().is_some_and(|at| {
-        at.get("validation_context_sds_secret_config").is_some() || at.get("combined_validation_context").is_some()
+        at.get("validation_context_sds_secret_config").is_some()
+            || at.get("combined_validation_context").is_some()
     });
-    let rooted = |at: &At<'_>| at.get("trusted_ca").is_some() || at.get("system_root_certs").is_some();
+    let rooted =
+        |at: &At<'_>| at.get("trusted_ca").is_some() || at.get("system_root_certs").is_some();
     let path = format!("{}.common_tls_context.validation_context", tls.path);
     if !elsewhere && !context.as_ref().is_some_and(rooted) {
         findings.error(&path, "has no trusted_ca: Envoy would take any certificate, and hand the key to whoever shows one; set trusted_ca: { filename: /etc/ssl/certs/ca-certificates.crt }");
     } else {
         let named = tls.flag("auto_sni_san_validation")
             || automatic("auto_san_validation")
-            || context.as_ref().is_some_and(|at| at.get("match_typed_subject_alt_names").is_some() || at.get("match_subject_alt_names").is_some());
+            || context.as_ref().is_some_and(|at| {
+                at.get("match_typed_subject_alt_names").is_some()
+                    || at.get("match_subject_alt_names").is_some()
+            });
         if !named && !elsewhere {
-            findings.error(tls.path_of("auto_sni_san_validation"), "must be true: otherwise a certificate for any other name is taken too");
+            findings.error(
+                tls.path_of("auto_sni_san_validation"),
+                "must be true: otherwise a certificate for any other name is taken too",
+            );
         }
     }
-    if context.as_ref().and_then(|at| at.text("trust_chain_verification")) == Some("ACCEPT_UNTRUSTED") {
-        findings.error(path, "trust_chain_verification: ACCEPT_UNTRUSTED takes any certificate; remove it");
+    if context.as_ref().and_then(|at| at.text("trust_chain_verification"))
+        == Some("ACCEPT_UNTRUSTED")
+    {
+        findings.error(
+            path,
+            "trust_chain_verification: ACCEPT_UNTRUSTED takes any certificate; remove it",
+        );
     }
     if let Some(parameters) = common.as_ref().and_then(|at| at.get("tls_params")) {
         for name in ["tls_minimum_protocol_version", "tls_maximum_protocol_version"] {
             if let Some(version @ ("TLSv1_0" | "TLSv1_1")) = parameters.text(name) {
-                findings.error(parameters.path_of(name), format!("is {version}, which is broken; use TLSv1_2"));
+                findings.error(
+                    parameters.path_of(name),
+                    format!("is {version}, which is broken; use TLSv1_2"),
+                );
             }
         }
     }

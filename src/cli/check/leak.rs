@@ -47,13 +47,17 @@ fn search(at: &At<'_>, findings: &mut Findings) {
 /// in either, or a CEL expression.
 fn credentials_in(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for piece in ["%REQ(", "%REQUEST_HEADER("].iter().flat_map(|command| text.split(command).skip(1)) {
+    for piece in
+        ["%REQ(", "%REQUEST_HEADER("].iter().flat_map(|command| text.split(command).skip(1))
+    {
         let names = piece.split(')').next().unwrap_or_default();
         found.extend(names.split('?').filter(|name| is_credential(name)).map(str::to_owned));
     }
     for piece in text.split("%CEL(").skip(1) {
         let expression = piece.split(")%").next().unwrap_or_default().to_ascii_lowercase();
-        let quoted = |name: &&str| expression.contains(&format!("'{name}'")) || expression.contains(&format!("\"{name}\""));
+        let quoted = |name: &&str| {
+            expression.contains(&format!("'{name}'")) || expression.contains(&format!("\"{name}\""))
+        };
         found.extend(CREDENTIALS.iter().filter(|name| quoted(name)).map(|name| (*name).to_owned()));
     }
     found
@@ -65,13 +69,21 @@ fn is_credential(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]
     fn credentials_are_found_under_either_name() {
-        assert_eq!(credentials_in("%REQ(:PATH)% %REQ(X-Foo?AUTHORIZATION):10% %REQ(x-api-key)%"), ["AUTHORIZATION", "x-api-key"]);
+        assert_eq!(
+            credentials_in("%REQ(:PATH)% %REQ(X-Foo?AUTHORIZATION):10% %REQ(x-api-key)%"),
+            ["AUTHORIZATION", "x-api-key"]
+        );
         assert_eq!(credentials_in("%REQUEST_HEADER(API-KEY)%"), ["API-KEY"]);
         assert_eq!(credentials_in("%CEL(request.headers['x-goog-api-key'])%"), ["x-goog-api-key"]);
-        assert!(credentials_in("%RESP(AUTHORIZATION)% %REQ( %CEL(request.headers['x'])%").is_empty());
+        assert!(
+            credentials_in("%RESP(AUTHORIZATION)% %REQ( %CEL(request.headers['x'])%").is_empty()
+        );
     }
 }

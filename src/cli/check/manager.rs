@@ -14,7 +14,9 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(300);
 /// Looks at every connection manager that has a gateway filter.
 pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
     for manager in &setup.managers {
-        let Some(plugin) = manager.gateway.and_then(|index| setup.plugins.get(index)) else { continue };
+        let Some(plugin) = manager.gateway.and_then(|index| setup.plugins.get(index)) else {
+            continue;
+        };
         check_order(manager, &plugin.filter.path, findings);
         check_replies(manager, findings);
         if !manager.at.flag("use_remote_address") {
@@ -31,12 +33,16 @@ fn check_order(manager: &Manager<'_>, gateway: &str, findings: &mut Findings) {
     let router = |at: &At<'_>| at.get("typed_config").is_some_and(|at| at.is_a("router.v3.Router"));
     let path = manager.at.path_of("http_filters");
     match filters.iter().position(router) {
-        None => findings.error(path, "has no router (envoy.filters.http.router), which must be the last filter"),
+        None => findings.error(
+            path,
+            "has no router (envoy.filters.http.router), which must be the last filter",
+        ),
         Some(at) => {
             if filters.iter().skip(at).any(|filter| filter.path == gateway) {
                 findings.error(gateway, "stands after the router and never runs; put it before the router, which must be the last filter");
             } else if at + 1 < filters.len() {
-                findings.error(path, "the router must be the last filter: those after it never run");
+                findings
+                    .error(path, "the router must be the last filter: those after it never run");
             }
         }
     }
@@ -51,7 +57,10 @@ fn check_replies(manager: &Manager<'_>, findings: &mut Findings) {
     };
     let mappers = replies.list("mappers");
     if mappers.is_empty() && replies.get("body_format").is_none() {
-        findings.error(path, "has no mappers, so Envoy's own errors are plain text; copy those of envoy/envoy.yaml");
+        findings.error(
+            path,
+            "has no mappers, so Envoy's own errors are plain text; copy those of envoy/envoy.yaml",
+        );
     } else if replies.get("body_format").is_some() {
         findings.error(replies.path_of("body_format"), "rewrites every local reply, the module's own errors among them; use mappers whose filter leaves out details that begin with waypost_");
     }
@@ -63,7 +72,8 @@ fn check_replies(manager: &Manager<'_>, findings: &mut Findings) {
                 || text.contains("response.code_details ==")
                 || text.contains("!response.code_details.startsWith(\"waypost_\")")
         });
-        if !spares && (mapper.get("body_format_override").is_some() || mapper.get("body").is_some()) {
+        if !spares && (mapper.get("body_format_override").is_some() || mapper.get("body").is_some())
+        {
             findings.error(mapper.path, "rewrites the module's own errors too; add to its filter: !response.code_details.startsWith('waypost_')");
         }
     }
@@ -83,7 +93,8 @@ fn check_times(manager: &At<'_>, gateway: &Gateway, findings: &mut Findings) {
         let set = if at.get(name).is_some() { "is" } else { "is missing, so it is" };
         let path = at.path_of(name);
         if time < quiet {
-            let (what, limit) = if first_token > time { ("first_token", first_token) } else { ("answer", answer) };
+            let (what, limit) =
+                if first_token > time { ("first_token", first_token) } else { ("answer", answer) };
             findings.error(path, format!("{set} {}, shorter than the longest {what} ({}): Envoy would cut a request that the module still waits for; set it to {} or more", show(time), show(limit), show(total)));
         } else if time < total {
             findings.warn(path, format!("{set} {}, shorter than the longest total ({}): a request that fails over may be cut before; set it to {} or more", show(time), show(total), show(total)));
@@ -96,8 +107,16 @@ fn check_times(manager: &At<'_>, gateway: &Gateway, findings: &mut Findings) {
         }
     }
     if let Some(at) = manager.get("common_http_protocol_options")
-        && let Some(time) = at.time("max_stream_duration").filter(|time| !time.is_zero() && *time < total)
+        && let Some(time) =
+            at.time("max_stream_duration").filter(|time| !time.is_zero() && *time < total)
     {
-        findings.error(at.path_of("max_stream_duration"), format!("is {}, shorter than the longest total ({}): answers would be cut; remove it", show(time), show(total)));
+        findings.error(
+            at.path_of("max_stream_duration"),
+            format!(
+                "is {}, shorter than the longest total ({}): answers would be cut; remove it",
+                show(time),
+                show(total)
+            ),
+        );
     }
 }

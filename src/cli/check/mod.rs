@@ -6,7 +6,8 @@
 //!
 //! | file | what it looks at |
 //! |---|---|
-//! | [`document`] | YAML into values with their paths |
+//! | `yaml` | YAML into values |
+//! | [`document`] | values with their paths |
 //! | [`setup`] | where everything is: connection managers, waypost filters, clusters |
 //! | [`plugin`] | one waypost filter, and that all of them share one VM |
 //! | [`manager`] | the connection manager around the gateway filter |
@@ -25,9 +26,14 @@ mod manager;
 mod plugin;
 mod route;
 mod setup;
+#[cfg(not(target_arch = "wasm32"))]
+mod yaml;
 
 use std::fmt;
 
+use serde_json::Value;
+
+#[cfg(not(target_arch = "wasm32"))]
 use super::BadUsage;
 use setup::Setup;
 
@@ -114,14 +120,21 @@ impl fmt::Display for Report {
         for finding in &self.findings {
             writeln!(f, "{}: {finding}", self.file)?;
         }
-        let count = |severity| self.findings.iter().filter(|known| known.severity == severity).count();
+        let count =
+            |severity| self.findings.iter().filter(|known| known.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         match (errors, warnings) {
             (0, 0) => writeln!(f, "{}: fine", self.file)?,
             (0, n) => writeln!(f, "{}: usable, {}", self.file, plural(n, "warning"))?,
             (n, 0) => return writeln!(f, "{}: {}", self.file, plural(n, "error")),
             (n, m) => {
-                return writeln!(f, "{}: {}, {}", self.file, plural(n, "error"), plural(m, "warning"));
+                return writeln!(
+                    f,
+                    "{}: {}, {}",
+                    self.file,
+                    plural(n, "error"),
+                    plural(m, "warning")
+                );
             }
         }
         write!(f, "\n{}", self.summary)
@@ -136,9 +149,16 @@ fn plural(count: usize, what: &str) -> String {
 ///
 /// # Errors
 /// When it is not YAML, with line and column, or no Envoy configuration at all.
-pub fn check(file: &str, text: &str) -> Result<Report, BadUsage> {
-    let value = document::parse(text).map_err(|error| BadUsage(format!("{file}: {error}")))?;
-    let root = document::At::root(&value);
+#[cfg(not(target_arch = "wasm32"))]
+pub fn check_text(file: &str, text: &str) -> Result<Report, BadUsage> {
+    let value = yaml::parse(text).map_err(|error| BadUsage(format!("{file}: {error}")))?;
+    Ok(check(file, &value))
+}
+
+/// Checks what an Envoy file says.
+#[must_use]
+pub fn check(file: &str, value: &Value) -> Report {
+    let root = document::At::root(value);
     let mut findings = Findings::default();
     document::merge_keys(&root, &mut findings);
     let setup = Setup::find(&root, &mut findings);
@@ -149,5 +169,5 @@ pub fn check(file: &str, text: &str) -> Result<Report, BadUsage> {
     leak::check(&root, &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
-    Ok(Report { findings, file: file.to_owned(), summary: setup.summary() })
+    Report { findings, file: file.to_owned(), summary: setup.summary() }
 }

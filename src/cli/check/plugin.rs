@@ -22,7 +22,10 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
 fn check_one(plugin: &Plugin<'_>, findings: &mut Findings) {
     let at = &plugin.at;
     if plugin.filter.flag("disabled") {
-        findings.error(plugin.filter.path_of("disabled"), "a disabled filter lets requests pass unchecked and untranslated; remove it");
+        findings.error(
+            plugin.filter.path_of("disabled"),
+            "a disabled filter lets requests pass unchecked and untranslated; remove it",
+        );
     }
     if !at.flag("allow_on_headers_stop_iteration") {
         findings.error(at.path_of("allow_on_headers_stop_iteration"), "must be true: without it no body comes while headers are held, and every request hangs");
@@ -39,8 +42,12 @@ fn check_one(plugin: &Plugin<'_>, findings: &mut Findings) {
         findings.error(at.path_of("vm_config"), "is missing: it names the module");
         return;
     };
-    if let Some(runtime) = vm.text("runtime").filter(|runtime| *runtime != "envoy.wasm.runtime.v8") {
-        findings.error(vm.path_of("runtime"), format!("is \"{runtime}\"; Envoy's builds have envoy.wasm.runtime.v8"));
+    if let Some(runtime) = vm.text("runtime").filter(|runtime| *runtime != "envoy.wasm.runtime.v8")
+    {
+        findings.error(
+            vm.path_of("runtime"),
+            format!("is \"{runtime}\"; Envoy's builds have envoy.wasm.runtime.v8"),
+        );
     }
     check_environment(plugin, &vm, findings);
 }
@@ -66,7 +73,9 @@ fn check_environment(plugin: &Plugin<'_>, vm: &At<'_>, findings: &mut Findings) 
 
 /// Another `vm_id`, code or environment is another VM, and the roles would not meet.
 fn compare(first: &Plugin<'_>, other: &Plugin<'_>, findings: &mut Findings) {
-    let (Some(one), Some(two)) = (first.at.get("vm_config"), other.at.get("vm_config")) else { return };
+    let (Some(one), Some(two)) = (first.at.get("vm_config"), other.at.get("vm_config")) else {
+        return;
+    };
     let mut keys: Vec<&str> = one.keys().chain(two.keys()).collect();
     keys.sort_unstable();
     keys.dedup();

@@ -58,19 +58,31 @@ pub struct Cluster<'a> {
 impl<'a> Setup<'a> {
     /// Looks through a file.
     pub fn find(root: &At<'a>, findings: &mut Findings) -> Self {
-        let mut setup =
-            Self { managers: Vec::new(), plugins: Vec::new(), clusters: Vec::new(), more_clusters: false };
+        let mut setup = Self {
+            managers: Vec::new(),
+            plugins: Vec::new(),
+            clusters: Vec::new(),
+            more_clusters: false,
+        };
         for (name, what) in [("lds_config", "listeners"), ("cds_config", "clusters")] {
             if let Some(at) = root.dig(&["dynamic_resources", name]) {
-                findings.note(at.path, format!("{what} that come by xDS are not in this file and were not checked"));
+                findings.note(
+                    at.path,
+                    format!("{what} that come by xDS are not in this file and were not checked"),
+                );
                 setup.more_clusters |= what == "clusters";
             }
         }
         let resources = root.get("static_resources");
         for listener in resources.iter().flat_map(|at| at.list("listeners")) {
-            let chains = listener.list("filter_chains").into_iter().chain(listener.get("default_filter_chain"));
+            let chains = listener
+                .list("filter_chains")
+                .into_iter()
+                .chain(listener.get("default_filter_chain"));
             for filter in chains.flat_map(|chain| chain.list("filters")) {
-                if let Some(at) = filter.get("typed_config").filter(|at| at.is_a("HttpConnectionManager")) {
+                if let Some(at) =
+                    filter.get("typed_config").filter(|at| at.is_a("HttpConnectionManager"))
+                {
                     setup.add_manager(&listener, at, findings);
                 }
             }
@@ -78,7 +90,9 @@ impl<'a> Setup<'a> {
         for at in resources.iter().flat_map(|at| at.list("clusters")) {
             setup.add_cluster(at, findings);
         }
-        if setup.gateways().next().is_none() && root.dig(&["dynamic_resources", "lds_config"]).is_none() {
+        if setup.gateways().next().is_none()
+            && root.dig(&["dynamic_resources", "lds_config"]).is_none()
+        {
             let wrong = setup.plugins.iter().any(|plugin| plugin.cluster.is_none());
             if !wrong {
                 findings.error("static_resources.listeners", "no listener has a waypost filter with role: gateway, so nothing here is Waypost's; see envoy/envoy.yaml for one that works");
@@ -102,18 +116,20 @@ impl<'a> Setup<'a> {
 
     /// The provider filters in a cluster that were understood.
     pub fn roles(&self, cluster: &str) -> impl Iterator<Item = (&Plugin<'a>, &ProviderRole)> {
-        self.plugins.iter().filter(move |plugin| plugin.cluster == Some(cluster)).filter_map(|plugin| {
-            match &plugin.config {
+        self.plugins.iter().filter(move |plugin| plugin.cluster == Some(cluster)).filter_map(
+            |plugin| match &plugin.config {
                 Some(Config::Provider(role)) => Some((plugin, role)),
                 _ => None,
-            }
-        })
+            },
+        )
     }
 
     /// Whether a cluster reaches a provider: a gateway says so, or it has a waypost filter.
     pub fn is_provider(&self, cluster: &str) -> bool {
         self.plugins.iter().any(|plugin| plugin.cluster == Some(cluster))
-            || self.gateways().any(|(_, gateway)| endpoints(gateway).any(|(_, known)| known == cluster))
+            || self
+                .gateways()
+                .any(|(_, gateway)| endpoints(gateway).any(|(_, known)| known == cluster))
     }
 
     fn add_manager(&mut self, listener: &At<'a>, at: At<'a>, findings: &mut Findings) {
@@ -155,15 +171,26 @@ impl<'a> Setup<'a> {
         }
         for (_, gateway) in self.gateways() {
             for provider in &gateway.providers {
-                let clusters: Vec<&str> = provider.endpoints.iter().map(|at| &*at.cluster).collect();
+                let clusters: Vec<&str> =
+                    provider.endpoints.iter().map(|at| &*at.cluster).collect();
                 let models: Vec<&str> = provider.models.iter().map(|model| &*model.name).collect();
                 let (clusters, models) = (clusters.join(", "), models.join(", "));
-                let _ = writeln!(out, "provider  {:<24} {} at {clusters}: {models}", provider.name, provider.api.name);
+                let _ = writeln!(
+                    out,
+                    "provider  {:<24} {} at {clusters}: {models}",
+                    provider.name, provider.api.name
+                );
             }
             for provider in &gateway.providers {
-                for cluster in provider.endpoints.iter().filter_map(|at| self.cluster(&at.cluster)) {
-                    let tls = if cluster.at.get("transport_socket").is_some() { "TLS" } else { "plain text" };
-                    let _ = writeln!(out, "cluster   {:<24} {} ({tls})", cluster.name, hosts(cluster));
+                for cluster in provider.endpoints.iter().filter_map(|at| self.cluster(&at.cluster))
+                {
+                    let tls = if cluster.at.get("transport_socket").is_some() {
+                        "TLS"
+                    } else {
+                        "plain text"
+                    };
+                    let _ =
+                        writeln!(out, "cluster   {:<24} {} ({tls})", cluster.name, hosts(cluster));
                 }
             }
             for rule in &gateway.rules {
@@ -172,7 +199,11 @@ impl<'a> Setup<'a> {
                     .iter()
                     .filter_map(|target| {
                         let provider = gateway.providers.get(target.provider)?;
-                        Some(format!("{}/{}", provider.name, provider.models.get(target.model)?.name))
+                        Some(format!(
+                            "{}/{}",
+                            provider.name,
+                            provider.models.get(target.model)?.name
+                        ))
                     })
                     .collect();
                 let _ = writeln!(out, "rule      {:<24} {}", rule.name, targets.join(" → "));
@@ -202,7 +233,8 @@ pub fn is_loopback(address: &str) -> bool {
 
 /// The addresses of a cluster at priority 0, or at all later ones.
 pub fn sockets<'a>(cluster: &At<'a>, later: bool) -> Vec<At<'a>> {
-    let localities = cluster.get("load_assignment").map_or_else(Vec::new, |at| at.list("endpoints"));
+    let localities =
+        cluster.get("load_assignment").map_or_else(Vec::new, |at| at.list("endpoints"));
     localities
         .iter()
         .filter(|at| (at.number("priority").unwrap_or(0.0) > 0.0) == later)
@@ -225,7 +257,11 @@ fn address(listener: &At<'_>) -> String {
 
 /// The filter, when it is one of Waypost's: its configuration has a role, or its VM or file is
 /// called so.
-fn plugin<'a>(filter: At<'a>, cluster: Option<&'a str>, findings: &mut Findings) -> Option<Plugin<'a>> {
+fn plugin<'a>(
+    filter: At<'a>,
+    cluster: Option<&'a str>,
+    findings: &mut Findings,
+) -> Option<Plugin<'a>> {
     let wasm = filter.get("typed_config").filter(|at| at.is_a("wasm.v3.Wasm"))?;
     let at = wasm.get("config")?;
     let configuration = at.get("configuration");
@@ -251,7 +287,11 @@ fn plugin<'a>(filter: At<'a>, cluster: Option<&'a str>, findings: &mut Findings)
             Ok(config) => Some(config),
             Err(problems) => {
                 for problem in problems {
-                    let dot = if problem.path.is_empty() || problem.path.starts_with('[') { "" } else { "." };
+                    let dot = if problem.path.is_empty() || problem.path.starts_with('[') {
+                        ""
+                    } else {
+                        "."
+                    };
                     findings.error(format!("{}{dot}{}", value.path, problem.path), problem.message);
                 }
                 None
