@@ -19,10 +19,8 @@ build:           ## the module for Envoy, and the waypost program
 	cargo build --release --lib --target wasm32-wasip1
 	cargo build --release --bin waypost
 
-test:            ## unit and golden tests, and the tests of the scripts
-	cargo test
-	python3 -m unittest discover -s envoy -p 'test_*.py'
-	python3 -m unittest discover -s examples/fakes -p 'test_*.py'
+test:            ## everything that CI runs (20 minutes on two cores); `make test STEPS="lint native"` for a part
+	@python3 tests/all.py $(STEPS)
 
 demo-test: build ## the three requests that `make run` suggests, against a real Envoy
 	@python3 examples/demo/run.py --try

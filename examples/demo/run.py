@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "envoy"))
@@ -25,50 +26,61 @@ import render  # noqa: E402
 RUN = ROOT / ".local" / "run"
 WASM = ROOT / "target" / "wasm32-wasip1" / "release" / "waypost.wasm"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
-GATEWAY, ADMIN, OPENAI, ANTHROPIC = 10000, 9901, 9001, 9002
 
-CHAT = f"""curl -i 127.0.0.1:{GATEWAY}/v1/chat/completions -H 'content-type: application/json' \\
+
+class Ports(NamedTuple):
+    """Who listens where on 127.0.0.1."""
+
+    gateway: int = 10000
+    admin: int = 9901
+    openai: int = 9001
+    anthropic: int = 9002
+
+
+def chat(ports):
+    """A chat for the command line."""
+    return f"""curl -i 127.0.0.1:{ports.gateway}/v1/chat/completions -H 'content-type: application/json' \\
        -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
-STREAM = CHAT.replace("curl -i", "curl -N").replace('"messages"', '"stream": true, "messages"')
 
 
-def demo(log):
+def demo(ports, log):
     """What to tell when the fakes are there."""
+    stream = chat(ports).replace("curl -i", "curl -N").replace('"messages"', '"stream": true, "messages"')
     return f"""
-Waypost runs in Envoy on 127.0.0.1:{GATEWAY}, with fake providers behind it.
+Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with fake providers behind it.
 
-  OpenAI     127.0.0.1:{OPENAI}      access log   {log}
-  Anthropic  127.0.0.1:{ANTHROPIC}      Envoy admin  127.0.0.1:{ADMIN}
+  OpenAI     127.0.0.1:{ports.openai}      access log   {log}
+  Anthropic  127.0.0.1:{ports.anthropic}      Envoy admin  127.0.0.1:{ports.admin}
 
 Try, in another terminal:
 
   1. a chat
-     {CHAT}
+     {chat(ports)}
 
   2. a stream
-     {STREAM}
+     {stream}
 
   3. a failover: OpenAI fails, Anthropic answers (see x-waypost-provider and x-waypost-attempts)
-     curl 127.0.0.1:{OPENAI}/fake/set -d '{{"fault": "status=503"}}'
+     curl 127.0.0.1:{ports.openai}/fake/set -d '{{"fault": "status=503"}}'
      the chat of 1. again
-     curl 127.0.0.1:{OPENAI}/fake/set -d '{{"fault": null}}'
+     curl 127.0.0.1:{ports.openai}/fake/set -d '{{"fault": null}}'
 
 Ctrl-C stops it.
 """
 
 
-def real(keys, log):
+def real(ports, keys, log):
     """What to tell when the real providers are behind it."""
     return f"""
-Waypost runs in Envoy on 127.0.0.1:{GATEWAY}, in front of api.openai.com and api.anthropic.com.
+Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, in front of api.openai.com and api.anthropic.com.
 
   keys         {keys}
   access log   {log}
-  Envoy admin  127.0.0.1:{ADMIN}
+  Envoy admin  127.0.0.1:{ports.admin}
 
 Try, in another terminal:
 
-     {CHAT}
+     {chat(ports)}
 
 Ctrl-C stops it.
 """
@@ -147,46 +159,49 @@ class Children:
                     child.wait()
 
 
-def start(children, to_real):
+def start(children, ports, to_real):
     """Starts everything and returns what to tell."""
     if not WASM.exists():
         raise Trouble(f"{WASM.relative_to(ROOT)} is not there; build it first: make build")
     binary = install.envoy()
     RUN.mkdir(parents=True, exist_ok=True)
-    need_free(GATEWAY, "the gateway")
-    need_free(ADMIN, "Envoy's admin interface")
+    need_free(ports.gateway, "the gateway")
+    need_free(ports.admin, "Envoy's admin interface")
     env = dict(os.environ)
     if to_real:
         have = [key for key in KEYS if env.get(key)]
         if not have:
             raise Trouble(f"no key in the environment: set {' or '.join(KEYS)}, or both for failover")
     else:
-        need_free(OPENAI, "the fake OpenAI")
-        need_free(ANTHROPIC, "the fake Anthropic")
+        need_free(ports.openai, "the fake OpenAI")
+        need_free(ports.anthropic, "the fake Anthropic")
         # Never a real key to a fake.
         env.update({key: "demo-key" for key in KEYS})
-        fakes = [sys.executable, str(ROOT / "examples" / "fakes" / "fake_provider.py"), "--openai", f"127.0.0.1:{OPENAI}", "--anthropic", f"127.0.0.1:{ANTHROPIC}"]
+        fakes = [sys.executable, str(ROOT / "examples" / "fakes" / "fake_provider.py"), "--openai", f"127.0.0.1:{ports.openai}", "--anthropic", f"127.0.0.1:{ports.anthropic}"]
         child, log, _ = children.start("fakes", fakes)
-        urls = [f"http://127.0.0.1:{port}/fake/state" for port in (OPENAI, ANTHROPIC)]
+        urls = [f"http://127.0.0.1:{port}/fake/state" for port in (ports.openai, ports.anthropic)]
         wait_until(lambda: all(map(answers, urls)), child, "fakes", log)
     config = RUN / "envoy.yaml"
     template = (ROOT / "envoy" / "envoy.yaml").read_text(encoding="utf-8")
-    config.write_text(render.render(template, demo=not to_real), encoding="utf-8")
+    values = {"listener_port": str(ports.gateway), "admin_port": str(ports.admin)}
+    if not to_real:
+        values.update(openai=f"127.0.0.1:{ports.openai}", anthropic=f"127.0.0.1:{ports.anthropic}")
+    config.write_text(render.render(template, not to_real, values), encoding="utf-8")
     command = [binary, "-c", str(config), "--log-level", "warning", "--disable-hot-restart"]
     child, log, out = children.start("envoy", command, env)
-    wait_until(lambda: answers(f"http://127.0.0.1:{ADMIN}/ready"), child, "envoy", log)
+    wait_until(lambda: answers(f"http://127.0.0.1:{ports.admin}/ready"), child, "envoy", log)
     shown = out.relative_to(ROOT)
     if to_real:
         missing = [key for key in KEYS if key not in have]
         note = f" ({', '.join(missing)} is not set: its provider will not answer)" if missing else ""
-        return real(", ".join(have) + note, shown)
-    return demo(shown)
+        return real(ports, ", ".join(have) + note, shown)
+    return demo(ports, shown)
 
 
-def ask(stream=False):
+def ask(ports, stream=False):
     """One chat through the gateway: status, headers, body."""
     body = {"model": "gpt-4o", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
-    request = urllib.request.Request(f"http://127.0.0.1:{GATEWAY}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(f"http://127.0.0.1:{ports.gateway}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.headers, answer.read().decode()
@@ -194,23 +209,23 @@ def ask(stream=False):
         return error.code, error.headers, error.read().decode()
 
 
-def fault(value):
+def fault(ports, value):
     """Tells the fake OpenAI how to fail."""
-    request = urllib.request.Request(f"http://127.0.0.1:{OPENAI}/fake/set", json.dumps({"fault": value}).encode())
+    request = urllib.request.Request(f"http://127.0.0.1:{ports.openai}/fake/set", json.dumps({"fault": value}).encode())
     urllib.request.urlopen(request, timeout=5).close()
 
 
-def attempt():
+def attempt(ports):
     """The three requests of the demo, once; for tests."""
     cases = []
-    status, headers, body = ask()
+    status, headers, body = ask(ports)
     cases.append(("a chat is answered by openai", status == 200 and headers["x-waypost-provider"] == "openai", body))
-    status, headers, body = ask(stream=True)
+    status, headers, body = ask(ports, stream=True)
     cases.append(("a stream ends with [DONE]", status == 200 and body.rstrip().endswith("data: [DONE]"), body))
-    fault("status=503")
-    status, headers, body = ask()
+    fault(ports, "status=503")
+    status, headers, body = ask(ports)
     cases.append(("claude answers when openai fails", status == 200 and headers["x-waypost-provider"] == "claude", body))
-    fault(None)
+    fault(ports, None)
     for what, good, body in cases:
         print(f"{'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {status} {body[:300]}"))
     if not all(good for _, good, _ in cases):
@@ -221,16 +236,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", action="store_true", help="the real providers, with keys from the environment")
     parser.add_argument("--try", action="store_true", dest="once", help="send the demo's three requests, say whether they went well, and stop")
+    parser.add_argument("--offset", type=int, default=0, metavar="N", help="add N to every port, to run beside another demo")
     options = parser.parse_args()
+    ports = Ports(*(port + options.offset for port in Ports()))
     if options.real and options.once:
         parser.error("--try is for the fake providers")
     # Whoever stops this with SIGTERM wants the children stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     children = Children()
     try:
-        text = start(children, options.real)
+        text = start(children, ports, options.real)
         if options.once:
-            attempt()
+            attempt(ports)
         else:
             print(text, flush=True)
             children.watch()

@@ -150,12 +150,24 @@ pub fn borrow<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a st
     headers.iter().map(|(name, value)| (*name, &**value)).collect()
 }
 
+/// Panics when a client asks for it, and the worker's module with it: for the tests that show how
+/// Envoy brings it back.
+#[cfg(feature = "trap")]
+#[expect(clippy::panic, reason = "the one panic that is wanted; no release has this feature")]
+fn trap(headers: &Headers<'_>) {
+    if headers.text("x-waypost-trap") == Some("now") {
+        panic!("a request asked for a trap");
+    }
+}
+
 impl Context for GatewayStream {}
 
 impl HttpContext for GatewayStream {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         let packed = host::headers(Map::Request).unwrap_or_default();
         let headers = Headers::new(packed.pairs());
+        #[cfg(feature = "trap")]
+        trap(&headers);
         match Operation::find(&headers) {
             Ok(Operation::Chat) => {}
             Ok(Operation::Models) => {
@@ -187,8 +199,13 @@ impl HttpContext for GatewayStream {
         }
     }
 
-    // With trailers no body callback says that it was the last.
+    // With trailers no body callback says that it was the last. They are not for the provider:
+    // over HTTP/2 they would reach it, a client's credential among them.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
+        for (name, _) in trailers.pairs() {
+            host::remove_header(Map::RequestTrailers, name);
+        }
         match self.phase {
             Phase::Receiving(_) => self.release(self.received),
             Phase::Heading | Phase::Replied => Action::Pause,

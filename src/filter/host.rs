@@ -70,6 +70,8 @@ unsafe extern "C" {
 pub enum Map {
     /// Request headers.
     Request = 0,
+    /// Request trailers.
+    RequestTrailers = 1,
     /// Response headers.
     Response = 2,
     /// Response trailers.

@@ -56,7 +56,10 @@ impl Block<'_> {
     /// The arguments of a call, as compact JSON.
     pub(super) fn arguments(&self) -> String {
         let mut json = Vec::new();
-        write_compact(&mut json, self.input.filter(|raw| is_object(raw)).map_or("{}", RawValue::get));
+        write_compact(
+            &mut json,
+            self.input.filter(|raw| is_object(raw)).map_or("{}", RawValue::get),
+        );
         String::from_utf8(json).unwrap_or_else(|_| "{}".to_owned())
     }
 }
@@ -267,8 +270,10 @@ impl Thoughts {
         if !signature.is_empty() {
             self.begin();
             self.json.extend_from_slice(
-                format!(r#"{{"type":"thinking","thinking":"{thinking}","signature":"{signature}"}}"#)
-                    .as_bytes(),
+                format!(
+                    r#"{{"type":"thinking","thinking":"{thinking}","signature":"{signature}"}}"#
+                )
+                .as_bytes(),
             );
         }
     }
@@ -343,8 +348,18 @@ mod tests {
     fn later_counts_replace_earlier_ones_and_null_keeps_them() {
         let raw = |json: &str| serde_json::from_str::<Box<RawValue>>(json).unwrap();
         let mut usage = None;
-        update(&mut usage, Some(&raw(r#"{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":1}"#)));
-        update(&mut usage, Some(&raw(r#"{"input_tokens":null,"cache_read_input_tokens":6,"output_tokens":30,"output_tokens_details":{"thinking_tokens":20}}"#)));
+        update(
+            &mut usage,
+            Some(&raw(
+                r#"{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":1}"#,
+            )),
+        );
+        update(
+            &mut usage,
+            Some(&raw(
+                r#"{"input_tokens":null,"cache_read_input_tokens":6,"output_tokens":30,"output_tokens_details":{"thinking_tokens":20}}"#,
+            )),
+        );
         update(&mut usage, Some(&raw(r#""what""#)));
         update(&mut usage, None);
         let usage = usage.unwrap();

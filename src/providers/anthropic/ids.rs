@@ -48,8 +48,18 @@ mod tests {
     #[test]
     fn rewritten_ids_fit_and_never_meet() {
         let ids = [
-            "", "a.b", "a:b", "a_2Eb", "a_.b", "a__b.", "é", "waypost_a_2Eb", "waypost_", "a b",
-            "functions.f:0", "waypost_a.b",
+            "",
+            "a.b",
+            "a:b",
+            "a_2Eb",
+            "a_.b",
+            "a__b.",
+            "é",
+            "waypost_a_2Eb",
+            "waypost_",
+            "a b",
+            "functions.f:0",
+            "waypost_a.b",
         ];
         let mut seen = std::collections::BTreeSet::new();
         for id in ids {

@@ -99,7 +99,9 @@ impl<'a> Media<'a> {
         } else if name.ends_with(".txt") {
             Ok(Self::Text(text(&data)?))
         } else {
-            Err("must be a data: URL, a PDF in base64, or have a filename that ends in .pdf or .txt")
+            Err(
+                "must be a data: URL, a PDF in base64, or have a filename that ends in .pdf or .txt",
+            )
         }
     }
 
@@ -146,6 +148,7 @@ impl<'a> Media<'a> {
 }
 
 /// What is still borrowed stood in a JSON string without escapes, so it needs none now.
+#[expect(clippy::ptr_arg, reason = "whether it is borrowed is what counts")]
 fn quote(out: &mut Vec<u8>, text: &Cow<'_, str>) {
     match text {
         Cow::Borrowed(plain) => {
@@ -210,13 +213,14 @@ mod tests {
             r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}"#
         );
         assert!(block("data:image/jpg;base64,A").unwrap().contains("image/jpeg"));
-        assert!(block("data:application/pdf;base64,A").unwrap().starts_with(r#"{"type":"document""#));
+        assert!(
+            block("data:application/pdf;base64,A").unwrap().starts_with(r#"{"type":"document""#)
+        );
     }
 
     #[test]
     fn escaped_slashes_in_a_url_are_understood() {
-        let url: RawStr<'_> =
-            serde_json::from_str(r#""data:image\/gif;base64,A\/A""#).unwrap();
+        let url: RawStr<'_> = serde_json::from_str(r#""data:image\/gif;base64,A\/A""#).unwrap();
         let mut out = Vec::new();
         Media::from_url(url).unwrap().write(&mut out, None);
         assert!(out.ends_with(br#""media_type":"image/gif","data":"A/A"}"#));
@@ -233,7 +237,13 @@ mod tests {
 
     #[test]
     fn other_media_and_schemes_are_refused() {
-        for url in ["data:image/tiff;base64,A", "data:image/png,A", "data:image/png;base64", "gs://b/o", ""] {
+        for url in [
+            "data:image/tiff;base64,A",
+            "data:image/png,A",
+            "data:image/png;base64",
+            "gs://b/o",
+            "",
+        ] {
             assert!(block(url).is_err(), "{url}");
         }
     }

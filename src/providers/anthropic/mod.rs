@@ -3,15 +3,18 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`request`] | the body, its headers, and what becomes of each field at the top |
-//! | [`messages`] | turns: who speaks, tool results, thinking |
+//! | [`messages`] | turns: who speaks, instructions, the user's words, results of tools |
+//! | [`assistant`] | the assistant's turns: thinking, text, calls |
 //! | [`media`] | pictures and documents |
 //! | [`tools`] | tools, the choice among them, and JSON answers by way of a tool |
+//! | [`schema`] | JSON Schemas, as the API takes them |
 //! | [`thinking`] | reasoning effort |
 //! | [`cache`] | marks for the prompt cache |
 //! | [`ids`] | ids and names that other providers made |
 //! | [`block`] | what answers consist of, as it arrives |
 //! | [`answer`] | a whole answer |
-//! | [`stream`] | a streamed answer |
+//! | [`stream`] | a streamed answer: its states |
+//! | [`told`] | what a stream has told so far |
 //!
 //! Refusals have a shape that [`super::failure`] knows, inside a stream too.
 //!
@@ -23,14 +26,17 @@ use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator, Warnin
 use crate::openai::{Chat, Error};
 
 mod answer;
+mod assistant;
 mod block;
 mod cache;
 mod ids;
 mod media;
 mod messages;
 mod request;
+mod schema;
 mod stream;
 mod thinking;
+mod told;
 mod tools;
 
 /// The dialect.

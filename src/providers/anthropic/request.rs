@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use serde_json::value::RawValue;
-
+use super::assistant;
 use super::cache::{self, Marks};
-use super::messages::{self, Turns};
+use super::messages::Turns;
 use super::thinking::{self, Plan, Thinking};
 use super::tools::{self, JsonAnswer};
 use super::{NEW_VERSION, OLD_VERSION, Warnings};
@@ -26,12 +25,16 @@ const MAX_USER_ID: usize = 512;
 ///
 /// # Errors
 /// A 400 that names the field which this API or model cannot honour.
-pub(super) fn write(chat: &Chat<'_>, length: usize, target: &Target<'_>) -> Result<Outbound, Error> {
+pub(super) fn write(
+    chat: &Chat<'_>,
+    length: usize,
+    target: &Target<'_>,
+) -> Result<Outbound, Error> {
     let mut warnings = Warnings::default();
     refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
     let max_tokens = max_tokens(chat, target, &mut warnings)?;
     let forced = tools::call_is_forced(chat, target.facts);
-    let around = messages::surroundings(chat, max_tokens, forced);
+    let around = assistant::surroundings(chat, max_tokens, forced);
     let plan = thinking::plan(chat, target.facts, around, &mut warnings)?;
     let thinks = plan.thinking.is_some_and(Thinking::is_on);
     let sampling = Sampling::choose(chat, target, thinks, &mut warnings)?;
@@ -59,7 +62,7 @@ pub(super) fn write(chat: &Chat<'_>, length: usize, target: &Target<'_>) -> Resu
     if let Some(thinking) = plan.thinking {
         thinking.write(&mut out);
     }
-    write_output_config(chat, target, plan, &mut out);
+    write_output_config(chat, target, plan, &mut out, &mut warnings)?;
     sampling.write(&mut out);
     write_stop(chat, &mut out, &mut warnings);
     write_user(chat, &mut out, &mut warnings)?;
@@ -141,11 +144,7 @@ fn refuse_what_shapes_the_answer(
     Ok(())
 }
 
-fn max_tokens(
-    chat: &Chat<'_>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<u64, Error> {
+fn max_tokens(chat: &Chat<'_>, target: &Target<'_>, warnings: &mut Warnings) -> Result<u64, Error> {
     let most = target.facts.max_output;
     let Some(wanted) = chat.max_tokens else {
         let chosen = most.unwrap_or(DEFAULT_MAX_TOKENS);
@@ -232,7 +231,9 @@ impl<'a> Sampling<'a> {
             clamp("temperature", number.written, 1, target, warnings)?;
             sampling.temperature = Some("1");
         }
-        if sampling.temperature.is_some() && sampling.top_p.is_some() && !known.temperature_with_top_p
+        if sampling.temperature.is_some()
+            && sampling.top_p.is_some()
+            && !known.temperature_with_top_p
         {
             warnings.dropped("top_p");
             sampling.top_p = None;
@@ -255,7 +256,13 @@ impl<'a> Sampling<'a> {
     }
 }
 
-fn write_output_config(chat: &Chat<'_>, target: &Target<'_>, plan: Plan, out: &mut Vec<u8>) {
+fn write_output_config(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    plan: Plan,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
     let schema = match &chat.response_format {
         Some(ResponseFormat::JsonSchema(wanted))
             if tools::json_answer(chat, target.facts) == JsonAnswer::Format =>
@@ -264,14 +271,24 @@ fn write_output_config(chat: &Chat<'_>, target: &Target<'_>, plan: Plan, out: &m
         }
         _ => None,
     };
-    let effort = plan.effort.map(|effort| format!(r#""effort":"{}""#, effort.name()));
-    let format = schema
-        .map(RawValue::get)
-        .map(|schema| format!(r#""format":{{"type":"json_schema","schema":{schema}}}"#));
-    let members: Vec<String> = effort.into_iter().chain(format).collect();
-    if !members.is_empty() {
-        let _ = write!(out, ",\"output_config\":{{{}}}", members.join(","));
+    if let Some(effort) = plan.effort {
+        let _ = write!(out, r#","output_config":{{"effort":"{}""#, effort.name());
     }
+    if let Some(schema) = schema {
+        let begin: &[u8] = if plan.effort.is_some() {
+            b",\"format\":"
+        } else {
+            b",\"output_config\":{\"format\":"
+        };
+        out.extend_from_slice(begin);
+        out.extend_from_slice(br#"{"type":"json_schema","schema":"#);
+        tools::write_format(schema, out, warnings)?;
+        out.push(b'}');
+    }
+    if plan.effort.is_some() || schema.is_some() {
+        out.push(b'}');
+    }
+    Ok(())
 }
 
 /// The API refuses sequences that are only white space.
@@ -324,12 +341,32 @@ fn drop_hints(chat: &Chat<'_>, warnings: &mut Warnings) {
     for field in &chat.fields {
         let value = field.value.get();
         match &*field.name {
-            "audio" | "cache_control" | "function_call" | "functions" | "logprobs"
-            | "max_completion_tokens" | "max_tokens" | "modalities" | "model" | "n"
-            | "parallel_tool_calls" | "reasoning_effort" | "response_format"
-            | "safety_identifier" | "service_tier" | "stop" | "stream" | "stream_options"
-            | "temperature" | "tool_choice" | "tools" | "top_k" | "top_logprobs" | "top_p"
-            | "user" | "web_search_options" => {}
+            "audio"
+            | "cache_control"
+            | "function_call"
+            | "functions"
+            | "logprobs"
+            | "max_completion_tokens"
+            | "max_tokens"
+            | "modalities"
+            | "model"
+            | "n"
+            | "parallel_tool_calls"
+            | "reasoning_effort"
+            | "response_format"
+            | "safety_identifier"
+            | "service_tier"
+            | "stop"
+            | "stream"
+            | "stream_options"
+            | "temperature"
+            | "tool_choice"
+            | "tools"
+            | "top_k"
+            | "top_logprobs"
+            | "top_p"
+            | "user"
+            | "web_search_options" => {}
             // What says nothing, or only what holds in any case.
             _ if matches!(value, "null" | "false" | "0" | "0.0" | "{}" | "[]") => {}
             name if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) => {

@@ -27,9 +27,8 @@ use serde_json::value::RawValue;
 
 use super::Call;
 use super::answer::{id, model};
-use super::block::{
-    Block, Citations, Thoughts, escape, explanation, finish_reason, no_answer, string, update,
-};
+use super::block::{Block, escape, explanation, no_answer, string, update};
+use super::told::{CHOICE, Thought, Told, written};
 use super::tools::{self, JSON_TOOL, JsonAnswer};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, is_object};
@@ -37,17 +36,6 @@ use crate::openai::{Error, Usage};
 use crate::providers::stream::{Events, Sse, cut_short};
 use crate::providers::{Progress, Translator, failure};
 use crate::wire::sse::Event;
-
-/// Most bytes of thinking kept for `thinking_blocks`. Beyond it the client gets the thinking as
-/// text alone: a part of the blocks would be refused when it is sent back.
-pub(super) const MAX_THINKING_BYTES: usize = 2 << 20;
-
-/// Most bytes of text kept back while a JSON answer by tool may still come. Beyond it the text is
-/// the answer.
-pub(super) const MAX_TEXT_BYTES: usize = 256 << 10;
-
-/// The one answer of a stream.
-const CHOICE: u32 = 0;
 
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
@@ -61,14 +49,8 @@ pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
         }),
         progress: Progress::Preamble,
         usage: None,
-        told: Told {
-            text: if json { Text::Kept(String::new()) } else { Text::Passed },
-            calls: 0,
-            stop_reason: String::new(),
-            refusal: None,
-            thoughts: Some(Thoughts::default()),
-            citations: Citations::default(),
-        },
+        json,
+        told: Told::new(json),
     }))
 }
 
@@ -78,6 +60,8 @@ struct Answer {
     state: State,
     progress: Progress,
     usage: Option<Usage>,
+    /// Whether [`JSON_TOOL`] was offered.
+    json: bool,
     told: Told,
 }
 
@@ -109,40 +93,19 @@ struct Open {
 #[derive(Debug)]
 enum Kind {
     Text,
-    /// Both as they stand between quotes.
-    Thinking { text: String, signature: String },
+    Thinking(Thought),
     /// A call: its number among the client's, and what stood in its start until a piece of
     /// arguments came.
-    Call { number: u32, whole: Option<String> },
+    Call {
+        number: u32,
+        whole: Option<String>,
+    },
     /// The call of [`JSON_TOOL`].
-    Json { whole: Option<String> },
+    Json {
+        whole: Option<String>,
+    },
     /// Of no concern to the client.
     Other,
-}
-
-/// What was told so far, as far as the end depends on it.
-#[derive(Debug)]
-struct Told {
-    text: Text,
-    /// How many calls the client got.
-    calls: u32,
-    stop_reason: String,
-    /// As it stands between quotes.
-    refusal: Option<String>,
-    /// Nothing once there was too much.
-    thoughts: Option<Thoughts>,
-    citations: Citations,
-}
-
-/// What becomes of text.
-#[derive(Debug)]
-enum Text {
-    /// It goes to the client.
-    Passed,
-    /// It is the answer only if no JSON answer comes.
-    Kept(String),
-    /// The JSON answer has come.
-    Dropped,
 }
 
 #[derive(Deserialize)]
@@ -269,10 +232,10 @@ impl Answer {
                 Kind::Text
             }
             "thinking" => {
-                let mut kind = Kind::Thinking { text: String::new(), signature: String::new() };
-                content = told.thinking(&mut kind, string(block.thinking), &writer, out);
-                told.signature(&mut kind, string(block.signature));
-                kind
+                let mut thought = Thought::default();
+                content = told.thinking(&mut thought, string(block.thinking), &writer, out);
+                told.signature(&mut thought, string(block.signature));
+                Kind::Thinking(thought)
             }
             "redacted_thinking" => {
                 told.redacted(string(block.data));
@@ -281,17 +244,12 @@ impl Answer {
             "tool_use" => {
                 let (id, name) = block.call()?;
                 let whole = Some(block.arguments());
-                if name == JSON_TOOL && !matches!(told.text, Text::Passed) {
-                    if matches!(told.text, Text::Dropped) {
-                        // One answer is enough.
-                        Kind::Other
-                    } else {
-                        told.text = Text::Dropped;
-                        Kind::Json { whole }
-                    }
+                if name == JSON_TOOL && self.json {
+                    // One answer is enough.
+                    if told.drop_text() { Kind::Json { whole } } else { Kind::Other }
                 } else {
                     let number = told.calls;
-                    told.calls = told.calls.checked_add(1).ok_or_else(|| no_answer("it never ends"))?;
+                    told.calls = told.calls.saturating_add(1);
                     writer.tool_start(out, CHOICE, number, &id, &name);
                     content = true;
                     Kind::Call { number, whole }
@@ -317,11 +275,11 @@ impl Answer {
         let delta: WireDelta<'_> = read(wire.delta, "content_block_delta")?;
         let content = match (&*delta.kind, &mut open.kind) {
             ("text_delta", Kind::Text) => self.told.text(string(delta.text), writer, out),
-            ("thinking_delta", kind @ Kind::Thinking { .. }) => {
-                self.told.thinking(kind, string(delta.thinking), writer, out)
+            ("thinking_delta", Kind::Thinking(thought)) => {
+                self.told.thinking(thought, string(delta.thinking), writer, out)
             }
-            ("signature_delta", kind @ Kind::Thinking { .. }) => {
-                self.told.signature(kind, string(delta.signature));
+            ("signature_delta", Kind::Thinking(thought)) => {
+                self.told.signature(thought, string(delta.signature));
                 false
             }
             ("input_json_delta", Kind::Call { number, whole }) => {
@@ -363,11 +321,7 @@ impl Answer {
         };
         match open.kind {
             Kind::Text => self.told.citations.end(),
-            Kind::Thinking { text, signature } => {
-                if let Some(thoughts) = &mut self.told.thoughts {
-                    thoughts.add(&text, &signature);
-                }
-            }
+            Kind::Thinking(thought) => self.told.thought(&thought),
             // No piece came: the arguments are what stood in the start, mostly `{}`.
             Kind::Call { number, whole: Some(whole) } => {
                 let json = format!("\"{}\"", escape(&whole));
@@ -427,115 +381,9 @@ impl Answer {
     }
 }
 
-impl Told {
-    /// A piece of text. Says whether the client got it.
-    fn text(&mut self, json: Option<RawStr<'_>>, writer: &ChunkWriter, out: &mut Vec<u8>) -> bool {
-        let Some(json) = json.filter(|json| !json.is_empty()) else { return false };
-        match &mut self.text {
-            Text::Passed => {
-                self.citations.text(json.inner());
-                writer.content(out, CHOICE, json);
-                true
-            }
-            Text::Kept(kept) => {
-                self.citations.text(json.inner());
-                kept.push_str(json.inner());
-                if kept.len() > MAX_TEXT_BYTES {
-                    return self.release(writer, out);
-                }
-                false
-            }
-            Text::Dropped => false,
-        }
-    }
-
-    /// Gives the client the text that was kept.
-    fn release(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) -> bool {
-        let Text::Kept(kept) = &mut self.text else { return false };
-        let json = format!("\"{}\"", std::mem::take(kept));
-        self.text = Text::Passed;
-        match written(&json).filter(|json| !json.is_empty()) {
-            Some(json) => {
-                writer.content(out, CHOICE, json);
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn thinking(
-        &mut self,
-        kind: &mut Kind,
-        json: Option<RawStr<'_>>,
-        writer: &ChunkWriter,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let Some(json) = json.filter(|json| !json.is_empty()) else { return false };
-        writer.reasoning(out, CHOICE, json);
-        if let Kind::Thinking { text, signature } = kind
-            && self.has_room(text.len() + signature.len() + json.inner().len())
-        {
-            text.push_str(json.inner());
-        }
-        true
-    }
-
-    fn signature(&mut self, kind: &mut Kind, json: Option<RawStr<'_>>) {
-        if let (Kind::Thinking { text, signature }, Some(json)) = (kind, json)
-            && self.has_room(text.len() + signature.len() + json.inner().len())
-        {
-            signature.push_str(json.inner());
-        }
-    }
-
-    fn redacted(&mut self, data: Option<RawStr<'_>>) {
-        if let Some(data) = data
-            && self.has_room(data.inner().len())
-            && let Some(thoughts) = &mut self.thoughts
-        {
-            thoughts.add_redacted(data);
-        }
-    }
-
-    /// Whether so many bytes of thinking can be kept beside those of the blocks before. Gives all
-    /// up when they cannot.
-    fn has_room(&mut self, bytes: usize) -> bool {
-        let fits = self.thoughts.as_ref().is_some_and(|it| it.len() + bytes <= MAX_THINKING_BYTES);
-        if !fits {
-            self.thoughts = None;
-        }
-        fits
-    }
-
-    /// All that is owed before the usage.
-    fn end(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) {
-        if !matches!(self.text, Text::Dropped) {
-            self.release(writer, out);
-            let citations = std::mem::take(&mut self.citations);
-            list(writer, out, "annotations", citations.list());
-        }
-        list(writer, out, "thinking_blocks", self.thoughts.take().and_then(Thoughts::list));
-        if let Some(text) = self.refusal.take().filter(|_| self.stop_reason == "refusal") {
-            writer.members(out, CHOICE, format!(r#""refusal":"{text}""#).as_bytes());
-        }
-        writer.finish(out, CHOICE, finish_reason(&self.stop_reason, self.calls > 0));
-    }
-}
-
-fn list(writer: &ChunkWriter, out: &mut Vec<u8>, name: &str, json: Option<String>) {
-    if let Some(json) = json {
-        writer.members(out, CHOICE, format!(r#""{name}":{json}"#).as_bytes());
-    }
-}
-
 /// A piece of arguments that says something.
 fn piece(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
     string(raw).filter(|json| !json.is_empty())
-}
-
-/// A JSON string that was put together here.
-fn written(json: &str) -> Option<RawStr<'_>> {
-    serde_json::from_str(json).ok()
 }
 
 fn number(raw: Option<&RawValue>) -> Option<u64> {
@@ -549,7 +397,7 @@ fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, what: &str) -> Result
 }
 
 fn malformed(what: &str) -> Error {
-    no_answer(&format!("a {what} of the stream is malformed"))
+    no_answer(&format!("its {what} is malformed"))
 }
 
 fn headless() -> Error {

@@ -76,12 +76,12 @@ impl Asked {
 const OLD: &str = "claude-sonnet-4-5";
 const NEW: &str = "claude-opus-5-5";
 
-fn chat(messages: Value) -> Value {
+fn chat(messages: &Value) -> Value {
     json!({"model": "m", "max_tokens": 8192, "messages": messages})
 }
 
-fn with(fields: Value) -> Value {
-    let mut request = chat(json!([{"role": "user", "content": "hi"}]));
+fn with(fields: &Value) -> Value {
+    let mut request = chat(&json!([{"role": "user", "content": "hi"}]));
     request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     request
 }
@@ -100,16 +100,16 @@ fn the_old_version_is_only_for_sampling_to_a_model_that_takes_it() {
     let version = |asked: &Asked, request: &Value| {
         header(&asked.outbound(request).unwrap(), "anthropic-version").map(str::to_owned)
     };
-    let sampling = with(json!({"temperature": 0.5}));
+    let sampling = with(&json!({"temperature": 0.5}));
     assert_eq!(version(&asked(OLD), &sampling).as_deref(), Some(OLD_VERSION));
-    assert_eq!(version(&asked(OLD), &with(json!({}))).as_deref(), Some(NEW_VERSION));
+    assert_eq!(version(&asked(OLD), &with(&json!({}))).as_deref(), Some(NEW_VERSION));
     assert_eq!(version(&asked(NEW), &sampling).as_deref(), Some(NEW_VERSION));
     let mut set = asked(OLD);
     set.settings.0.push(("anthropic_version", NEW_VERSION.to_owned()));
     assert_eq!(version(&set, &sampling).as_deref(), Some(NEW_VERSION));
     assert_eq!(set.body(&sampling).get("temperature"), None);
     set.settings.0 = vec![("anthropic_version", OLD_VERSION.to_owned())];
-    assert_eq!(version(&set, &with(json!({}))).as_deref(), Some(OLD_VERSION));
+    assert_eq!(version(&set, &with(&json!({}))).as_deref(), Some(OLD_VERSION));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_beta_that_is_set_is_asked_for() {
     let mut asked = asked(OLD);
     asked.settings.0.push(("anthropic_beta", "a,b".to_owned()));
     asked.base.path = "/proxy".to_owned();
-    let outbound = asked.outbound(&with(json!({}))).unwrap();
+    let outbound = asked.outbound(&with(&json!({}))).unwrap();
     assert_eq!(header(&outbound, "anthropic-beta"), Some("a,b"));
     assert_eq!(outbound.path, "/proxy/v1/messages");
 }
@@ -125,7 +125,7 @@ fn a_beta_that_is_set_is_asked_for() {
 #[test]
 fn temperature_is_lowered_to_one_or_refused_as_the_policy_says() {
     let mut asked = asked(OLD);
-    let request = with(json!({"temperature": 1.5}));
+    let request = with(&json!({"temperature": 1.5}));
     assert_eq!(asked.body(&request)["temperature"], json!(1));
     asked.policy.reject_out_of_range = true;
     assert_eq!(asked.refusal(&request).param.as_deref(), Some("temperature"));
@@ -144,6 +144,19 @@ fn numbers_keep_their_digits() {
 }
 
 #[test]
+fn texts_keep_their_escapes() {
+    let text = r#""a\/b \u00e9 \ud800 \\ é""#;
+    let body = format!(
+        r#"{{"messages":[{{"role":"system","content":{text}}},{{"role":"user","content":[{{"type":"text","text":{text}}}]}},
+        {{"role":"assistant","content":{text}}},{{"role":"user","content":{text}}}],"stop":{text}}}"#
+    );
+    let parsed = Chat::parse(body.as_bytes()).unwrap();
+    let outbound = Anthropic.request(&parsed, body.as_bytes(), &asked(OLD).target()).unwrap();
+    let sent = outbound.body.apply(b"").into_owned();
+    assert_eq!(String::from_utf8(sent).unwrap().matches(text).count(), 5);
+}
+
+#[test]
 fn a_missing_limit_becomes_the_models_and_an_unknown_models_is_small() {
     let request = json!({"messages": [{"role": "user", "content": "hi"}]});
     assert_eq!(asked(OLD).body(&request)["max_tokens"], json!(64_000));
@@ -154,7 +167,7 @@ fn a_missing_limit_becomes_the_models_and_an_unknown_models_is_small() {
 #[test]
 fn a_limit_above_the_models_is_lowered_or_refused_as_the_policy_says() {
     let mut asked = asked(OLD);
-    let request = with(json!({"max_completion_tokens": 100_000}));
+    let request = with(&json!({"max_completion_tokens": 100_000}));
     assert_eq!(asked.body(&request)["max_tokens"], json!(64_000));
     asked.policy.reject_out_of_range = true;
     assert_eq!(asked.refusal(&request).param.as_deref(), Some("max_completion_tokens"));
@@ -172,7 +185,7 @@ fn what_shapes_the_answer_is_refused_or_dropped_as_the_policy_says() {
         (json!({"web_search_options": {}}), "web_search_options"),
     ] {
         let mut asked = asked(OLD);
-        let request = with(fields);
+        let request = with(&fields);
         let error = asked.refusal(&request);
         assert_eq!(error.param.as_deref(), Some(param));
         assert_eq!((error.status, error.code.as_deref()), (400, Some("unsupported_parameter")));
@@ -185,12 +198,12 @@ fn what_shapes_the_answer_is_refused_or_dropped_as_the_policy_says() {
 #[test]
 fn custom_tools_are_refused_at_their_place() {
     let tool = json!({"type": "custom", "custom": {"name": "c"}});
-    let error = asked(OLD).refusal(&with(json!({"tools": [tool]})));
+    let error = asked(OLD).refusal(&with(&json!({"tools": [tool]})));
     assert_eq!(error.param.as_deref(), Some("tools[0].type"));
     let call = json!([{"role": "user", "content": "x"},
         {"role": "assistant", "tool_calls": [{"id": "i", "type": "custom", "custom": {}}]},
         {"role": "tool", "tool_call_id": "i", "content": "y"}]);
-    let error = asked(OLD).refusal(&chat(call));
+    let error = asked(OLD).refusal(&chat(&call));
     assert_eq!(error.param.as_deref(), Some("messages[1].tool_calls[0].type"));
 }
 
@@ -198,7 +211,7 @@ fn custom_tools_are_refused_at_their_place() {
 fn a_forced_call_is_refused_where_the_model_refuses_it() {
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
     for choice in [json!("required"), json!({"type": "function", "function": {"name": "f"}})] {
-        let request = with(json!({"tools": tools, "tool_choice": choice}));
+        let request = with(&json!({"tools": tools, "tool_choice": choice}));
         let mut asked = asked(NEW);
         assert_eq!(asked.refusal(&request).param.as_deref(), Some("tool_choice"));
         asked.policy.drop_unsupported = true;
@@ -209,7 +222,7 @@ fn a_forced_call_is_refused_where_the_model_refuses_it() {
 #[test]
 fn at_most_four_marks_are_sent() {
     let part = json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}});
-    let request = chat(json!([{"role": "user", "content": [part, part, part, part, part, part]}]));
+    let request = chat(&json!([{"role": "user", "content": [part, part, part, part, part, part]}]));
     let body = asked(OLD).body(&request).to_string();
     assert_eq!(body.matches("cache_control").count(), 4);
     assert_eq!(asked(OLD).warnings(&request), ["cache_control dropped"]);
@@ -218,7 +231,7 @@ fn at_most_four_marks_are_sent() {
 #[test]
 fn effort_becomes_what_the_model_takes() {
     let effort = |model, effort: &str| {
-        let request = with(json!({"reasoning_effort": effort, "max_tokens": 10_000}));
+        let request = with(&json!({"reasoning_effort": effort, "max_tokens": 10_000}));
         let body = asked(model).body(&request);
         (body["thinking"].clone(), body["output_config"]["effort"].clone())
     };
@@ -239,22 +252,22 @@ fn effort_becomes_what_the_model_takes() {
     ] {
         assert_eq!(effort(model, word), (thinking, level), "{model} {word}");
     }
-    let error = asked(OLD).refusal(&with(json!({"reasoning_effort": "lots"})));
+    let error = asked(OLD).refusal(&with(&json!({"reasoning_effort": "lots"})));
     assert_eq!(error.param.as_deref(), Some("reasoning_effort"));
 }
 
 #[test]
 fn no_budget_fits_into_a_thousand_tokens() {
-    let request = with(json!({"reasoning_effort": "low", "max_tokens": 1024}));
+    let request = with(&json!({"reasoning_effort": "low", "max_tokens": 1024}));
     assert_eq!(asked(OLD).body(&request).get("thinking"), None);
     assert_eq!(asked(OLD).warnings(&request), ["reasoning_effort dropped"]);
-    let request = with(json!({"reasoning_effort": "high", "max_tokens": 1025}));
+    let request = with(&json!({"reasoning_effort": "high", "max_tokens": 1025}));
     assert_eq!(asked(OLD).body(&request)["thinking"]["budget_tokens"], json!(1024));
 }
 
 #[test]
 fn a_model_that_thinks_takes_no_sampling() {
-    let request = with(json!({"reasoning_effort": "low", "temperature": 0.2, "top_k": 5}));
+    let request = with(&json!({"reasoning_effort": "low", "temperature": 0.2, "top_k": 5}));
     let body = asked(OLD).body(&request);
     assert!(body.get("temperature").is_none() && body.get("top_k").is_none());
     assert_eq!(asked(OLD).warnings(&request), ["temperature dropped", "top_k dropped"]);
@@ -263,7 +276,7 @@ fn a_model_that_thinks_takes_no_sampling() {
 #[test]
 fn a_budget_is_not_sent_where_the_call_before_was_made_without_thinking() {
     let turn = |blocks: Value| {
-        let mut request = chat(json!([{"role": "user", "content": "x"},
+        let mut request = chat(&json!([{"role": "user", "content": "x"},
             {"role": "assistant", "thinking_blocks": blocks,
              "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]},
             {"role": "tool", "tool_call_id": "c", "content": "y"}]));
@@ -278,7 +291,7 @@ fn a_budget_is_not_sent_where_the_call_before_was_made_without_thinking() {
 #[test]
 fn arguments_that_are_no_object_name_their_place() {
     for arguments in ["[]", "null", "{", "\"x\"", "{} {}"] {
-        let error = asked(OLD).refusal(&chat(json!([{"role": "user", "content": "x"},
+        let error = asked(OLD).refusal(&chat(&json!([{"role": "user", "content": "x"},
             {"role": "assistant", "tool_calls": [
                 {"id": "a", "function": {"name": "f", "arguments": " "}},
                 {"id": "b", "function": {"name": "f", "arguments": arguments}}]},
@@ -290,9 +303,9 @@ fn arguments_that_are_no_object_name_their_place() {
 
 #[test]
 fn nothing_but_empty_messages_is_refused() {
-    let error = asked(OLD).refusal(&chat(json!([{"role": "user", "content": " \n"}])));
+    let error = asked(OLD).refusal(&chat(&json!([{"role": "user", "content": " \n"}])));
     assert_eq!(error.param.as_deref(), Some("messages[0].content"));
-    let error = asked(OLD).refusal(&chat(json!([{"role": "assistant", "content": ""}])));
+    let error = asked(OLD).refusal(&chat(&json!([{"role": "assistant", "content": ""}])));
     assert_eq!(error.param.as_deref(), Some("messages"));
 }
 
@@ -300,12 +313,24 @@ fn nothing_but_empty_messages_is_refused() {
 fn a_message_for_every_role_and_part_that_cannot_be_sent_names_its_place() {
     for (message, param) in [
         (json!({"role": "function", "name": "f", "content": "x"}), "messages[1].role"),
-        (json!({"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}), "messages[1].content[0].type"),
-        (json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ftp://x"}}]}), "messages[1].content[0].image_url.url"),
-        (json!({"role": "user", "content": [{"type": "file", "file": {"file_id": "file-abc"}}]}), "messages[1].content[0].file.file_id"),
-        (json!({"role": "user", "content": [{"type": "file", "file": {"file_data": "AAAA"}}]}), "messages[1].content[0].file.file_data"),
+        (
+            json!({"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}),
+            "messages[1].content[0].type",
+        ),
+        (
+            json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ftp://x"}}]}),
+            "messages[1].content[0].image_url.url",
+        ),
+        (
+            json!({"role": "user", "content": [{"type": "file", "file": {"file_id": "file-abc"}}]}),
+            "messages[1].content[0].file.file_id",
+        ),
+        (
+            json!({"role": "user", "content": [{"type": "file", "file": {"file_data": "AAAA"}}]}),
+            "messages[1].content[0].file.file_data",
+        ),
     ] {
-        let error = asked(OLD).refusal(&chat(json!([{"role": "user", "content": "x"}, message])));
+        let error = asked(OLD).refusal(&chat(&json!([{"role": "user", "content": "x"}, message])));
         assert_eq!(error.param.as_deref(), Some(param), "{}", error.message);
         assert_eq!(error.status, 400);
     }
@@ -315,7 +340,7 @@ fn a_message_for_every_role_and_part_that_cannot_be_sent_names_its_place() {
 fn a_hundred_unknown_fields_are_dropped_once_each() {
     let fields: serde_json::Map<String, Value> =
         (0..100).map(|n| (format!("field_{n}\n"), json!(1))).collect();
-    assert_eq!(asked(OLD).warnings(&with(Value::Object(fields))), ["an unknown field dropped"]);
+    assert_eq!(asked(OLD).warnings(&with(&Value::Object(fields))), ["an unknown field dropped"]);
 }
 
 /// What is fed as one event each, then the end.
@@ -329,7 +354,8 @@ fn run(request: &Value, model: &'static str, events: &[&str]) -> (Vec<u8>, Strea
     (out, stream)
 }
 
-const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","model":"m","usage":{"input_tokens":1}}}"#;
+const START: &str =
+    r#"{"type":"message_start","message":{"id":"msg_1","model":"m","usage":{"input_tokens":1}}}"#;
 const STOP: &str = r#"{"type":"message_stop"}"#;
 
 #[test]
@@ -340,8 +366,10 @@ fn a_hostile_stream_is_an_error_or_ignored() {
     };
     fine(&[r#"{"type":"content_block_delta","index":9,"delta":{"type":"text_delta","text":"x"}}"#]);
     fine(&[r#"{"type":"content_block_stop","index":18446744073709551616}"#]);
-    fine(&[r#"{"type":"content_block_start","index":"0","content_block":{"type":"text","text":7}}"#,
-        r#"{"type":"content_block_delta","index":"0","delta":{"type":"text_delta","text":[]}}"#]);
+    fine(&[
+        r#"{"type":"content_block_start","index":"0","content_block":{"type":"text","text":7}}"#,
+        r#"{"type":"content_block_delta","index":"0","delta":{"type":"text_delta","text":[]}}"#,
+    ]);
     fine(&[r#"{"type":"message_delta","delta":{"stop_reason":{"a":1}},"usage":"many"}"#]);
     fine(&[r#"{"type":"new_event","delta":1,"index":[]}"#, START]);
     for event in [
@@ -385,15 +413,30 @@ fn only_what_a_client_can_see_commits_the_stream() {
     let mut feed = |event: &str| stream.push(format!("data: {event}\n\n").as_bytes(), &mut out);
     assert_eq!(feed(START), Phase::Held);
     assert_eq!(feed(r#"{"type":"ping"}"#), Phase::Held);
-    assert_eq!(feed(r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#), Phase::Held);
-    assert_eq!(feed(r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}"#), Phase::Held);
-    assert_eq!(feed(r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#), Phase::Flowing);
+    assert_eq!(
+        feed(
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#
+        ),
+        Phase::Held
+    );
+    assert_eq!(
+        feed(r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}"#),
+        Phase::Held
+    );
+    assert_eq!(
+        feed(
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#
+        ),
+        Phase::Flowing
+    );
 }
 
 #[test]
 fn thinking_over_the_cap_goes_on_as_text_without_blocks() {
-    let piece = "t".repeat(stream::MAX_THINKING_BYTES / 2);
-    let delta = format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"thinking_delta","thinking":"{piece}"}}}}"#);
+    let piece = "t".repeat(told::MAX_THINKING_BYTES / 2);
+    let delta = format!(
+        r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"thinking_delta","thinking":"{piece}"}}}}"#
+    );
     let begin = r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#;
     let sign = r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s"}}"#;
     let end = r#"{"type":"content_block_stop","index":0}"#;
@@ -409,9 +452,14 @@ fn thinking_over_the_cap_goes_on_as_text_without_blocks() {
 #[test]
 fn kept_text_over_the_cap_is_the_answer() {
     let request = json!({"response_format": {"type": "json_object"}});
-    let piece = "t".repeat(stream::MAX_TEXT_BYTES + 1);
-    let begin = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
-    let delta = |text: &str| format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#);
+    let piece = "t".repeat(told::MAX_TEXT_BYTES + 1);
+    let begin =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    let delta = |text: &str| {
+        format!(
+            r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#
+        )
+    };
     let mut stream = asked(OLD).stream(&request);
     let mut out = Vec::new();
     let mut feed = |event: &str| stream.push(format!("data: {event}\n\n").as_bytes(), &mut out);
@@ -434,13 +482,25 @@ fn citations_over_the_cap_are_left_out() {
 #[test]
 fn what_is_no_answer_is_the_providers_fault() {
     use crate::openai::Class;
-    for body in ["", "{", "[]", "{}", "null", r#"{"content":"x"}"#, r#"{"content":[7]}"#,
-        r#"{"content":[{"type":"tool_use","name":"f"}]}"#, "<html>"] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "null",
+        r#"{"content":"x"}"#,
+        r#"{"content":[7]}"#,
+        r#"{"content":[{"type":"tool_use","name":"f"}]}"#,
+        "<html>",
+    ] {
         let error = asked(OLD).answer(&json!({}), body).unwrap_err();
         assert_eq!((error.class, error.status), (Class::Server, 502), "{body}");
     }
     let error = asked(OLD)
-        .answer(&json!({}), r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#)
+        .answer(
+            &json!({}),
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#,
+        )
         .unwrap_err();
     assert_eq!((error.class, &*error.message), (Class::Overloaded, "busy"));
 }

@@ -1,13 +1,12 @@
 //! Tools, the choice among them, and JSON answers by way of a tool.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cache::{self, Marks};
-use super::{Warnings, request::unsupported};
-use crate::openai::json::{RawStr, is_object, write_compact, write_str};
-use crate::openai::message::{Key, Tool};
+use super::{Warnings, request::unsupported, schema};
+use crate::openai::json::{RawStr, write_compact, write_str};
+use crate::openai::message::Function;
 use crate::openai::request::{ResponseFormat, ToolChoice, read};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
@@ -89,13 +88,10 @@ pub(super) fn write(
             continue;
         }
         separate(out);
-        write_function(index, tool, target, out)?;
+        write_function(index, function, target, out, warnings)?;
         let mark = cache::mark(tool.cache_control, None, warnings);
         marks.write(out, mark, warnings);
         out.push(b'}');
-        if function.strict == Some(true) && !target.facts.capabilities.has(Capability::JsonSchema) {
-            warnings.dropped("tools[].function.strict");
-        }
     }
     let functions = out.len() > empty;
     let json = json_answer(chat, target.facts) == JsonAnswer::Tool;
@@ -126,24 +122,39 @@ struct Offered {
 /// Without the closing brace, so that a mark can follow.
 fn write_function(
     index: usize,
-    tool: &Tool<'_>,
+    function: &Function<'_>,
     target: &Target<'_>,
     out: &mut Vec<u8>,
+    warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let Some(function) = &tool.function else { return Ok(()) };
     out.extend_from_slice(b"{\"name\":");
     out.extend_from_slice(function.name.as_written().as_bytes());
     if let Some(description) = function.description.filter(|text| !text.is_empty()) {
         out.extend_from_slice(b",\"description\":");
         out.extend_from_slice(description.as_written().as_bytes());
     }
+    let wanted = function.strict == Some(true);
+    let strict = wanted && target.facts.capabilities.has(Capability::JsonSchema);
+    if wanted && !strict {
+        warnings.dropped("tools[].function.strict");
+    }
     out.extend_from_slice(b",\"input_schema\":");
-    write_schema(function.parameters, out).map_err(|message| {
+    match function.parameters {
+        Some(parameters) if strict => match schema::write_enforced(parameters, out) {
+            Ok(true) => {
+                warnings.changed("tools[].function.parameters", "what strict tools enforce");
+                Ok(())
+            }
+            other => other.map(drop),
+        },
+        parameters => schema::write(parameters, out),
+    }
+    .map_err(|fault| {
         let param = format!("tools[{index}].function.parameters");
-        let message = format!("'{param}' {message}.");
+        let message = format!("'{param}' {fault}.");
         Error::invalid(param, message)
     })?;
-    if function.strict == Some(true) && target.facts.capabilities.has(Capability::JsonSchema) {
+    if strict {
         out.extend_from_slice(b",\"strict\":true");
     }
     Ok(())
@@ -164,84 +175,30 @@ fn write_json_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         None => write_str(out, "Gives the answer as JSON. Always answer through this tool."),
     }
     out.extend_from_slice(b",\"input_schema\":");
-    write_schema(schema, out).map_err(|message| {
-        const PARAM: &str = "response_format.json_schema.schema";
-        Error::invalid(PARAM, format!("'{PARAM}' {message}."))
-    })?;
+    schema::write(schema, out).map_err(bad_format)?;
     out.push(b'}');
     Ok(())
 }
 
-/// Appends a schema with `"type":"object"` at its top, which the API demands.
-fn write_schema(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), &'static str> {
-    const NO_OBJECT: &str = "must be a JSON Schema of type \"object\"";
-    let Some(schema) = schema else {
-        out.extend_from_slice(br#"{"type":"object","properties":{}}"#);
-        return Ok(());
-    };
-    let text = schema.get();
-    // What nearly every client writes needs no closer look.
-    if text.starts_with(r#"{"type":"object""#) || text.starts_with(r#"{"type": "object""#) {
-        out.extend_from_slice(text.as_bytes());
-        return Ok(());
+/// The schema of [`JsonAnswer::Format`], as the provider enforces it.
+///
+/// # Errors
+/// A 400 for what is no schema.
+pub(super) fn write_format(
+    schema: &RawValue,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if schema::write_enforced(schema, out).map_err(bad_format)? {
+        warnings.changed(FORMAT_SCHEMA, "what the provider enforces");
     }
-    if !is_object(schema) {
-        return Err(NO_OBJECT);
-    }
-    let top: Top<'_> = serde_json::from_str(text).map_err(|_| NO_OBJECT)?;
-    match top.kind.map(RawValue::get) {
-        Some("\"object\"") => {
-            out.extend_from_slice(text.as_bytes());
-            return Ok(());
-        }
-        None | Some("null") => {}
-        // Such as `["object", "null"]`: arguments are never null.
-        Some(list) if list.starts_with('[') && list.contains("\"object\"") => {}
-        Some(_) => return Err(NO_OBJECT),
-    }
-    out.extend_from_slice(br#"{"type":"object""#);
-    if top.rest.is_empty() {
-        out.extend_from_slice(br#","properties":{}"#);
-    }
-    for (name, value) in top.rest {
-        out.push(b',');
-        write_str(out, &name.0);
-        out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
-    }
-    out.push(b'}');
     Ok(())
 }
 
-/// The top of a schema: its type, and all else in order.
-struct Top<'a> {
-    kind: Option<&'a RawValue>,
-    rest: Vec<(Key<'a>, &'a RawValue)>,
-}
+const FORMAT_SCHEMA: &str = "response_format.json_schema.schema";
 
-impl<'de: 'a, 'a> Deserialize<'de> for Top<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TopVisitor;
-        impl<'de> Visitor<'de> for TopVisitor {
-            type Value = Top<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON Schema object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'de>, A::Error> {
-                let mut top = Top { kind: None, rest: Vec::new() };
-                while let Some(name) = map.next_key::<Key<'de>>()? {
-                    let value = map.next_value()?;
-                    if name.0 == "type" {
-                        top.kind = Some(value);
-                    } else {
-                        top.rest.push((name, value));
-                    }
-                }
-                Ok(top)
-            }
-        }
-        deserializer.deserialize_map(TopVisitor)
-    }
+fn bad_format(fault: schema::Fault) -> Error {
+    Error::invalid(FORMAT_SCHEMA, format!("'{FORMAT_SCHEMA}' {fault}."))
 }
 
 fn write_web_search(
@@ -331,8 +288,7 @@ fn write_choice(
             Choice::Unsaid
         }
     };
-    if matches!(choice, Choice::Any | Choice::Named(_))
-        && !target.facts.parameters.forced_tool_use
+    if matches!(choice, Choice::Any | Choice::Named(_)) && !target.facts.parameters.forced_tool_use
     {
         let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
         unsupported("tool_choice", "tool_choice", message, target, warnings)?;

@@ -1,0 +1,348 @@
+//! JSON Schemas, as the API takes them.
+//!
+//! Where the provider enforces a schema, it knows only a part of the language and wants every object
+//! closed. What it does not know is told to the model in the description instead, as the provider's
+//! own client libraries do.
+
+use std::io::Write as _;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::openai::json::{RawStr, is_object, write_compact, write_str};
+use crate::openai::message::Key;
+
+/// Deepest nesting of a schema that is enforced. Each level costs another reading of all below it.
+const MAX_DEPTH: usize = 64;
+
+/// Forms of a string that the provider enforces.
+const FORMATS: &[&str] =
+    &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+
+/// What is wrong, for a message that begins with the name of the field.
+pub(super) type Fault = &'static str;
+
+const NO_OBJECT: Fault = "must be a JSON Schema of type \"object\"";
+
+/// Appends a schema as it is, but with `"type":"object"` at its top, which the API demands.
+pub(super) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let Some(schema) = schema else {
+        out.extend_from_slice(br#"{"type":"object","properties":{}}"#);
+        return Ok(());
+    };
+    let text = schema.get();
+    // What nearly every client writes needs no closer look.
+    if text.starts_with(r#"{"type":"object""#) || text.starts_with(r#"{"type": "object""#) {
+        out.extend_from_slice(text.as_bytes());
+        return Ok(());
+    }
+    let fields = Fields::read(schema)?;
+    match fields.find("type").map(RawValue::get) {
+        Some("\"object\"") => {
+            out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        None | Some("null") => {}
+        // Such as `["object", "null"]`: arguments are never null.
+        Some(list) if list.starts_with('[') && list.contains("\"object\"") => {}
+        Some(_) => return Err(NO_OBJECT),
+    }
+    out.extend_from_slice(br#"{"type":"object""#);
+    if fields.0.is_empty() {
+        out.extend_from_slice(br#","properties":{}"#);
+    }
+    for (name, value) in fields.0.iter().filter(|(name, _)| name.0 != "type") {
+        out.push(b',');
+        write_str(out, &name.0);
+        out.push(b':');
+        out.extend_from_slice(value.get().as_bytes());
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Appends the part of a schema that the provider enforces. Says whether the rest was more than
+/// how objects are closed.
+pub(super) fn write_enforced(schema: &RawValue, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    let mut enforced = Enforced { out, narrowed: false };
+    enforced.node(schema, 0)?;
+    Ok(enforced.narrowed)
+}
+
+struct Enforced<'o> {
+    out: &'o mut Vec<u8>,
+    narrowed: bool,
+}
+
+impl Enforced<'_> {
+    fn node(&mut self, schema: &RawValue, depth: usize) -> Result<(), Fault> {
+        if depth > MAX_DEPTH {
+            return Err("is nested too deeply");
+        }
+        if !is_object(schema) {
+            // `true` and `false` are schemas too; what else it is, the provider says.
+            self.out.extend_from_slice(schema.get().as_bytes());
+            return Ok(());
+        }
+        let fields = Fields::read(schema)?;
+        let reference = fields.find("$ref").is_some();
+        let kind = fields.find("type").map(RawValue::get);
+        let closed = match kind {
+            Some(kind) => kind.contains("\"object\""),
+            None => fields.find("properties").is_some(),
+        };
+        let mut list = List::new(self.out);
+        if closed && kind.is_none() {
+            list.name("type", self.out);
+            self.out.extend_from_slice(b"\"object\"");
+        }
+        let mut rest = Vec::new();
+        let mut any_of = false;
+        for (name, value) in &fields.0 {
+            match &*name.0 {
+                "$defs" | "definitions" => {
+                    list.name(&name.0, self.out);
+                    self.map(value, depth)?;
+                }
+                "$ref" => {
+                    list.name("$ref", self.out);
+                    self.out.extend_from_slice(value.get().as_bytes());
+                }
+                // Beside a reference nothing else may stand.
+                _ if reference => self.narrowed = true,
+                "properties" => {
+                    list.name("properties", self.out);
+                    self.map(value, depth)?;
+                }
+                "items" => {
+                    list.name("items", self.out);
+                    self.node(value, depth + 1)?;
+                }
+                "anyOf" | "oneOf" if !any_of => {
+                    any_of = true;
+                    list.name("anyOf", self.out);
+                    self.list(value, depth)?;
+                }
+                "allOf" => {
+                    list.name("allOf", self.out);
+                    self.list(value, depth)?;
+                }
+                "type" | "enum" | "const" | "title" | "required" => {
+                    list.name(&name.0, self.out);
+                    self.out.extend_from_slice(value.get().as_bytes());
+                }
+                "format" if is_one_of(value, FORMATS) => {
+                    list.name("format", self.out);
+                    self.out.extend_from_slice(value.get().as_bytes());
+                }
+                "minItems" if matches!(value.get(), "0" | "1") => {
+                    list.name("minItems", self.out);
+                    self.out.extend_from_slice(value.get().as_bytes());
+                }
+                "additionalProperties" if closed => {}
+                "description" | "$schema" | "$id" => {}
+                _ => rest.push((&*name.0, *value)),
+            }
+        }
+        if reference {
+            self.out.push(b'}');
+            return Ok(());
+        }
+        if closed {
+            list.name("additionalProperties", self.out);
+            self.out.extend_from_slice(b"false");
+        }
+        self.narrowed |= !rest.is_empty();
+        self.describe(fields.find("description"), &rest, &mut list);
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The description, and in it what the provider does not enforce.
+    fn describe(&mut self, given: Option<&RawValue>, rest: &[(&str, &RawValue)], list: &mut List) {
+        let given = given.and_then(RawStr::from_raw);
+        if rest.is_empty() {
+            if let Some(given) = given {
+                list.name("description", self.out);
+                self.out.extend_from_slice(given.as_written().as_bytes());
+            }
+            return;
+        }
+        let mut text = given.map(|given| given.decode().into_owned() + "\n\n").unwrap_or_default();
+        text.push('{');
+        for (at, (name, value)) in rest.iter().enumerate() {
+            let mut compact = Vec::new();
+            write_compact(&mut compact, value.get());
+            text.push_str(if at == 0 { "" } else { ", " });
+            text.push_str(name);
+            text.push_str(": ");
+            text.push_str(&String::from_utf8_lossy(&compact));
+        }
+        text.push('}');
+        list.name("description", self.out);
+        write_str(self.out, &text);
+    }
+
+    /// An object whose values are schemas.
+    fn map(&mut self, schemas: &RawValue, depth: usize) -> Result<(), Fault> {
+        let fields = Fields::read(schemas)?;
+        let mut list = List::new(self.out);
+        for (name, schema) in &fields.0 {
+            list.name(&name.0, self.out);
+            self.node(schema, depth + 1)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// A list of schemas.
+    fn list(&mut self, schemas: &RawValue, depth: usize) -> Result<(), Fault> {
+        let schemas: Vec<&RawValue> =
+            serde_json::from_str(schemas.get()).map_err(|_| "is no JSON Schema")?;
+        self.out.push(b'[');
+        for (at, schema) in schemas.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.node(schema, depth + 1)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+}
+
+/// Names of an object that is being written.
+struct List {
+    first: bool,
+}
+
+impl List {
+    fn new(out: &mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { first: true }
+    }
+
+    fn name(&mut self, name: &str, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.first) {
+            out.push(b',');
+        }
+        write_str(out, name);
+        // Writing to a Vec cannot fail.
+        let _ = out.write_all(b":");
+    }
+}
+
+fn is_one_of(value: &RawValue, words: &[&str]) -> bool {
+    RawStr::from_raw(value).is_some_and(|word| words.contains(&word.inner()))
+}
+
+/// The fields of an object, in order.
+struct Fields<'a>(Vec<(Key<'a>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    fn read(object: &'a RawValue) -> Result<Self, Fault> {
+        serde_json::from_str(object.get()).map_err(|_| NO_OBJECT)
+    }
+
+    fn find(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known.0 == name).map(|(_, value)| *value)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON Schema object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn enforced(schema: &str) -> Result<(String, bool), Fault> {
+        let mut out = Vec::new();
+        let narrowed = write_enforced(serde_json::from_str(schema).unwrap(), &mut out)?;
+        Ok((String::from_utf8(out).unwrap(), narrowed))
+    }
+
+    fn plain(schema: &str) -> Result<String, Fault> {
+        let mut out = Vec::new();
+        write(Some(serde_json::from_str(schema).unwrap()), &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn the_top_of_a_tools_schema_is_an_object() {
+        assert_eq!(plain("{}").unwrap(), r#"{"type":"object","properties":{}}"#);
+        assert_eq!(plain(r#"{"a":1.0,"type":null}"#).unwrap(), r#"{"type":"object","a":1.0}"#);
+        assert_eq!(plain(r#"{"a":1,"type":"object"}"#).unwrap(), r#"{"a":1,"type":"object"}"#);
+        for schema in [r#"{"type":"string"}"#, r#"{"type":["string"]}"#, "[]", "true"] {
+            assert_eq!(plain(schema), Err(NO_OBJECT), "{schema}");
+        }
+    }
+
+    #[test]
+    fn every_object_is_closed() {
+        let (schema, narrowed) = enforced(
+            r#"{"type":"object","properties":{"z":{"properties":{}},"a":{"type":"array","items":{"type":"object","additionalProperties":true}}},"required":["z"]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            schema,
+            r#"{"type":"object","properties":{"z":{"type":"object","properties":{},"additionalProperties":false},"a":{"type":"array","items":{"type":"object","additionalProperties":false}}},"required":["z"],"additionalProperties":false}"#
+        );
+        assert!(!narrowed);
+    }
+
+    #[test]
+    fn what_is_not_enforced_is_told_in_the_description() {
+        let (schema, narrowed) = enforced(
+            r#"{"type":"integer","minimum":1,"description":"A \"n\"","maximum": 10,"format":"int32"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            schema,
+            r#"{"type":"integer","description":"A \"n\"\n\n{minimum: 1, maximum: 10, format: \"int32\"}"}"#
+        );
+        assert!(narrowed);
+    }
+
+    #[test]
+    fn one_of_is_any_of_and_a_reference_stands_alone() {
+        let (schema, _) = enforced(
+            r##"{"$schema":"s","$defs":{"a":{"type":"string","format":"date"}},"oneOf":[{"$ref":"#/$defs/a","title":"t"},{"type":"array","minItems":1,"maxItems":2}]}"##,
+        )
+        .unwrap();
+        assert_eq!(
+            schema,
+            r##"{"$defs":{"a":{"type":"string","format":"date"}},"anyOf":[{"$ref":"#/$defs/a"},{"type":"array","minItems":1,"description":"{maxItems: 2}"}]}"##
+        );
+    }
+
+    #[test]
+    fn a_schema_over_the_depth_is_refused() {
+        let nested =
+            |depth: usize| format!("{}{{}}{}", r#"{"items":"#.repeat(depth), "}".repeat(depth));
+        assert!(enforced(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(enforced(&nested(MAX_DEPTH + 1)), Err("is nested too deeply"));
+        assert!(enforced(&nested(100_000)).is_err());
+    }
+}
