@@ -325,8 +325,11 @@ impl ProviderStream {
             };
             exchange.attempts.settle(attempt.at, outcome);
         }
-        if out != bytes {
-            host::replace(Buffer::Response, size, &out);
+        if out != bytes && !host::replace(Buffer::Response, size, &out) && end {
+            // Behind trailers nothing can be added. A clean end would pass for a whole answer, so
+            // it is kept back until the tick cuts the stream.
+            exchange.flow = Flow::Over;
+            return Action::Pause;
         }
         Action::Continue
     }

@@ -16,7 +16,7 @@ def ruled():
         both = ["openai/gpt-4o", "claude/claude-sonnet-4-5"]
         gateway = {
             "tenant_header": "x-tenant",
-            "timeouts": {"total": "30s", "idle": "30s"},
+            "timeouts": {"idle": "30s"},
             "providers": {
                 "openai": {
                     "api": "openai",
@@ -164,7 +164,7 @@ def test_idle_is_a_rules_own(ruled):
     text = "some words[[openai:chunks=6,slow_chunks=0.05,stall_after=2]]"
     cut = ruled.chat(text, "idle", stream=True)
     assert cut.text and b"[DONE]" not in cut.body and 0.9 < cut.took < 3
-    slow = "some words[[openai:chunks=2,slow_chunks=1.8]]"
+    slow = "some words[[openai:chunks=1,slow_chunks=1.6]]"
     assert ruled.chat(slow, "patient", stream=True).events()[-1] == "[DONE]"
 
 

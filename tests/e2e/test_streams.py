@@ -172,6 +172,19 @@ def test_a_stream_that_the_provider_goes_on_with_after_its_error_is_ended(quick,
 
 
 @BOTH
+def test_an_event_beyond_the_limit_is_told_in_the_stream(quick, model):
+    answer = quick.chat("hi[[*:huge_event=9000000,slow_chunks=0.05]]", model, stream=True)
+    assert is_told_an_error(answer)
+    assert "8 MiB" in answer.events()[-1]["error"]["message"]
+
+
+@BOTH
+def test_a_large_event_within_the_limit_passes(quick, model):
+    answer = quick.chat("hi[[*:huge_event=4000000]]", model, stream=True)
+    assert answer.events()[-1] == "[DONE]" and len(answer.text) > 4_000_000
+
+
+@BOTH
 def test_an_end_with_trailers_without_the_terminal_event_is_seen_as_a_cut(quick, model):
     """Behind trailers no event can be added any more, and a clean end would pass for a whole answer."""
     answer = quick.chat(f"some more words[[*:end_after=2,trailers,{SLOWLY}]]", model, stream=True)
