@@ -38,7 +38,7 @@ run() {
     printf '%-18s %-6s executions %-9s coverage %s\n' \
         "$target" "$state" "${executions:-0}" "${coverage:-0}"
     if [ "$state" != ok ]; then
-        grep -m 3 -A 1 -E "panicked at|ERROR: libFuzzer|Test unit written" "$log" || tail -n 5 "$log"
+        grep -h -A 1 -E "panicked at|ERROR: libFuzzer|Test unit written" "$log" | cut -c 1-300 | head -n 8
         return 1
     fi
 }

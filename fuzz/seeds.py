@@ -26,6 +26,7 @@ for path in sorted(GOLDEN.glob("*/*/*")):
     if kind == "stream":
         if path.name.endswith(".in.sse"):
             seed("sse", name, path.read_bytes())
+            seed("sse", name + ".crlf", path.read_bytes().replace(b"\n", b"\r\n"))
             seed(api + "_stream", name, path.read_bytes())
         elif path.name.endswith(".answer.json"):
             seed("answers", name, path.read_bytes())

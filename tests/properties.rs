@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use waypost::cli::translate::{self, Asked, Provider, Received};
 use waypost::openai::Chat;
@@ -247,13 +249,23 @@ fn check_stream(
     Ok(whole)
 }
 
+/// What `translate response` prints. The body stays as it is written: a lone surrogate is passed on,
+/// and not every reader takes one.
+#[derive(Deserialize)]
+struct Response<'a> {
+    #[serde(borrow)]
+    body: &'a RawValue,
+    class: Option<&'a str>,
+}
+
 fn check_response(provider: &Provider, status: u16, body: Vec<u8>) -> Result<(), TestCaseError> {
     let headers = vec![("retry-after".to_owned(), "1".to_owned())];
     let received = Received { status, headers, body };
     let printed = translate::response(provider, &Asked::nothing(), &received);
-    let json: Value = serde_json::from_slice(&printed.bytes).unwrap_or_default();
-    prop_assert!(json.get("body").is_some_and(Value::is_object), "{json}");
-    prop_assert!((200..300).contains(&status) || json.get("class").is_some(), "{json}");
+    let printed: Response<'_> =
+        serde_json::from_slice(&printed.bytes).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    prop_assert!(printed.body.get().starts_with('{'), "{}", printed.body);
+    prop_assert!((200..300).contains(&status) || printed.class.is_some(), "{}", printed.body);
     Ok(())
 }
 

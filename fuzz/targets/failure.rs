@@ -20,8 +20,11 @@ fuzz_target!(|data: &[u8]| {
     let mut words = head.split('|');
     let status = words.next().and_then(|word| word.trim().parse().ok()).unwrap_or(500_u16);
     let status = if (200..300).contains(&status) { 500 } else { status.clamp(100, 599) };
-    let headers: Vec<(String, String)> =
-        HEADERS.iter().zip(words).map(|(name, value)| ((*name).into(), value.trim().into())).collect();
+    let headers: Vec<(String, String)> = HEADERS
+        .iter()
+        .zip(words)
+        .map(|(name, value)| ((*name).into(), value.trim().into()))
+        .collect();
     for provider in PROVIDERS.iter() {
         waypost_fuzz::response(provider, status, headers.clone(), body);
     }

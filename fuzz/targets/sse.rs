@@ -1,4 +1,5 @@
-//! The decoder of server-sent events: cuts change nothing, and no event is larger than the cap.
+//! The decoder of server-sent events: neither cuts nor the kind of line end change anything, and no
+//! event is larger than the cap.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -21,6 +22,21 @@ fn decode(pieces: &[&[u8]]) -> Events {
     Ok(events)
 }
 
+/// The same lines, each ended by a line feed.
+fn with_line_feeds(data: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(data.len());
+    for (at, byte) in data.iter().enumerate() {
+        match byte {
+            b'\n' if at > 0 && data[at - 1] == b'\r' => {}
+            b'\r' => lines.push(b'\n'),
+            _ => lines.push(*byte),
+        }
+    }
+    lines
+}
+
 fuzz_target!(|data: &[u8]| {
-    assert_eq!(decode(&[data]), decode(&waypost_fuzz::pieces(data)));
+    let whole = decode(&[data]);
+    assert_eq!(whole, decode(&waypost_fuzz::pieces(data)), "in pieces");
+    assert_eq!(whole, decode(&[&with_line_feeds(data)]), "with line feeds only");
 });

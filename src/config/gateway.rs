@@ -52,10 +52,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let limits = read_limits(&mut fields, problems);
     let tenant_header = fields.take("tenant_header").and_then(|node| {
         let name = node.text(problems)?;
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
-        if !name.bytes().all(plain) {
-            problems.add(&node.path, "a header's name is written in lower case");
-        }
+        rule::check_header(name, &node.path, problems);
         Some(name.to_owned())
     });
     let mut providers = Vec::new();

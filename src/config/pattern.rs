@@ -93,4 +93,51 @@ mod tests {
         assert!(!Pattern::new("gpt-4*").covers(&Pattern::new("gpt-*")));
         assert!(Pattern::new("*").covers(&Pattern::new("x")));
     }
+
+    /// All texts of up to `length` of these letters.
+    fn texts(letters: &[u8], length: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut start = 0;
+        for _ in 0..length {
+            let end = all.len();
+            for at in start..end {
+                all.extend(letters.iter().map(|&letter| format!("{}{}", all[at], letter as char)).collect::<Vec<_>>());
+            }
+            start = end;
+        }
+        all
+    }
+
+    /// The meaning, written without thought for speed.
+    fn plainly(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), None) => plainly(rest, text),
+            (Some((b'*', rest)), Some((_, after))) => plainly(rest, text) || plainly(pattern, after),
+            (Some((one, rest)), Some((other, after))) => one == other && plainly(rest, after),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn every_short_pattern_means_what_it_says_and_covers_only_what_it_matches() {
+        let texts_of = texts(b"ab", 5);
+        let patterns: Vec<Pattern> = texts(b"ab*", 4).iter().map(|text| Pattern::new(text)).collect();
+        let matched: Vec<Vec<bool>> = patterns
+            .iter()
+            .map(|pattern| texts_of.iter().map(|text| pattern.matches(text)).collect())
+            .collect();
+        for (pattern, matched) in patterns.iter().zip(&matched) {
+            for (text, matches) in texts_of.iter().zip(matched) {
+                let meant = plainly(pattern.as_str().as_bytes(), text.as_bytes());
+                assert_eq!(*matches, meant, "{pattern} on {text}");
+            }
+        }
+        for (wide, all) in patterns.iter().zip(&matched) {
+            for (narrow, some) in patterns.iter().zip(&matched) {
+                let holds = all.iter().zip(some).all(|(all, some)| *all || !*some);
+                assert!(holds || !wide.covers(narrow), "{wide} does not cover {narrow}");
+            }
+        }
+    }
 }

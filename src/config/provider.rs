@@ -1,12 +1,15 @@
 //! An entry of `providers`: which API, where, which models.
 
 use super::reader::{Node, Problems, unknown};
-use crate::providers::catalogue::{Capabilities, Catalogue, Facts, Price, Rate, Rates};
+use crate::providers::catalogue::{Capabilities, Capability, Catalogue, Facts, Price, Rate, Rates};
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
 
 /// Most endpoints of a provider.
 pub const MAX_ENDPOINTS: usize = 16;
+
+/// What every price has.
+const REQUIRED_RATES: [&str; 2] = ["input_usd_per_mtok", "output_usd_per_mtok"];
 
 /// A provider that rules can send requests to.
 #[derive(Debug)]
@@ -206,12 +209,16 @@ fn read_facts(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
         facts.max_output = node.whole(1, 1 << 32, problems).or(facts.max_output);
     }
     if let Some(node) = fields.take("capabilities") {
-        let words: Vec<&str> =
-            node.list(problems).iter().filter_map(|node| node.text(problems)).collect();
-        match words.join(" ").parse::<Capabilities>() {
-            Ok(capabilities) => facts.capabilities = capabilities,
-            Err(error) => problems.add(&node.path, error.to_string()),
+        let known = Capability::ALL.map(Capability::name);
+        let mut capabilities = Capabilities::default();
+        for node in node.list(problems) {
+            let Some(word) = node.text(problems) else { continue };
+            match Capability::ALL.into_iter().find(|known| known.name() == word) {
+                Some(capability) => capabilities = capabilities.with(capability),
+                None => problems.add(&node.path, unknown(word, &known)),
+            }
         }
+        facts.capabilities = capabilities;
     }
     if let Some(node) = fields.take("price") {
         read_price(&node, facts, problems);
@@ -222,8 +229,10 @@ fn read_facts(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
 fn read_price(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
     let mut fields = node.fields(problems);
     let max = crate::providers::catalogue::MAX_USD_PER_MTOK;
+    let mut said = 0;
     let mut rate = |name, problems: &mut Problems| {
         let node = fields.take(name)?;
+        said += usize::from(REQUIRED_RATES.contains(&name));
         Rate::from_usd_per_mtok(node.number(0.0, max, problems)?)
     };
     let input = rate("input_usd_per_mtok", problems);
@@ -244,6 +253,8 @@ fn read_price(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
             };
             facts.price = Some(Price { base, tiers: Vec::new() });
         }
+        // A rate that is there and wrong has been reported.
+        _ if said == REQUIRED_RATES.len() => {}
         _ => problems.add(
             &node.path,
             "a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",

@@ -105,11 +105,16 @@ pub fn read(
     problems: &mut Problems,
 ) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
+    let mut doubtful = Vec::new();
     for node in node.list(problems) {
+        let before = problems.count();
         let Some(rule) = read_rule(&node, providers, timeouts, tenants, problems) else { continue };
+        let understood = problems.count() == before;
         if rules.iter().any(|earlier| earlier.name == rule.name) {
             problems.add(&node.path, format!("a rule named \"{}\" stands above", rule.name));
-        } else if let Some(earlier) = rules.iter().find(|earlier| earlier.when.covers(&rule.when)) {
+        } else if let Some(earlier) = rules.iter().find(|earlier| {
+            understood && !doubtful.contains(&earlier.name) && earlier.when.covers(&rule.when)
+        }) {
             problems.add(
                 &node.path,
                 format!(
@@ -117,6 +122,10 @@ pub fn read(
                     rule.name, earlier.name
                 ),
             );
+        }
+        // What is wrong in a rule may be what sets it apart from the others.
+        if !understood {
+            doubtful.push(rule.name.clone());
         }
         rules.push(rule);
     }
@@ -171,7 +180,7 @@ fn read_rule(
             problems.add(path, "\"static\" asks only the first target, the others could never be asked; remove them, or choose \"failover\"");
             Choose::Static
         }
-        Some((Choose::Failover, path)) if candidates == 1 => {
+        Some((Choose::Failover, path)) if candidates == 1 && targets.len() == nodes.len() => {
             problems.add(path, "\"failover\" needs a second target, or a second endpoint of this one, to go to");
             Choose::Failover
         }
@@ -242,13 +251,7 @@ fn read_when(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> When {
     }
     if let Some(node) = fields.take("headers") {
         for (name, node) in node.entries(problems) {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-            if name.is_empty() || !name.bytes().all(plain) {
-                problems.add(&node.path, "a header's name is written in lower case");
-            }
-            if name.starts_with("x-waypost-") || name.starts_with("x-envoy-") {
-                problems.add(&node.path, "headers of this name are taken off every request first");
-            }
+            check_header(name, &node.path, problems);
             when.headers.push((name.to_owned(), read_patterns(&node, problems)));
         }
     }
@@ -265,6 +268,16 @@ fn read_when(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> When {
     when
 }
 
+/// Reports a name of a request header that no request can bring.
+pub(super) fn check_header(name: &str, path: &str, problems: &mut Problems) {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    if name.is_empty() || !name.bytes().all(plain) {
+        problems.add(path, "a header's name is written in lower case");
+    } else if name.starts_with("x-waypost-") || name.starts_with("x-envoy-") {
+        problems.add(path, "headers of this name are taken off every request first");
+    }
+}
+
 fn read_patterns(node: &Node<'_>, problems: &mut Problems) -> Vec<Pattern> {
     let nodes = node.one_or_more(problems);
     if nodes.is_empty() {
@@ -277,6 +290,7 @@ fn read_patterns(node: &Node<'_>, problems: &mut Problems) -> Vec<Pattern> {
 pub fn read_timeouts(node: &Node<'_>, mut timeouts: Timeouts, problems: &mut Problems) -> Timeouts {
     let (low, high) = (Duration::from_millis(10), Duration::from_secs(24 * 3600));
     let mut fields = node.fields(problems);
+    let mut said = Vec::new();
     for (name, place) in [
         ("first_token", &mut timeouts.first_token),
         ("answer", &mut timeouts.answer),
@@ -287,6 +301,7 @@ pub fn read_timeouts(node: &Node<'_>, mut timeouts: Timeouts, problems: &mut Pro
             && let Some(time) = node.duration(low, high, problems)
         {
             *place = time;
+            said.push(name);
         }
     }
     if let Some(node) = fields.take("connect") {
@@ -296,13 +311,18 @@ pub fn read_timeouts(node: &Node<'_>, mut timeouts: Timeouts, problems: &mut Pro
         );
     }
     fields.finish(problems);
-    for (name, time) in [("first_token", timeouts.first_token), ("answer", timeouts.answer)] {
-        if time > timeouts.total {
+    let total = timeouts.total;
+    for (name, time) in
+        [("first_token", &mut timeouts.first_token), ("answer", &mut timeouts.answer)]
+    {
+        if *time > total && said.contains(&name) {
             problems.add(
                 &node.path,
-                format!("{name} ({}) is longer than total ({}) and could never be reached", show(time), show(timeouts.total)),
+                format!("{name} ({}) is longer than total ({}) and could never be reached", show(*time), show(total)),
             );
         }
+        // Whoever shortens the whole need not repeat the parts.
+        *time = (*time).min(total);
     }
     timeouts
 }

@@ -2,8 +2,10 @@
 //! of the request's body to the access log.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::config::Gateway;
+use crate::config::reader::show;
 use crate::config::rule::Timeouts;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, Usage};
@@ -134,6 +136,25 @@ impl Exchange {
         )
     }
 
+    /// How long an attempt may take: to the first content of a stream, to the end of an answer.
+    #[must_use]
+    pub fn attempt_limit(&self) -> Duration {
+        if self.parsed.chat().stream { self.timeouts.first_token } else { self.timeouts.answer }
+    }
+
+    /// An attempt ended without a verdict: nobody was there, the connection broke, or Envoy gave
+    /// up after the time it was told. `now` is of the same clock as the attempt's beginning.
+    #[must_use]
+    pub fn lost(&self, attempt: usize, now: u64) -> Error {
+        let began = self.attempts.tried().get(attempt).map_or(now, |attempt| attempt.began);
+        let limit = self.attempt_limit();
+        if u128::from(now.saturating_sub(began)) >= limit.as_nanos() {
+            Error::new(Class::Timeout, format!("no answer within {}", show(limit)))
+        } else {
+            Error::new(Class::Server, "the connection failed or was reset")
+        }
+    }
+
     /// The request for the candidate at `at`: the one translated ahead, or a fresh one.
     ///
     /// # Errors
@@ -167,7 +188,7 @@ impl Exchange {
             let Some(found) = self.candidate(attempt.candidate) else { continue };
             let how = match &attempt.outcome {
                 Outcome::Failed { reason, .. } => reason,
-                Outcome::Pending => "no answer in time",
+                Outcome::Pending => "no answer yet",
                 Outcome::Flowing | Outcome::Answered => continue,
             };
             if !tried.is_empty() {
@@ -228,5 +249,110 @@ pub fn for_client(error: &Error, provider: &str) -> Error {
             .with_code("provider_auth_failed")
         },
         _ => error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::providers::Headers;
+
+    fn gateway() -> Rc<Gateway> {
+        let config = Config::read(&json!({
+            "role": "gateway",
+            "providers": {
+                "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
+                "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
+                "c": {"api": "openai", "endpoints": [{"cluster": "c"}], "models": {"gpt-4o-mini": {}}},
+            },
+            "rules": [{"name": "all", "targets": ["b/claude-sonnet-4-5", "a/gpt-4o", "c/gpt-4o-mini"], "timeouts": {"first_token": "2s", "answer": "9s"}}],
+        }));
+        match config {
+            Ok(Config::Gateway(gateway)) => Rc::from(gateway),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn exchange(fields: &str) -> Result<Exchange, Error> {
+        let body = format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
+        crate::filter::intake::chat(&gateway(), &Headers::default(), body.into_bytes(), "id".into(), 7)
+    }
+
+    fn cluster(exchange: &Exchange) -> Option<&str> {
+        exchange.next().map(|next| &*next.endpoint.cluster)
+    }
+
+    #[test]
+    fn the_first_candidate_is_translated_before_anything_is_sent() {
+        let mut exchange = exchange("").unwrap();
+        assert_eq!(cluster(&exchange), Some("b"));
+        let (_, candidate) = exchange.attempts.begin(0).unwrap();
+        assert_eq!(exchange.outbound(candidate).unwrap().path, "/v1/messages");
+        assert_eq!(cluster(&exchange), Some("a"));
+    }
+
+    #[test]
+    fn a_candidate_that_cannot_express_the_request_is_passed_over() {
+        let exchange = exchange(r#","n":2"#).unwrap();
+        assert_eq!(cluster(&exchange), Some("a"));
+    }
+
+    #[test]
+    fn a_failure_moves_on_and_the_last_leaves_nobody() {
+        let mut exchange = exchange("").unwrap();
+        let down = Error::new(Class::Server, "down");
+        for expected in [Some("a"), Some("c"), None] {
+            let (_, candidate) = exchange.attempts.begin(0).unwrap();
+            let next = exchange.move_on(candidate, &down).map(|next| next.endpoint.cluster.clone());
+            assert_eq!(next.as_deref(), expected);
+        }
+        assert!(exchange.attempts.begin(0).is_none());
+    }
+
+    #[test]
+    fn an_attempt_without_a_verdict_is_a_timeout_only_after_its_time() {
+        let mut exchange = exchange(r#","stream":true"#).unwrap();
+        exchange.attempts.begin(1_000).unwrap();
+        assert_eq!(exchange.lost(0, 1_999_999_999).class, Class::Server);
+        let error = exchange.lost(0, 2_000_001_000);
+        assert_eq!((error.class, &*error.message), (Class::Timeout, "no answer within 2s"));
+    }
+
+    #[test]
+    fn the_last_error_names_everyone_who_was_tried() {
+        let mut exchange = exchange("").unwrap();
+        for reason in ["down", "gone"] {
+            let (at, _) = exchange.attempts.begin(0).unwrap();
+            let outcome = Outcome::Failed { status: None, class: Class::Server, reason: reason.into() };
+            exchange.attempts.settle(at, outcome);
+        }
+        assert_eq!(
+            exchange.exhausted(503).message,
+            "No provider could answer (b/claude-sonnet-4-5: down; a/gpt-4o: gone)."
+        );
+        assert_eq!(exchange.exhausted(504).status, 504);
+    }
+
+    #[test]
+    fn the_gateways_own_credential_is_not_the_clients_fault() {
+        let seen = for_client(&Error::new(Class::Auth, "Incorrect API key"), "a");
+        assert_eq!((seen.status, &*seen.kind), (502, "server_error"));
+        assert!(!seen.message.contains("API key"));
+    }
+
+    #[test]
+    fn a_warning_with_strange_characters_is_still_a_header() {
+        let exchange = exchange("").unwrap();
+        let headers = exchange.signature(&["fé\r\nx: y dropped".to_owned()]);
+        let warnings = headers.iter().find(|(name, _)| *name == "x-waypost-warnings").unwrap();
+        assert_eq!(warnings.1, "f???x: y dropped");
+        let long = exchange.signature(&["a".repeat(9 * MAX_WARNINGS_BYTES)]);
+        assert!(long.iter().all(|(_, value)| value.len() <= MAX_WARNINGS_BYTES));
     }
 }

@@ -106,8 +106,7 @@ impl GatewayStream {
     /// Names the first cluster and says how long and how often Envoy may try.
     fn send(&mut self, exchange: Exchange, bytes: u64) {
         let timeouts = exchange.timeouts;
-        let attempt =
-            if exchange.parsed.chat().stream { timeouts.first_token } else { timeouts.answer };
+        let attempt = exchange.attempt_limit();
         let retries = exchange.attempts.candidates().len().saturating_sub(1);
         if let Some(next) = exchange.next() {
             host::set_property(CLUSTER, &next.endpoint.cluster);

@@ -423,7 +423,7 @@ impl Context for ProviderStream {
         match exchange.attempts.outcome(attempt.at) {
             // Neither verdict nor answer: no connection, a reset, or Envoy's timeout.
             Some(Outcome::Pending) => {
-                let error = Error::new(Class::Server, "no answer: connection failed, was reset, or timed out");
+                let error = exchange.lost(attempt.at, host::monotonic());
                 exchange.attempts.settle(attempt.at, failed(attempt.status, &error));
                 if let Some(next) = exchange.move_on(attempt.candidate, &error) {
                     let cluster = next.endpoint.cluster.clone();

@@ -9,6 +9,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+
 CLIENT_KEY = "sk-client-of-the-gateway-0123456789"
 """What the client sends as its own key. No provider may ever see it."""
 
@@ -195,6 +200,96 @@ class Connection:
             size -= len(piece)
             response.body += piece
             response.arrivals.append((time.monotonic() - response.sent, piece))
+
+
+class Http2:
+    """One HTTP/2 connection, without TLS and known to be one."""
+
+    def __init__(self, port: int, timeout: float = 10) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
+        self._h2.initiate_connection()
+        self._responses: dict[int, Response] = {}
+        self._flush()
+
+    def __enter__(self) -> Http2:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Response:
+        return self.receive(self.send_request(method, path, body, headers))
+
+    def send_request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> int:
+        """Sends a request and gives the number of its stream."""
+        stream = self._h2.get_next_available_stream_id()
+        response = self._responses[stream] = Response(ending="", sent=time.monotonic())
+        given = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "gateway.test")]
+        given += list((headers or {}).items())
+        self._h2.send_headers(stream, given, end_stream=body is None)
+        rest = body or b""
+        while body is not None and not response.ending:
+            room = min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
+            if not room and rest:
+                self._receive_some()
+                continue
+            piece, rest = rest[:room], rest[room:]
+            self._h2.send_data(stream, piece, end_stream=not rest)
+            self._flush()
+            if not rest:
+                break
+        self._flush()
+        return stream
+
+    def receive(self, stream: int, head: bool = False) -> Response:
+        """Reads until the answer of a stream has ended; `head` stops after the headers."""
+        response = self._responses[stream]
+        while not response.ending and not (head and response.status):
+            try:
+                self._receive_some()
+            except TimeoutError:
+                response.ending = "silent"
+            except (EOFError, ConnectionResetError):
+                response.ending = "cut"
+        response.took = time.monotonic() - response.sent
+        return response
+
+    def leave(self, stream: int) -> None:
+        """Resets a stream, as a client does that no longer wants its answer."""
+        self._h2.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+        self._flush()
+
+    def _flush(self) -> None:
+        self._socket.sendall(self._h2.data_to_send())
+
+    def _receive_some(self) -> None:
+        data = self._socket.recv(1 << 16)
+        if not data:
+            raise EOFError
+        for event in self._h2.receive_data(data):
+            response = self._responses.get(getattr(event, "stream_id", None) or 0)
+            if response is None:
+                continue
+            if isinstance(event, h2.events.ResponseReceived):
+                for name, value in event.headers:
+                    if name == ":status":
+                        response.status = int(value)
+                    else:
+                        response.headers.append((name, value))
+            elif isinstance(event, h2.events.DataReceived):
+                response.body += event.data
+                response.arrivals.append((time.monotonic() - response.sent, event.data))
+                self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.StreamEnded):
+                response.ending = response.ending or "complete"
+            elif isinstance(event, h2.events.StreamReset):
+                response.ending = response.ending or "reset"
+        self._flush()
 
 
 def ask(

@@ -11,10 +11,15 @@ import pytest
 from gateway import Stage, stage
 
 
+sessions: list[gateways.Gateway] = []
+"""Gateways that more than one test uses."""
+
+
 @pytest.fixture(scope="session")
 def reference() -> Iterator[Stage]:
     """The reference configuration. Tests get it through `default`, which cleans it up."""
     with stage() as made:
+        sessions.append(made.gateway)
         yield made
 
 
@@ -46,11 +51,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Shows with a failure what Envoy logged and what the providers were asked."""
     report = yield
     if report.failed:
+        values = {id(value): value for value in getattr(item, "funcargs", {}).values()}
+        stages = [value for value in values.values() if isinstance(value, Stage)]
+        for one in stages:
+            report.sections += [("Envoy", one.gateway.tail()), ("fake providers", asked(one))]
+        # Those that the test started itself.
         for gateway in gateways.running:
-            report.sections.append(("Envoy", gateway.tail()))
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Stage):
-                report.sections.append(("fake providers", asked(value)))
+            if stages == [] and gateway not in sessions:
+                report.sections.append(("Envoy", gateway.tail()))
     return report
 
 

@@ -40,6 +40,9 @@ START_SECONDS = 30
 TROUBLE = re.compile(rb"panicked|\[critical\]|Critical|Function: \S+ failed|Uncaught|wasm_fail_stream")
 """What Envoy's log says when the module traps or Envoy itself is about to die."""
 
+STARTING = re.compile(r"\[info\]\[(main|admin|config|runtime|upstream)\]")
+"""Lines that Envoy writes at each start, and that explain nothing."""
+
 running: list[Gateway] = []
 """Every gateway that is up, for those who look at all logs after a test."""
 
@@ -292,14 +295,14 @@ class Gateway:
             time.sleep(0.02)
         raise AssertionError(f"no line for {request_id} in the access log")
 
-    def tail(self, lines: int = 60) -> str:
+    def tail(self, lines: int = 20) -> str:
         """The end of the log, and of the access log."""
         text = []
         for name in ("log", "output"):
             path = self.directory / name
             content = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
-            # Access logs of a load test say nothing in bulk.
-            text += [f"--- {name}", *content.splitlines()[-(lines if name == "log" else 8) :]]
+            told = [line for line in content.splitlines() if not STARTING.search(line)]
+            text += [f"--- {name}", *told[-lines:]]
         return "\n".join(text)
 
     def trouble(self) -> list[str]:

@@ -95,10 +95,7 @@ impl Said {
                 }
                 Some(Value::String(text)) => match text.parse() {
                     Ok(number) => self.status = self.status.or_else(|| as_status(number)),
-                    // Gemini has the kind of error where others have a status.
-                    Err(_) if name == "status" => {
-                        self.kind = self.kind.take().or_else(|| word(text))
-                    }
+                    Err(_) if name == "status" => {}
                     Err(_) => self.code = self.code.take().or_else(|| word(text)),
                 },
                 _ => {}
@@ -107,7 +104,9 @@ impl Said {
         let text = |name: &str| object.get(name).and_then(Value::as_str).and_then(word);
         // `{type:"error",error:{…}}` and `{object:"error",…}` only say that it is an error.
         let kind = || text("type").filter(|kind| kind != "error");
-        self.kind = self.kind.take().or_else(kind).or_else(|| text("__type"));
+        // Gemini has the kind of error where others have a status.
+        let status = || text("status").filter(|status| status.parse::<u64>().is_err());
+        self.kind = self.kind.take().or_else(kind).or_else(|| text("__type")).or_else(status);
         self.kind = self.kind.take().map(|kind| class::bare(&kind).to_owned());
         self.param = self.param.take().or_else(|| text("param"));
         for name in ["innererror", "inner_error"] {

@@ -5,7 +5,7 @@
 //! | [`body`] | what a refusal's body says, in any of the shapes that providers use |
 //! | [`class`] | which kind of failure that is |
 //! | [`wait`] | how long to wait before the next try |
-//! | [`mask`] | credentials that a message repeats, taken out of it |
+//! | `mask` | credentials that a message repeats, taken out of it |
 //!
 //! A dialect whose refusals have a shape of their own reads them into a [`Said`] and calls
 //! [`Said::into_error`].
@@ -68,7 +68,9 @@ impl Said {
         ) {
             error.param = self.param;
         }
-        error.retry_after_ms = self.retry_after_ms;
+        // Of other failures a wait is mere words: nothing gets better with time.
+        let passes = class.retryable() || class == Class::Quota;
+        error.retry_after_ms = self.retry_after_ms.filter(|_| passes);
         error
     }
 }

@@ -116,6 +116,8 @@ const CLASSES: &[(u16, &str, Class, u16)] = &[
     (502, "", Class::Server, 502),
     (503, "", Class::Overloaded, 503),
     (504, "", Class::Timeout, 504),
+    (522, "", Class::Timeout, 504),
+    (524, "", Class::Timeout, 504),
     (529, "", Class::Overloaded, 503),
     (302, "", Class::Server, 502),
     // OpenAI and Azure.
@@ -310,6 +312,13 @@ const CLASSES: &[(u16, &str, Class, u16)] = &[
     (200, r#"{"error":{"message":"x","type":"invalid_request_error"}}"#, Class::Client, 400),
     (200, r#"{"error":{"message":"x","type":"server_error"}}"#, Class::Server, 502),
     (200, r#"{"error":"something"}"#, Class::Server, 502),
+    (
+        400,
+        r#"{"status":"error","error":{"type":"rate_limit_error","message":"x"}}"#,
+        Class::RateLimit,
+        429,
+    ),
+    (400, r#"{"status":"error","type":"overloaded_error","message":"x"}"#, Class::Overloaded, 503),
     // A server's fault stays one whatever it talks about.
     (
         502,
@@ -359,6 +368,13 @@ fn the_wait_comes_from_headers_then_details_then_words() {
     assert_eq!(read(429, &Headers::default(), body).retry_after_ms, Some(46_000));
     let body = br#"{"error":{"code":"429","message":"Please retry after 26 seconds."}}"#;
     assert_eq!(read(429, &Headers::default(), body).retry_after_ms, Some(26_000));
+}
+
+#[test]
+fn a_failure_that_no_wait_mends_has_none() {
+    let headers = || [("retry-after", "3")].into_iter().collect();
+    assert_eq!(read(400, &headers(), b"try again in 5s").retry_after_ms, None);
+    assert_eq!(read(429, &headers(), b"").retry_after_ms, Some(3000));
 }
 
 #[test]

@@ -90,29 +90,34 @@ impl<'a> Edit<'a> {
         // A new member needs one to stand before, or a comma would be left over.
         chat.fields.first()?;
         let brace = body.iter().position(|byte| *byte == b'{')?;
-        let mut insert = Vec::with_capacity(256);
-        insert.extend_from_slice(body.get(..=brace)?);
         let mut replaced = None;
+        let mut new = 0;
         for (name, json) in &self.set {
             match chat.fields.iter().find(|field| field.name == *name) {
                 Some(field) if replaced.is_none() => {
                     replaced = Some((span(body, field.value.get())?, json));
                 }
                 Some(_) => return None,
-                None => {
-                    write_member(&mut insert, name, json);
-                    insert.push(b',');
-                }
+                None => new += name.len() + json.len() + r#""":,"#.len(),
             }
         }
-        let drop = match replaced {
-            Some((range, json)) => {
-                insert.extend_from_slice(body.get(brace + 1..range.start)?);
-                insert.extend_from_slice(json.as_bytes());
-                range.end
-            }
-            None => brace + 1,
+        let (drop, json) = match &replaced {
+            Some((range, json)) => (range.end, json.as_bytes()),
+            None => (brace + 1, [].as_slice()),
         };
+        // Exactly as long as it gets: the model may stand behind a long conversation.
+        let mut insert = Vec::with_capacity(drop + new + json.len());
+        insert.extend_from_slice(body.get(..=brace)?);
+        for (name, json) in &self.set {
+            if !chat.fields.iter().any(|field| field.name == *name) {
+                write_member(&mut insert, name, json);
+                insert.push(b',');
+            }
+        }
+        if let Some((range, json)) = &replaced {
+            insert.extend_from_slice(body.get(brace + 1..range.start)?);
+            insert.extend_from_slice(json.as_bytes());
+        }
         Some(Payload::Prefix { drop, insert })
     }
 
@@ -128,7 +133,7 @@ impl<'a> Edit<'a> {
         }
         for (at, field) in chat.fields.iter().enumerate() {
             if at == chat.messages_at {
-                self.write_messages(&mut out, body);
+                self.write_messages(&mut out, chat, body);
             }
             let name = &*field.name;
             let renamed = self.renamed.iter().find(|(from, _)| *from == name);
@@ -141,15 +146,14 @@ impl<'a> Edit<'a> {
             write_member(&mut out, renamed.map_or(name, |(_, to)| to), json);
         }
         if chat.messages_at >= chat.fields.len() {
-            self.write_messages(&mut out, body);
+            self.write_messages(&mut out, chat, body);
         }
         out.push(b'}');
         out
     }
 
-    fn write_messages(&self, out: &mut Vec<u8>, body: &[u8]) {
-        let as_written = || messages(body).map(|raw| raw.get().as_bytes());
-        if let Some(json) = self.messages.as_deref().or_else(as_written) {
+    fn write_messages(&self, out: &mut Vec<u8>, chat: &Chat<'a>, body: &[u8]) {
+        if let Some(json) = self.messages.as_deref().or_else(|| messages(chat, body)) {
             separate(out);
             out.extend_from_slice(b"\"messages\":");
             out.extend_from_slice(json);
@@ -157,15 +161,41 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// The value of `messages` as it stands in a request.
+/// The value of `messages` as it stands in a request. `chat` borrows from `body`.
 #[must_use]
-pub fn messages(body: &[u8]) -> Option<&RawValue> {
+pub fn messages<'b>(chat: &Chat<'_>, body: &'b [u8]) -> Option<&'b [u8]> {
     #[derive(Deserialize)]
     struct Only<'a> {
         #[serde(borrow, default, deserialize_with = "written")]
         messages: Option<&'a RawValue>,
     }
-    serde_json::from_slice::<Only<'_>>(body).ok()?.messages
+    if let Some(range) = between_fields(chat, body) {
+        return body.get(range);
+    }
+    let only: Only<'b> = serde_json::from_slice(body).ok()?;
+    Some(only.messages?.get().as_bytes())
+}
+
+/// Where the list of messages stands, from where its neighbours do: reading a long conversation
+/// once more only to find its end would cost as much as all the rest. Nothing when it is no list
+/// with messages, or when escapes hide where the next field begins.
+fn between_fields(chat: &Chat<'_>, body: &[u8]) -> Option<Range<usize>> {
+    chat.messages.first()?;
+    let after = match chat.messages_at.checked_sub(1) {
+        Some(before) => span(body, chat.fields.get(before)?.value.get())?.end,
+        None => 0,
+    };
+    let open = after + memchr::memchr(b'[', body.get(after..)?)?;
+    let rest = match chat.fields.get(chat.messages_at) {
+        Some(next) => {
+            let Cow::Borrowed(name) = next.name else { return None };
+            let name = span(body, name)?.start;
+            body.get(..name)?.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b",")?
+        }
+        None => body.trim_ascii_end().strip_suffix(b"}")?,
+    };
+    let list = rest.trim_ascii_end();
+    (list.len() > open && list.ends_with(b"]")).then_some(open..list.len())
 }
 
 /// Reads a value as it was written, so that `null` is not taken for an absent one.
@@ -254,6 +284,6 @@ mod tests {
         let body = b"0123456789";
         assert_eq!(span(body, "elsewhere"), None);
         let text = std::str::from_utf8(body).unwrap();
-        assert_eq!(span(body, &text[3..5]), Some(3..5));
+        assert_eq!(span(body, text.get(3..5).unwrap()), Some(3..5));
     }
 }

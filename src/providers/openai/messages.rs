@@ -36,9 +36,9 @@ pub(super) fn clean(
 ) -> Option<Vec<u8>> {
     let marks = Marks::new();
     let first = chat.messages.iter().position(|message| marks.suspect(message))?;
-    let raw = edit::messages(body)?;
-    let list: Bounded<&RawValue, MAX_MESSAGES> = serde_json::from_str(raw.get()).ok()?;
-    let out = Vec::with_capacity(raw.get().len());
+    let raw = edit::messages(chat, body)?;
+    let list: Bounded<&RawValue, MAX_MESSAGES> = serde_json::from_slice(raw).ok()?;
+    let out = Vec::with_capacity(raw.len());
     let mut cleaner = Cleaner { out, dropped, changed: false };
     cleaner.out.push(b'[');
     for (at, (raw, message)) in list.0.iter().zip(&chat.messages).enumerate() {

@@ -6,7 +6,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`request`] | what a model takes, and what is dropped or changed for it |
-//! | [`messages`] | what other providers' clients put into messages and tools, taken out |
+//! | `messages` | what other providers' clients put into messages and tools, taken out |
 //! | [`edit`] | changes to JSON text that leave the rest of it alone |
 //! | [`answer`] | a whole answer, checked |
 //! | [`stream`] | a streamed answer, passed on event by event |

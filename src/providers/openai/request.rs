@@ -100,7 +100,8 @@ impl Fit<'_, '_> {
         }
         let Some(wanted) = self.effort() else { return Ok(()) };
         let effort = parameters.efforts.nearest(wanted);
-        let calls_functions = self.chat.tools.iter().any(|tool| tool.function.is_some());
+        let calls_functions = self.chat.tools.iter().any(|tool| tool.function.is_some())
+            || self.chat.field("functions").is_some();
         if calls_functions && !parameters.tools_with_effort && effort != Effort::None {
             self.drop("reasoning_effort");
         } else if effort != wanted {

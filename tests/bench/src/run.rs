@@ -107,10 +107,11 @@ pub fn command(args: &Args) -> Result<bool> {
     let wanted = |name: &str| only.as_ref().is_none_or(|only| only.is_match(name));
 
     let mut rows = Rows::default();
-    measure(&plan, &mut rows)?;
-    if !same && let Ok(file) = std::fs::metadata(&module) {
-        rows.module(file.len());
+    if !same && wanted("module") {
+        gateway::require(&module)?;
+        rows.module(std::fs::metadata(&module)?.len());
     }
+    measure(&plan, &mut rows)?;
     let table = rows.table(wanted);
     println!("{}", if markdown { table.markdown() } else { table.text() });
     if let Some(path) = out {

@@ -157,7 +157,7 @@ impl Rows {
     /// The rows that something was measured for and that are `wanted`.
     pub fn table(&self, wanted: impl Fn(&str) -> bool) -> Table {
         let lines = ROWS.iter().filter(|row| wanted(row.name)).filter_map(|row| {
-            let (bare, waypost) = self.pairs(row.source);
+            let (bare, waypost, disturbed) = self.pairs(row.source);
             let figures: Vec<f64> = match row.bar {
                 Bar::Times(_) => bare.iter().zip(&waypost).map(|(b, w)| w / b).collect(),
                 Bar::Added(_) => bare.iter().zip(&waypost).map(|(b, w)| w - b).collect(),
@@ -165,6 +165,7 @@ impl Rows {
             };
             Some(Line {
                 row,
+                disturbed,
                 bare: median(&bare),
                 waypost: median(&waypost)?,
                 figure: median(&figures)?,
@@ -181,18 +182,20 @@ impl Rows {
 
     /// Both series, value by value. Pairs that others disturbed are left out while one is left
     /// that nobody did: a busy core changes how many chunks are read at once, not only the time.
-    fn pairs(&self, source: Source) -> (Vec<f64>, Vec<f64>) {
+    /// The last value tells that all were disturbed.
+    fn pairs(&self, source: Source) -> (Vec<f64>, Vec<f64>, bool) {
         let (bare, waypost) = (self.series(source, true), self.series(source, false));
         let pairs = || bare.iter().zip(&waypost);
         let quiet = |(a, b): &(&Point, &Point)| a.quiet && b.quiet;
         let any_quiet = pairs().any(|pair| quiet(&pair));
         if bare.is_empty() {
-            return (Vec::new(), waypost.iter().map(|value| value.value).collect());
+            return (Vec::new(), waypost.iter().map(|value| value.value).collect(), false);
         }
-        pairs()
+        let (bare, waypost) = pairs()
             .filter(|pair| !any_quiet || quiet(pair))
             .map(|(bare, waypost)| (bare.value, waypost.value))
-            .unzip()
+            .unzip();
+        (bare, waypost, !any_quiet)
     }
 
     fn series(&self, source: Source, bare: bool) -> Vec<Point> {
@@ -251,6 +254,8 @@ pub struct Table {
 
 struct Line {
     row: &'static Row,
+    /// No quiet measurement: the verdict says little.
+    disturbed: bool,
     bare: Option<f64>,
     waypost: f64,
     figure: f64,
@@ -301,7 +306,7 @@ impl Table {
                 "row": line.row.label, "test": line.row.name, "unit": line.row.unit,
                 "bare": line.bare, "waypost": line.waypost, "figure": line.figure,
                 "low": line.low, "high": line.high, "bar": line.row.bar.limit(),
-                "holds": line.holds(),
+                "holds": line.holds(), "disturbed": line.disturbed,
             })
         });
         json!({ "rows": lines.collect::<Vec<_>>(), "records": rows.json() })
@@ -356,7 +361,11 @@ impl Line {
                 Bar::Added(limit) => format!("≤ +{limit:.0} {unit}"),
                 Bar::Only(limit) => format!("≤ {limit:.1} {unit}"),
             },
-            String::from(if self.holds() { "yes" } else { "NO" }),
+            format!(
+                "{}{}",
+                if self.holds() { "yes" } else { "NO" },
+                if self.disturbed { ", disturbed" } else { "" }
+            ),
         ]
     }
 }
