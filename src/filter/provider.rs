@@ -190,8 +190,7 @@ impl ProviderStream {
             self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
         } else if let Some(encoding) = encoding {
             let message = format!("the provider sent content-encoding {encoding}, though asked for identity");
-            self.fail(&Error::new(Class::Server, message));
-            return Action::Continue;
+            return self.fail(&Error::new(Class::Server, message));
         } else if let Some(stream) = stream {
             self.phase = Phase::Streaming(stream);
         } else if streamed {
@@ -233,13 +232,15 @@ impl ProviderStream {
         match std::mem::replace(&mut self.phase, Phase::Over { swallow: false }) {
             Phase::Refused(collected) => self.judge_refusal(&collected),
             Phase::Whole(collected) => self.judge_answer(&collected),
-            other => self.phase = other,
+            other => {
+                self.phase = other;
+                Action::Continue
+            }
         }
-        Action::Continue
     }
 
-    fn judge_refusal(&mut self, collected: &Collected) {
-        let Some(attempt) = &self.attempt else { return };
+    fn judge_refusal(&mut self, collected: &Collected) -> Action {
+        let Some(attempt) = &self.attempt else { return Action::Continue };
         let error = {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
@@ -249,11 +250,11 @@ impl ProviderStream {
                 None => Error::new(Class::Server, "the candidate is gone"),
             }
         };
-        self.fail(&error);
+        self.fail(&error)
     }
 
-    fn judge_answer(&mut self, collected: &Collected) {
-        let Some(attempt) = &self.attempt else { return };
+    fn judge_answer(&mut self, collected: &Collected) -> Action {
+        let Some(attempt) = &self.attempt else { return Action::Continue };
         let answer = {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
@@ -276,6 +277,7 @@ impl ProviderStream {
                 exchange.attempts.settle(attempt.at, Outcome::Answered);
                 commit(&mut exchange, &attempt.warnings, 200, "application/json", Some(body.len()), None);
                 host::replace(Buffer::Response, usize::MAX >> 1, &body);
+                Action::Continue
             }
             Err(error) => self.fail(&error),
         }
@@ -302,8 +304,8 @@ impl ProviderStream {
             StreamPhase::Failed => {
                 let error = stream.error().cloned();
                 host::replace(Buffer::Response, size, b"");
-                self.fail(&error.unwrap_or_else(|| Error::new(Class::Server, "the stream failed")));
-                return Action::Continue;
+                return self
+                    .fail(&error.unwrap_or_else(|| Error::new(Class::Server, "the stream failed")));
             }
             StreamPhase::Flowing | StreamPhase::Ended | StreamPhase::Broken => {}
         }
@@ -336,9 +338,9 @@ impl ProviderStream {
 
     /// The attempt failed before anything went to the client: on to the next candidate, or tell
     /// the client.
-    fn fail(&mut self, error: &Error) {
+    fn fail(&mut self, error: &Error) -> Action {
         self.phase = Phase::Over { swallow: true };
-        let Some(attempt) = &self.attempt else { return };
+        let Some(attempt) = &self.attempt else { return Action::Continue };
         let mut guard = attempt.exchange.borrow_mut();
         let exchange = &mut *guard;
         let error = &self.own(error);
@@ -346,15 +348,26 @@ impl ProviderStream {
         let next = exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
         let seen = for_client(error, &self.credentials.provider);
         let body = seen.body();
+        let placed = host::replace(Buffer::Response, usize::MAX >> 1, &body);
         if let Some(cluster) = next {
             host::set_property(CLUSTER, &cluster);
             let status = seen.status.to_string();
             host::set_headers(Map::Response, &[(":status", &status), (FAILOVER, "1")]);
-        } else {
-            let retry = seen.retry_after_ms;
-            commit(exchange, &attempt.warnings, seen.status, "application/json", Some(body.len()), retry);
+            return Action::Continue;
         }
-        host::replace(Buffer::Response, usize::MAX >> 1, &body);
+        let retry = seen.retry_after_ms;
+        if placed {
+            commit(exchange, &attempt.warnings, seen.status, "application/json", Some(body.len()), retry);
+            return Action::Continue;
+        }
+        // Only headers are here, so there is no body that could be replaced.
+        exchange.committed = true;
+        let reply = Reply::error("waypost_failed", &seen);
+        let mut headers = reply.headers();
+        headers.extend(exchange.signature(&attempt.warnings));
+        drop(guard);
+        host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
+        Action::Pause
     }
 
     /// An error, with the reason that only this side knows.

@@ -219,6 +219,36 @@ def test_an_error_that_ends_in_trailers_is_translated(lane: Lane) -> None:
     assert (response.status, response.error["message"]) == (400, "no")
 
 
+EMPTY = {
+    "a length of none": b"content-length: 0\r\n\r\n",
+    "no chunk": b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "no chunk but trailers": b"transfer-encoding: chunked\r\n\r\n0\r\nx-late: 1\r\n\r\n",
+    "another coding": b"content-encoding: br\r\ncontent-length: 3\r\n\r\nabc",
+    "another coding of nothing": b"content-encoding: br\r\ncontent-length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("rest", EMPTY.values(), ids=EMPTY.keys())
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "503 Busy", "204 No Content", "302 Found"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_without_a_body_becomes_an_error_that_has_one(
+    lane: Lane, status: str, rest: bytes, stream: bool
+) -> None:
+    """There is no body in which our error could be put, and its length must not be promised."""
+    if status.startswith("204"):
+        rest = b"\r\n"
+    head = f"HTTP/1.1 {status}\r\n".encode()
+    usual = lane.recorder.reply
+    lane.recorder.reply = lambda one: head + rest if said(one) == "hello" else usual(one)
+    with Connection(lane.port, 3) as connection:
+        connection.send_request("POST", CHAT, lane.body("hello", stream=stream))
+        response = connection.receive()
+    assert response.ending == "complete" and response.status >= 400, response
+    assert response.error["message"]
+    assert response["x-waypost-attempts"] == "1"
+    assert lane.works()
+
+
 def test_an_answer_longer_than_it_says_is_not_the_next_ones_beginning(lane: Lane) -> None:
     """The provider's surplus bytes must not answer another client."""
     usual = lane.recorder.reply
