@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::error::{Class, Error};
-use super::request::Outer;
+use super::outer::Outer;
 
 /// The error for a body that is not UTF-8.
 #[must_use]
@@ -22,6 +22,8 @@ pub fn not_utf8(body: &[u8], error: &std::str::Utf8Error) -> Error {
 }
 
 /// The error for a body that did not parse as a request.
+#[cold]
+#[inline(never)]
 #[must_use]
 pub fn explain(text: &str, error: &serde_json::Error) -> Error {
     if text.trim_ascii().is_empty() {
@@ -45,6 +47,8 @@ pub fn explain(text: &str, error: &serde_json::Error) -> Error {
 }
 
 /// The error for a field at `path` whose text is not a `T`.
+#[cold]
+#[inline(never)]
 #[must_use]
 pub fn explain_field<'a, T: Deserialize<'a>>(path: &str, text: &'a str) -> Error {
     let mut deserializer = serde_json::Deserializer::from_str(text);

@@ -4,6 +4,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`request`] | a chat request, parsed once, borrowing from the body |
+//! | [`outer`] | its outermost object |
 //! | [`message`] | its messages, parts, tools |
 //! | [`invalid`] | the cold path: why a body is not a request, and which field is to blame |
 //! | [`answer`] | a whole answer, as a provider's is read and as ours is written |
@@ -20,6 +21,7 @@ pub mod invalid;
 pub mod json;
 pub mod message;
 pub mod models;
+pub mod outer;
 pub mod request;
 pub mod usage;
 pub mod validate;
