@@ -487,6 +487,15 @@ fn kept_text_over_the_cap_is_the_answer() {
     feed(begin);
     assert_eq!(feed(&delta("short")), Phase::Held);
     assert_eq!(feed(&delta(&piece)), Phase::Flowing);
+    feed(
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"i","name":"waypost_json_answer","input":{}}}"#,
+    );
+    feed(
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+    );
+    assert_eq!(feed(STOP), Phase::Ended);
+    let out = String::from_utf8(out).unwrap();
+    assert!(!out.contains("tool_calls") && out.contains("\"finish_reason\":\"stop\""));
 }
 
 #[test]
