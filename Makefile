@@ -1,7 +1,5 @@
 # `make` lists what there is.
 
-WASM := target/wasm32-wasip1/release/waypost.wasm
-
 .DEFAULT_GOAL := help
 .PHONY: help run run-real demo-test build test lint check bench soak clean
 
