@@ -1,7 +1,23 @@
 //! Waypost: a multi-provider AI gateway that runs inside Envoy as one WebAssembly module.
+//!
+//! ```text
+//!  client ──► listener ─► filter (gateway role) ─► route ─► cluster ─► filter (provider role) ──► provider
+//!                           │ config: what users write                   │ providers: dialects
+//!                           │ openai: the canonical API                  │ wire: framing
+//!                           └ routing: who may answer ◄──────────────────┘
+//! ```
+//!
+//! Applications speak [`openai`] to it. The gateway role parses and validates a request once and
+//! lets [`routing`] order the candidates; for each attempt the provider role lets a dialect of
+//! [`providers`] translate, and turns what comes back into canonical form. [`filter`] is the only
+//! folder that knows Envoy; all others are pure: bytes, time and ids come in as arguments,
+//! decisions go out as values.
 
 #[cfg(not(target_os = "wasi"))]
 pub mod cli;
+pub mod config;
+pub mod filter;
 pub mod openai;
 pub mod providers;
+pub mod routing;
 pub mod wire;

@@ -14,8 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("openai", &["wire"]),
     ("providers", &["openai", "wire"]),
-    ("routing", &["openai", "providers"]),
-    ("config", &["openai", "providers", "routing"]),
+    ("config", &["openai", "providers"]),
+    ("routing", &["config", "openai", "providers"]),
 ];
 
 /// Folders and files of `src` that decide nothing themselves: they bind the rest to Envoy or to a
@@ -164,7 +164,7 @@ fn each_kind_of_breach_is_found_with_its_line() {
         ("openai/mod.rs", "use super::providers;", "openai must not name providers"),
         ("openai/a.rs", "fn f() -> super::super::config::X {}", "openai must not name config"),
         ("providers/a.rs", "crate::routing::x()", "providers must not name routing"),
-        ("routing/a.rs", "crate::config::x()", "routing must not name config"),
+        ("config/a.rs", "crate::routing::x()", "config must not name routing"),
         (
             "wire/a.rs",
             "fn f() {} mod t { fn g() {} }\nuse super::super::openai;",
@@ -196,7 +196,7 @@ fn what_is_allowed_or_only_talked_about_is_no_breach() {
         ),
         ("openai/a/b.rs", "use super::super::message;"),
         ("providers/a.rs", "use crate::openai::{Chat, Error}; use super::openai; let operand = 1;"),
-        ("config/a.rs", "use crate::{openai, providers, routing};"),
+        ("routing/a.rs", "use crate::{openai, providers, config};"),
         ("filter/a.rs", "use proxy_wasm::traits; use crate::config; std::time::SystemTime::now()"),
         ("filter/host.rs", "unsafe extern \"C\" { fn proxy_log(); }"),
         ("cli/a.rs", "use std::fs; use crate::config;"),

@@ -2,11 +2,13 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
 //! | [`entry`] | a provider's entry, alone in a file |
 
 use std::fmt;
 
+pub mod check;
 pub mod entry;
 pub mod translate;
 

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use waypost::cli::BadUsage;
 
+#[path = "check.rs"]
+mod check;
 #[path = "translate.rs"]
 mod translate;
 
@@ -22,6 +24,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Checks an Envoy file: what Envoy accepts and Waypost cannot work with.
+    Check(check::Command),
     /// Shows what the module makes of one request, answer or stream. Nothing is sent.
     #[command(subcommand)]
     Translate(translate::Command),
@@ -35,6 +39,7 @@ struct Output {
 
 pub fn main() -> ExitCode {
     let ran = match Arguments::parse().command {
+        Command::Check(command) => command.run(),
         Command::Translate(command) => command.run(),
     };
     let printed = ran.and_then(|output| match print(&output.bytes) {

@@ -1,0 +1,49 @@
+# `make` lists what there is.
+
+WASM := target/wasm32-wasip1/release/waypost.wasm
+
+.DEFAULT_GOAL := help
+.PHONY: help run run-real demo-test build test lint check bench soak clean
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 20
+
+run: build       ## Waypost in Envoy, with fake providers: no key, no network needed
+	@python3 examples/demo/run.py
+
+run-real: build  ## the same with the real providers; OPENAI_API_KEY and ANTHROPIC_API_KEY from the environment
+	@python3 examples/demo/run.py --real
+
+build:           ## the module for Envoy, and the waypost program
+	@rustup target list --installed | grep -qx wasm32-wasip1 || rustup target add wasm32-wasip1
+	cargo build --release --lib --target wasm32-wasip1
+	cargo build --release --bin waypost
+
+test:            ## everything that CI runs (20 minutes on two cores); `make test STEPS="lint native"` for a part
+	@python3 tests/all.py $(STEPS)
+
+demo-test: build ## the three requests that `make run` suggests, against a real Envoy
+	@python3 examples/demo/run.py --try
+
+lint:            ## warnings are errors
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --lib --target wasm32-wasip1 -- -D warnings
+
+check: build     ## envoy/envoy.yaml as Waypost reads it, then as Envoy does
+	target/release/waypost check envoy/envoy.yaml
+	"$$(python3 envoy/install.py)" --mode validate -c envoy/envoy.yaml --log-level warning
+
+BENCH := target/bench/release/bench
+
+bench: build     ## the cost of a request, against the same Envoy without the module (5 minutes)
+	cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench
+	$(BENCH) run --envoy "$$(python3 envoy/install.py)"
+
+soak: build      ## a million mixed requests; memory must stay level
+	cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench
+	$(BENCH) soak --envoy "$$(python3 envoy/install.py)"
+
+clean:           ## everything that was built or installed
+	cargo clean
+	rm -rf .local

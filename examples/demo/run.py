@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Runs Waypost in Envoy: against the fake providers, or with --real against the real ones.
+
+Ctrl-C stops everything. Python standard library only.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "envoy"))
+
+import install  # noqa: E402  (found through the line above)
+import render  # noqa: E402
+
+RUN = ROOT / ".local" / "run"
+WASM = ROOT / "target" / "wasm32-wasip1" / "release" / "waypost.wasm"
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
+
+class Ports(NamedTuple):
+    """Who listens where on 127.0.0.1."""
+
+    gateway: int = 10000
+    admin: int = 9901
+    openai: int = 9001
+    anthropic: int = 9002
+
+
+def chat(ports):
+    """A chat for the command line."""
+    return f"""curl -i 127.0.0.1:{ports.gateway}/v1/chat/completions -H 'content-type: application/json' \\
+       -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+
+
+def demo(ports, log):
+    """What to tell when the fakes are there."""
+    stream = chat(ports).replace("curl -i", "curl -N").replace('"messages"', '"stream": true, "messages"')
+    return f"""
+Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with fake providers behind it.
+
+  OpenAI     127.0.0.1:{ports.openai}      access log   {log}
+  Anthropic  127.0.0.1:{ports.anthropic}      Envoy admin  127.0.0.1:{ports.admin}
+
+Try, in another terminal:
+
+  1. a chat
+     {chat(ports)}
+
+  2. a stream
+     {stream}
+
+  3. a failover: OpenAI fails, Anthropic answers (see x-waypost-provider and x-waypost-attempts)
+     curl 127.0.0.1:{ports.openai}/fake/set -d '{{"fault": "status=503"}}'
+     the chat of 1. again
+     curl 127.0.0.1:{ports.openai}/fake/set -d '{{"fault": null}}'
+
+Ctrl-C stops it.
+"""
+
+
+def real(ports, keys, log):
+    """What to tell when the real providers are behind it."""
+    return f"""
+Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, in front of api.openai.com and api.anthropic.com.
+
+  keys         {keys}
+  access log   {log}
+  Envoy admin  127.0.0.1:{ports.admin}
+
+Try, in another terminal:
+
+     {chat(ports)}
+
+Ctrl-C stops it.
+"""
+
+
+class Trouble(Exception):
+    """Why it cannot go on, for the person at the terminal."""
+
+
+def tail(path, lines=15):
+    """The end of a log, indented."""
+    text = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return "\n".join("    " + line[:400] for line in text[-lines:]) or "    (empty)"
+
+
+def need_free(port, what):
+    """Fails when somebody listens there already: two gateways on one port would share its requests."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise Trouble(f"127.0.0.1:{port} is in use already; {what} needs it. Is another demo running?")
+
+
+def wait_until(ready, child, what, log):
+    """Waits for `ready()`, at most 20 seconds, and not for a child that has ended."""
+    for _ in range(200):
+        if child.poll() is not None:
+            raise Trouble(f"{what} ended with exit code {child.returncode}. The end of {log}:\n{tail(log)}")
+        if ready():
+            return
+        time.sleep(0.1)
+    raise Trouble(f"{what} is not ready after 20 seconds. The end of {log}:\n{tail(log)}")
+
+
+def answers(url):
+    """Whether there is a 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+class Children:
+    """The processes started, and their logs."""
+
+    def __init__(self):
+        self.running = []
+
+    def start(self, what, command, env=None):
+        """Starts one; what it prints goes to two files."""
+        log, out = RUN / f"{what}.log", RUN / f"{what}.out"
+        with log.open("wb") as err, out.open("wb") as std:
+            # In a session of its own: Ctrl-C reaches this script alone, which then stops the others in order.
+            child = subprocess.Popen(command, cwd=ROOT, stdout=std, stderr=err, env=env, start_new_session=True)
+        self.running.append((what, child, log))
+        return child, log, out
+
+    def watch(self):
+        """Returns when one of them ends, with the reason."""
+        while True:
+            for what, child, log in self.running:
+                if child.poll() is not None:
+                    how = f"was killed by {signal.Signals(-child.returncode).name}" if child.returncode < 0 else f"ended with exit code {child.returncode}"
+                    raise Trouble(f"{what} {how}. The end of {log}:\n{tail(log)}")
+            time.sleep(0.3)
+
+    def stop(self):
+        """Ends all, the last started first."""
+        for _, child, _ in reversed(self.running):
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(5)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+
+def start(children, ports, to_real):
+    """Starts everything and returns what to tell."""
+    if not WASM.exists():
+        raise Trouble(f"{WASM.relative_to(ROOT)} is not there; build it first: make build")
+    binary = install.envoy()
+    RUN.mkdir(parents=True, exist_ok=True)
+    need_free(ports.gateway, "the gateway")
+    need_free(ports.admin, "Envoy's admin interface")
+    env = dict(os.environ)
+    if to_real:
+        have = [key for key in KEYS if env.get(key)]
+        if not have:
+            raise Trouble(f"no key in the environment: set {' or '.join(KEYS)}, or both for failover")
+    else:
+        need_free(ports.openai, "the fake OpenAI")
+        need_free(ports.anthropic, "the fake Anthropic")
+        # Never a real key to a fake.
+        env.update({key: "demo-key" for key in KEYS})
+        fakes = [sys.executable, str(ROOT / "examples" / "fakes" / "fake_provider.py"), "--openai", f"127.0.0.1:{ports.openai}", "--anthropic", f"127.0.0.1:{ports.anthropic}"]
+        child, log, _ = children.start("fakes", fakes)
+        urls = [f"http://127.0.0.1:{port}/fake/state" for port in (ports.openai, ports.anthropic)]
+        wait_until(lambda: all(map(answers, urls)), child, "fakes", log)
+    config = RUN / "envoy.yaml"
+    template = (ROOT / "envoy" / "envoy.yaml").read_text(encoding="utf-8")
+    values = {"listener_port": str(ports.gateway), "admin_port": str(ports.admin)}
+    if not to_real:
+        values.update(openai=f"127.0.0.1:{ports.openai}", anthropic=f"127.0.0.1:{ports.anthropic}")
+    config.write_text(render.render(template, not to_real, values), encoding="utf-8")
+    command = [binary, "-c", str(config), "--log-level", "warning", "--disable-hot-restart"]
+    child, log, out = children.start("envoy", command, env)
+    wait_until(lambda: answers(f"http://127.0.0.1:{ports.admin}/ready"), child, "envoy", log)
+    shown = out.relative_to(ROOT)
+    if to_real:
+        missing = [key for key in KEYS if key not in have]
+        note = f" ({', '.join(missing)} is not set: its provider will not answer)" if missing else ""
+        return real(ports, ", ".join(have) + note, shown)
+    return demo(ports, shown)
+
+
+def ask(ports, stream=False):
+    """One chat through the gateway: status, headers, body."""
+    body = {"model": "gpt-4o", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
+    request = urllib.request.Request(f"http://127.0.0.1:{ports.gateway}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode()
+
+
+def fault(ports, value):
+    """Tells the fake OpenAI how to fail."""
+    request = urllib.request.Request(f"http://127.0.0.1:{ports.openai}/fake/set", json.dumps({"fault": value}).encode())
+    urllib.request.urlopen(request, timeout=5).close()
+
+
+def attempt(ports):
+    """The three requests of the demo, once; for tests."""
+    cases = []
+    status, headers, body = ask(ports)
+    cases.append(("a chat is answered by openai", status == 200 and headers["x-waypost-provider"] == "openai", body))
+    status, headers, body = ask(ports, stream=True)
+    cases.append(("a stream ends with [DONE]", status == 200 and body.rstrip().endswith("data: [DONE]"), body))
+    fault(ports, "status=503")
+    status, headers, body = ask(ports)
+    cases.append(("claude answers when openai fails", status == 200 and headers["x-waypost-provider"] == "claude", body))
+    fault(ports, None)
+    for what, good, body in cases:
+        print(f"{'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {status} {body[:300]}"))
+    if not all(good for _, good, _ in cases):
+        raise Trouble("the demo does not do what it says")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", action="store_true", help="the real providers, with keys from the environment")
+    parser.add_argument("--try", action="store_true", dest="once", help="send the demo's three requests, say whether they went well, and stop")
+    parser.add_argument("--offset", type=int, default=0, metavar="N", help="add N to every port, to run beside another demo")
+    options = parser.parse_args()
+    ports = Ports(*(port + options.offset for port in Ports()))
+    if options.real and options.once:
+        parser.error("--try is for the fake providers")
+    # Whoever stops this with SIGTERM wants the children stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    children = Children()
+    try:
+        text = start(children, ports, options.real)
+        if options.once:
+            attempt(ports)
+        else:
+            print(text, flush=True)
+            children.watch()
+    except Trouble as trouble:
+        sys.exit(f"\nrun.py: {trouble}")
+    except KeyboardInterrupt:
+        print("\nstopped")
+    finally:
+        children.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+//! What users write, parsed into what the rest can trust.
+//!
+//! A configuration arrives as a `Struct`: Envoy makes it of the YAML in `envoy.yaml`. Everything is
+//! checked here, so that `envoy --mode validate`, which runs this, refuses what cannot work.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`reader`] | values with their paths, and the problems found |
+//! | [`gateway`] | `role: gateway`: providers, rules, limits |
+//! | [`provider`] | an entry of `providers` |
+//! | [`rule`] | an entry of `rules` |
+//! | [`pattern`] | texts with `*` |
+//! | [`structure`] | `google.protobuf.Struct` |
+
+pub mod gateway;
+pub mod pattern;
+pub mod provider;
+pub mod reader;
+pub mod rule;
+pub mod structure;
+
+use serde_json::Value;
+
+pub use gateway::{Gateway, Limits};
+pub use pattern::Pattern;
+pub use provider::{Endpoint, Model, Provider};
+pub use reader::{Fields, Node, Problem, Problems};
+pub use rule::{Choose, Rule, Timeouts, When};
+
+/// Longest configuration, in bytes.
+pub const MAX_CONFIG_BYTES: usize = 4 << 20;
+
+/// A plugin's configuration, by its role.
+#[derive(Debug)]
+pub enum Config {
+    /// In the listener's filter chain: once per request.
+    Gateway(Box<Gateway>),
+    /// In a cluster's filter chain: once per attempt.
+    Provider(ProviderRole),
+}
+
+/// `role: provider`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ProviderRole {
+    /// The entry of the gateway's `providers` that this cluster belongs to.
+    pub provider: String,
+    /// Where its credentials are. None: the provider needs none.
+    pub credentials: Vec<Credential>,
+}
+
+/// Where a credential is; never the credential itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The environment variable that holds it.
+    pub env: String,
+}
+
+impl Config {
+    /// Parses what Envoy hands over: a `google.protobuf.Struct`, or a `StringValue` that holds JSON.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        if bytes.len() > MAX_CONFIG_BYTES {
+            let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
+            return Err(vec![Problem { path: String::new(), message }]);
+        }
+        let value: Value = match serde_json::from_slice(bytes) {
+            Ok(value) => value,
+            Err(error) => structure::read(bytes).ok_or_else(|| {
+                let message = format!("the configuration is neither a Struct nor JSON: {error}");
+                vec![Problem { path: String::new(), message }]
+            })?,
+        };
+        Self::read(&value)
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let mut fields = Node::root(value).fields(&mut problems);
+        let role = fields
+            .need("role", &mut problems)
+            .and_then(|node| node.word(&[("gateway", true), ("provider", false)], &mut problems));
+        let config = match role {
+            Some(true) => gateway::read(fields, &mut problems)
+                .map(|gateway| Self::Gateway(Box::new(gateway))),
+            Some(false) => provider_role(fields, &mut problems).map(Self::Provider),
+            None => None,
+        };
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems.into_vec()),
+        }
+    }
+}
+
+fn provider_role(mut fields: Fields<'_>, problems: &mut Problems) -> Option<ProviderRole> {
+    let provider = fields.need("provider", problems).and_then(|node| node.text(problems));
+    let mut credentials = Vec::new();
+    if let Some(list) = fields.take("credentials") {
+        for node in list.list(problems) {
+            let mut fields = node.fields(problems);
+            let env = fields.need("env", problems).and_then(|node| {
+                let name = node.text(problems)?;
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+                if !name.bytes().all(plain) {
+                    let message = "must be the name of an environment variable, not a key itself";
+                    problems.add(&node.path, message);
+                    return None;
+                }
+                Some(name)
+            });
+            fields.finish(problems);
+            credentials.extend(env.map(|env| Credential { env: env.to_owned() }));
+        }
+    }
+    fields.finish(problems);
+    Some(ProviderRole { provider: provider?.to_owned(), credentials })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! Reads a configuration's values and gathers everything that is wrong with them.
+//!
+//! Each problem names the path, the value and what would be right. Reading goes on after one, so
+//! that a user sees all of them at once.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// Most problems that are gathered; whoever has more mends these first.
+pub const MAX_PROBLEMS: usize = 50;
+
+/// Something wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, such as `rules[2].targets[0]`.
+    pub path: String,
+    /// What, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
+    }
+}
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        if self.0.len() < MAX_PROBLEMS {
+            self.0.push(Problem { path: path.into(), message: message.into() });
+        }
+    }
+
+    /// Whether none was found.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// Where.
+    pub path: String,
+    /// What.
+    pub value: &'a Value,
+}
+
+impl<'a> Node<'a> {
+    /// The whole configuration.
+    #[must_use]
+    pub const fn root(value: &'a Value) -> Self {
+        Self { path: String::new(), value }
+    }
+
+    /// The fields of an object; a problem, and no fields, when it is none.
+    pub fn fields(&self, problems: &mut Problems) -> Fields<'a> {
+        let object = self.value.as_object();
+        if object.is_none() {
+            self.wrong::<()>("an object", problems);
+        }
+        Fields { path: self.path.clone(), object, known: Vec::new() }
+    }
+
+    /// The entries of an object whose keys the user chooses, in the order of the keys.
+    pub fn entries(&self, problems: &mut Problems) -> Vec<(&'a str, Self)> {
+        let Some(object) = self.value.as_object() else {
+            self.wrong::<()>("an object", problems);
+            return Vec::new();
+        };
+        object
+            .iter()
+            .map(|(key, value)| (key.as_str(), Node { path: join(&self.path, key), value }))
+            .collect()
+    }
+
+    /// The entries of a list.
+    pub fn list(&self, problems: &mut Problems) -> Vec<Self> {
+        let Some(list) = self.value.as_array() else {
+            self.wrong::<()>("a list", problems);
+            return Vec::new();
+        };
+        let at = |index| format!("{}[{index}]", self.path);
+        list.iter().enumerate().map(|(i, value)| Node { path: at(i), value }).collect()
+    }
+
+    /// The entries of a list, or the one value that stands in its place.
+    pub fn one_or_more(&self, problems: &mut Problems) -> Vec<Self> {
+        if self.value.is_array() { self.list(problems) } else { vec![self.clone()] }
+    }
+
+    /// A text that is not empty.
+    pub fn text(&self, problems: &mut Problems) -> Option<&'a str> {
+        match self.value.as_str() {
+            Some("") => {
+                problems.add(&self.path, "must not be empty");
+                None
+            }
+            Some(text) => Some(text),
+            None => self.wrong("a text", problems),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, problems: &mut Problems) -> Option<bool> {
+        self.value.as_bool().or_else(|| self.wrong("true or false", problems))
+    }
+
+    /// A whole number between two others, both included.
+    pub fn whole(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
+        // Envoy turns every number into a double.
+        let number = self.value.as_u64().or_else(|| {
+            self.value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0).map(|n| n as u64)
+        });
+        match number {
+            Some(number) if (low..=high).contains(&number) => Some(number),
+            _ => self.wrong(&format!("a whole number from {low} to {high}"), problems),
+        }
+    }
+
+    /// A number between two others, both included.
+    pub fn number(&self, low: f64, high: f64, problems: &mut Problems) -> Option<f64> {
+        match self.value.as_f64() {
+            Some(number) if (low..=high).contains(&number) => Some(number),
+            _ => self.wrong(&format!("a number from {low} to {high}"), problems),
+        }
+    }
+
+    /// A time such as `500ms`, `30s` or `5m`, between two others.
+    pub fn duration(&self, low: Duration, high: Duration, problems: &mut Problems) -> Option<Duration> {
+        let parsed = self.value.as_str().and_then(|text| {
+            let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (number, unit) = text.split_at_checked(digits)?;
+            let number: u64 = number.parse().ok()?;
+            let millis = match unit {
+                "ms" => 1,
+                "s" => 1_000,
+                "m" => 60_000,
+                _ => return None,
+            };
+            Some(Duration::from_millis(number.checked_mul(millis)?))
+        });
+        match parsed {
+            Some(time) if (low..=high).contains(&time) => Some(time),
+            _ => self.wrong(
+                &format!("a time from {} to {}, such as \"30s\" or \"500ms\"", show(low), show(high)),
+                problems,
+            ),
+        }
+    }
+
+    /// A size in bytes such as `512KiB` or `32MiB`, between two others.
+    pub fn size(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
+        let parsed = match self.value {
+            Value::String(text) => [("KiB", 10), ("MiB", 20), ("GiB", 30)]
+                .into_iter()
+                .find_map(|(unit, shift)| {
+                    let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+                    number.checked_mul(1 << shift)
+                }),
+            other => other.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0).map(|n| n as u64),
+        };
+        match parsed {
+            Some(bytes) if (low..=high).contains(&bytes) => Some(bytes),
+            _ => self.wrong(
+                &format!("a size from {low} to {high} bytes, such as \"32MiB\""),
+                problems,
+            ),
+        }
+    }
+
+    /// One of several words; a problem that names the nearest otherwise.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+        let text = self.text(problems)?;
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, meaning)) => Some(*meaning),
+            None => {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                problems.add(&self.path, unknown(text, &known));
+                None
+            }
+        }
+    }
+
+    fn wrong<T>(&self, wanted: &str, problems: &mut Problems) -> Option<T> {
+        // Who writes a key where its name belongs must not find it in a log.
+        let secret = self.path.starts_with("credentials");
+        let found = if secret { String::new() } else { format!(", but is {}", quote(self.value)) };
+        problems.add(&self.path, format!("must be {wanted}{found}"));
+        None
+    }
+}
+
+/// The fields of an object. A field that nobody asks for is a problem.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    path: String,
+    object: Option<&'a Map<String, Value>>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of `name`, if it is there and not null.
+    pub fn take(&mut self, name: &'static str) -> Option<Node<'a>> {
+        self.known.push(name);
+        let value = self.object?.get(name).filter(|value| !value.is_null())?;
+        Some(Node { path: join(&self.path, name), value })
+    }
+
+    /// The value of `name`, which must be there.
+    pub fn need(&mut self, name: &'static str, problems: &mut Problems) -> Option<Node<'a>> {
+        let node = self.take(name);
+        if node.is_none() && self.object.is_some() {
+            problems.add(&self.path, format!("needs the field \"{name}\""));
+        }
+        node
+    }
+
+    /// Whether there were fields at all.
+    #[must_use]
+    pub const fn is_object(&self) -> bool {
+        self.object.is_some()
+    }
+
+    /// Reports the fields that nobody asked for.
+    pub fn finish(self, problems: &mut Problems) {
+        for name in self.object.into_iter().flat_map(Map::keys) {
+            if !self.known.contains(&name.as_str()) {
+                problems.add(join(&self.path, name), unknown_field(name, &self.known));
+            }
+        }
+    }
+}
+
+/// Says that `word` is not one of `known`, and which is the nearest.
+#[must_use]
+pub fn unknown(word: &str, known: &[&str]) -> String {
+    format!("\"{word}\" is not one of {}{}", known.join(", "), nearest(word, known))
+}
+
+fn unknown_field(name: &str, known: &[&'static str]) -> String {
+    let hint = nearest(name, known);
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    format!("there is no such field here{hint} (there are: {})", known.join(", "))
+}
+
+/// `; did you mean "…"?` when a known word is near.
+#[must_use]
+pub fn nearest(word: &str, known: &[&str]) -> String {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(word.len()))
+        .min()
+        .map(|(_, candidate)| format!("; did you mean \"{candidate}\"?"))
+        .unwrap_or_default()
+}
+
+/// A time as users write it.
+#[must_use]
+pub fn show(time: Duration) -> String {
+    let millis = time.as_millis();
+    match millis {
+        0 => "0s".to_owned(),
+        _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
+        _ => format!("{millis}ms"),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    match (path.is_empty(), plain) {
+        (true, true) => name.to_owned(),
+        (false, true) => format!("{path}.{name}"),
+        (_, false) => format!("{path}[\"{name}\"]"),
+    }
+}
+
+/// The start of a value, for a message.
+fn quote(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}

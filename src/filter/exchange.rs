@@ -1,0 +1,358 @@
+//! A request on its way: what both roles know of it. Lives in the memory of a worker from the end
+//! of the request's body to the access log.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::Gateway;
+use crate::config::reader::show;
+use crate::config::rule::Timeouts;
+use crate::openai::request::ParsedChat;
+use crate::openai::{Class, Error, Usage};
+use crate::providers::{Call, Outbound};
+use crate::routing::{Attempts, Outcome, Plan, Resolved};
+
+/// A request that passed the gateway role and may be tried at candidates.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The configuration it came under; a newer one does not change it.
+    pub gateway: Rc<Gateway>,
+    /// The request, parsed once.
+    pub parsed: ParsedChat,
+    /// The rule that took it.
+    pub rule: String,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// What was tried, and what is next.
+    pub attempts: Attempts,
+    /// For the client, the logs and ids of answers that bring none.
+    pub request_id: String,
+    /// When it came, in seconds since 1970.
+    pub created: u64,
+    /// The next attempt's request, translated ahead to know that it can be.
+    prepared: Option<(usize, Outbound)>,
+    /// Whether the headers of an answer, or of a final refusal, have gone to the client.
+    pub committed: bool,
+    /// Whether a stream is flowing, and whether bytes came since the last look at it.
+    pub flow: Flow,
+    /// What the answer used, where the provider said so.
+    pub usage: Option<Usage>,
+}
+
+/// A stream on its way to the client, as the tick sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// None, or not yet, or no longer.
+    #[default]
+    None,
+    /// Bytes came since the last look.
+    Moving,
+    /// None came since this time, in nanoseconds of a clock that never goes back.
+    QuietSince(u64),
+    /// The client has got an error event, and nothing more is to come.
+    Over,
+}
+
+impl Exchange {
+    /// A request for which `plan` was made. Translates it for the first candidate that can take
+    /// it; the others before that one count as failed.
+    ///
+    /// # Errors
+    /// The first candidate's reason when none can take it.
+    pub fn open(
+        gateway: Rc<Gateway>,
+        parsed: ParsedChat,
+        plan: Plan,
+        request_id: String,
+        created: u64,
+    ) -> Result<Self, Error> {
+        let mut exchange = Self {
+            gateway,
+            parsed,
+            rule: plan.rule,
+            timeouts: plan.timeouts,
+            attempts: Attempts::new(plan.candidates),
+            request_id,
+            created,
+            prepared: None,
+            committed: false,
+            flow: Flow::None,
+            usage: None,
+        };
+        let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
+        match exchange.prepare(&all) {
+            Ok(_) => Ok(exchange),
+            Err(Some(error)) => Err(error),
+            Err(None) => Err(Error::new(Class::Server, "the rule has no candidate")),
+        }
+    }
+
+    /// The candidate that the next attempt will ask.
+    #[must_use]
+    pub fn next(&self) -> Option<Resolved<'_>> {
+        self.attempts.next()?.1.resolve(&self.gateway)
+    }
+
+    /// The candidate at a place of the plan.
+    #[must_use]
+    pub fn candidate(&self, at: usize) -> Option<Resolved<'_>> {
+        self.attempts.candidates().get(at)?.resolve(&self.gateway)
+    }
+
+    /// Decides who is asked after the candidate at `failed` failed with `error`: the next that may
+    /// answer and whose dialect can express the request.
+    pub fn move_on(&mut self, failed: usize, error: &Error) -> Option<Resolved<'_>> {
+        let after: Vec<usize> = self.attempts.after(failed, error, &self.gateway).collect();
+        self.prepare(&after).ok()?;
+        self.next()
+    }
+
+    /// Translates for the first of `candidates` that can take the request and makes it the next.
+    fn prepare(&mut self, candidates: &[usize]) -> Result<(), Option<Error>> {
+        let mut first = None;
+        for &at in candidates {
+            match self.translate(at) {
+                Ok(outbound) => {
+                    self.prepared = Some((at, outbound));
+                    self.attempts.set_next(Some(at));
+                    return Ok(());
+                }
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        self.prepared = None;
+        self.attempts.set_next(None);
+        Err(first)
+    }
+
+    fn translate(&self, at: usize) -> Result<Outbound, Error> {
+        let found = self
+            .candidate(at)
+            .ok_or_else(|| Error::new(Class::Server, "the candidate is not in the configuration"))?;
+        found.provider.api.dialect.request(
+            self.parsed.chat(),
+            self.parsed.body(),
+            &found.provider.target(found.model),
+        )
+    }
+
+    /// How long an attempt may take: to the first content of a stream, to the end of an answer.
+    #[must_use]
+    pub fn attempt_limit(&self) -> Duration {
+        if self.parsed.chat().stream { self.timeouts.first_token } else { self.timeouts.answer }
+    }
+
+    /// An attempt ended without a verdict: nobody was there, the connection broke, or Envoy gave
+    /// up after the time it was told. `now` is of the same clock as the attempt's beginning.
+    #[must_use]
+    pub fn lost(&self, attempt: usize, now: u64) -> Error {
+        let began = self.attempts.tried().get(attempt).map_or(now, |attempt| attempt.began);
+        let limit = self.attempt_limit();
+        if u128::from(now.saturating_sub(began)) >= limit.as_nanos() {
+            Error::new(Class::Timeout, format!("no answer within {}", show(limit)))
+        } else {
+            Error::new(Class::Server, "the connection failed or was reset")
+        }
+    }
+
+    /// The request for the candidate at `at`: the one translated ahead, or a fresh one.
+    ///
+    /// # Errors
+    /// The candidate's dialect cannot express it.
+    pub fn outbound(&mut self, at: usize) -> Result<Outbound, Error> {
+        match self.prepared.take() {
+            Some((prepared, outbound)) if prepared == at => Ok(outbound),
+            _ => self.translate(at),
+        }
+    }
+
+    /// What a dialect needs to know to read the answer of the candidate at `at`.
+    #[must_use]
+    pub fn call(&self, at: usize) -> Option<Call<'_>> {
+        let found = self.candidate(at)?;
+        Some(Call {
+            chat: self.parsed.chat(),
+            target: found.provider.target(found.model),
+            id: &self.request_id,
+            created: self.created,
+        })
+    }
+
+    /// The error for a client after every attempt failed and none left an answer: what Envoy says
+    /// itself when it could not connect or had to give up.
+    #[must_use]
+    pub fn exhausted(&self, status: u16) -> Error {
+        let class = if status == 504 { Class::Timeout } else { Class::Overloaded };
+        let mut tried = String::new();
+        for attempt in self.attempts.tried() {
+            let Some(found) = self.candidate(attempt.candidate) else { continue };
+            let how = match &attempt.outcome {
+                Outcome::Failed { reason, .. } => reason,
+                Outcome::Pending => "no answer yet",
+                Outcome::Flowing | Outcome::Answered => continue,
+            };
+            if !tried.is_empty() {
+                tried.push_str("; ");
+            }
+            tried.push_str(&format!("{}/{}: {how}", found.provider.name, found.model.name));
+        }
+        let message = match (class, tried.is_empty()) {
+            (Class::Timeout, true) => "No provider answered in time.".to_owned(),
+            (Class::Timeout, false) => format!("No provider answered in time ({tried})."),
+            (_, true) => "No provider could be reached.".to_owned(),
+            (_, false) => format!("No provider could answer ({tried})."),
+        };
+        Error::new(class, message).with_code("all_candidates_failed")
+    }
+
+    /// The headers that tell a client who answered.
+    #[must_use]
+    pub fn signature(&self, warnings: &[String]) -> Vec<(&'static str, String)> {
+        let mut headers = vec![
+            ("x-request-id", self.request_id.clone()),
+            ("x-waypost-rule", self.rule.clone()),
+            ("x-waypost-attempts", self.attempts.tried().len().to_string()),
+        ];
+        let last = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
+        if let Some(found) = last {
+            headers.push(("x-waypost-provider", found.provider.name.clone()));
+            headers.push(("x-waypost-model", found.model.name.clone()));
+        }
+        if !warnings.is_empty() {
+            headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
+        }
+        headers
+    }
+}
+
+/// Longest `x-waypost-warnings`, in bytes.
+pub const MAX_WARNINGS_BYTES: usize = 1024;
+
+/// A header's value may hold visible ASCII only; a client's own field names stand in warnings.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
+        .take(MAX_WARNINGS_BYTES)
+        .collect()
+}
+
+/// A refusal of the gateway's own credential is not the client's business: its own key is fine.
+#[must_use]
+pub fn for_client(error: &Error, provider: &str) -> Error {
+    match error.class {
+        Class::Auth | Class::Permission => Error {
+            retry_after_ms: error.retry_after_ms,
+            ..Error::new(
+                Class::Server,
+                format!("The provider \"{provider}\" refused the gateway's own credential."),
+            )
+            .with_code("provider_auth_failed")
+        },
+        _ => error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::providers::Headers;
+
+    fn gateway() -> Rc<Gateway> {
+        let config = Config::read(&json!({
+            "role": "gateway",
+            "providers": {
+                "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
+                "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
+                "c": {"api": "openai", "endpoints": [{"cluster": "c"}], "models": {"gpt-4o-mini": {}}},
+            },
+            "rules": [{"name": "all", "targets": ["b/claude-sonnet-4-5", "a/gpt-4o", "c/gpt-4o-mini"], "timeouts": {"first_token": "2s", "answer": "9s"}}],
+        }));
+        match config {
+            Ok(Config::Gateway(gateway)) => Rc::from(gateway),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn exchange(fields: &str) -> Result<Exchange, Error> {
+        let body = format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
+        crate::filter::intake::chat(&gateway(), &Headers::default(), body.into_bytes(), "id".into(), 7)
+    }
+
+    fn cluster(exchange: &Exchange) -> Option<&str> {
+        exchange.next().map(|next| &*next.endpoint.cluster)
+    }
+
+    #[test]
+    fn the_first_candidate_is_translated_before_anything_is_sent() {
+        let mut exchange = exchange("").unwrap();
+        assert_eq!(cluster(&exchange), Some("b"));
+        let (_, candidate) = exchange.attempts.begin(0).unwrap();
+        assert_eq!(exchange.outbound(candidate).unwrap().path, "/v1/messages");
+        assert_eq!(cluster(&exchange), Some("a"));
+    }
+
+    #[test]
+    fn a_candidate_that_cannot_express_the_request_is_passed_over() {
+        let exchange = exchange(r#","n":2"#).unwrap();
+        assert_eq!(cluster(&exchange), Some("a"));
+    }
+
+    #[test]
+    fn a_failure_moves_on_and_the_last_leaves_nobody() {
+        let mut exchange = exchange("").unwrap();
+        let down = Error::new(Class::Server, "down");
+        for expected in [Some("a"), Some("c"), None] {
+            let (_, candidate) = exchange.attempts.begin(0).unwrap();
+            let next = exchange.move_on(candidate, &down).map(|next| next.endpoint.cluster.clone());
+            assert_eq!(next.as_deref(), expected);
+        }
+        assert!(exchange.attempts.begin(0).is_none());
+    }
+
+    #[test]
+    fn an_attempt_without_a_verdict_is_a_timeout_only_after_its_time() {
+        let mut exchange = exchange(r#","stream":true"#).unwrap();
+        exchange.attempts.begin(1_000).unwrap();
+        assert_eq!(exchange.lost(0, 1_999_999_999).class, Class::Server);
+        let error = exchange.lost(0, 2_000_001_000);
+        assert_eq!((error.class, &*error.message), (Class::Timeout, "no answer within 2s"));
+    }
+
+    #[test]
+    fn the_last_error_names_everyone_who_was_tried() {
+        let mut exchange = exchange("").unwrap();
+        for reason in ["down", "gone"] {
+            let (at, _) = exchange.attempts.begin(0).unwrap();
+            let outcome = Outcome::Failed { status: None, class: Class::Server, reason: reason.into() };
+            exchange.attempts.settle(at, outcome);
+        }
+        assert_eq!(
+            exchange.exhausted(503).message,
+            "No provider could answer (b/claude-sonnet-4-5: down; a/gpt-4o: gone)."
+        );
+        assert_eq!(exchange.exhausted(504).status, 504);
+    }
+
+    #[test]
+    fn the_gateways_own_credential_is_not_the_clients_fault() {
+        let seen = for_client(&Error::new(Class::Auth, "Incorrect API key"), "a");
+        assert_eq!((seen.status, &*seen.kind), (502, "server_error"));
+        assert!(!seen.message.contains("API key"));
+    }
+
+    #[test]
+    fn a_warning_with_strange_characters_is_still_a_header() {
+        let exchange = exchange("").unwrap();
+        let headers = exchange.signature(&["fé\r\nx: y dropped".to_owned()]);
+        let warnings = headers.iter().find(|(name, _)| *name == "x-waypost-warnings").unwrap();
+        assert_eq!(warnings.1, "f???x: y dropped");
+        let long = exchange.signature(&["a".repeat(9 * MAX_WARNINGS_BYTES)]);
+        assert!(long.iter().all(|(_, value)| value.len() <= MAX_WARNINGS_BYTES));
+    }
+}

@@ -1,0 +1,245 @@
+//! The role in the listener: once per request.
+//!
+//! ```text
+//!  Heading ──► Receiving ──► Sent ──────► Rewriting    Envoy's own reply becomes an OpenAI error
+//!     │            │
+//!     └────────────┴──► Replied    our own reply: it comes back through the callbacks, and is
+//!                                  left alone there
+//! ```
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::exchange::Exchange;
+use super::host::{self, Buffer, Map, Packed};
+use super::intake::{self, Operation};
+use super::reply::{self, Reply};
+use super::shared;
+use crate::config::Gateway;
+use crate::openai::Error;
+use crate::providers::Headers;
+
+/// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
+pub const CLUSTER: &str = "waypost_cluster";
+
+/// The property by which the provider role finds the exchange.
+pub const EXCHANGE: &str = "waypost_exchange";
+
+/// A request on its way through the listener.
+pub struct GatewayStream {
+    context: u32,
+    gateway: Rc<Gateway>,
+    /// When the configuration came, in seconds since 1970.
+    since: u64,
+    phase: Phase,
+    exchange: Option<u64>,
+    /// How much of the body Envoy holds for us, in bytes.
+    received: usize,
+}
+
+enum Phase {
+    Heading,
+    Receiving(Packed),
+    Sent,
+    Rewriting(Vec<u8>),
+    Replied,
+}
+
+impl GatewayStream {
+    /// A request of which nothing has arrived.
+    pub const fn new(context: u32, gateway: Rc<Gateway>, since: u64) -> Self {
+        Self { context, gateway, since, phase: Phase::Heading, exchange: None, received: 0 }
+    }
+
+    fn reply(&mut self, reply: &Reply) -> Action {
+        self.phase = Phase::Replied;
+        let headers = reply.headers();
+        host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
+        Action::Pause
+    }
+
+    fn refuse(&mut self, error: &Error) -> Action {
+        self.reply(&Reply::error("waypost_refused", error))
+    }
+
+    /// The whole body is here: decide, and let it go.
+    fn release(&mut self, size: usize) -> Action {
+        let Phase::Receiving(packed) = std::mem::replace(&mut self.phase, Phase::Sent) else {
+            return Action::Pause;
+        };
+        let limits = self.gateway.limits;
+        let bytes = size as u64;
+        if bytes > limits.body {
+            return self.refuse(&intake::too_large(limits.body));
+        }
+        if !shared::hold(bytes, limits.held) {
+            return self.refuse(&intake::too_busy(limits.held));
+        }
+        match self.open(&packed, size) {
+            Ok(exchange) => {
+                self.send(exchange, bytes);
+                Action::Continue
+            }
+            Err(error) => {
+                shared::release(bytes);
+                self.refuse(&error)
+            }
+        }
+    }
+
+    fn open(&self, packed: &Packed, size: usize) -> Result<Exchange, Error> {
+        let body = host::buffer(Buffer::Request, size).unwrap_or_default();
+        let pairs = packed.pairs();
+        for (name, _) in pairs.iter().filter(|(name, _)| intake::is_control_header(name)) {
+            host::remove_header(Map::Request, name);
+        }
+        let headers = Headers::new(pairs);
+        let created = host::unix_time();
+        let request_id = headers
+            .text("x-request-id")
+            .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
+        intake::chat(&self.gateway, &headers, body, request_id, created)
+    }
+
+    /// Names the first cluster and says how long and how often Envoy may try.
+    fn send(&mut self, exchange: Exchange, bytes: u64) {
+        let timeouts = exchange.timeouts;
+        let attempt = exchange.attempt_limit();
+        let retries = exchange.attempts.candidates().len().saturating_sub(1);
+        if let Some(next) = exchange.next() {
+            host::set_property(CLUSTER, &next.endpoint.cluster);
+        }
+        let id = shared::open(exchange, self.context, bytes);
+        self.exchange = Some(id);
+        host::set_property(EXCHANGE, &id.to_string());
+        // Setting a header also makes Envoy match the route anew, now that the cluster is named.
+        for (name, value) in [
+            ("x-envoy-upstream-rq-per-try-timeout-ms", attempt.as_millis()),
+            ("x-envoy-upstream-rq-timeout-ms", timeouts.total.as_millis()),
+            ("x-envoy-max-retries", retries as u128),
+        ] {
+            host::set_header(Map::Request, name, &value.to_string());
+        }
+    }
+
+    /// Takes an answer that no provider gave, and says it in OpenAI's words.
+    fn rewrite(&mut self, status: u16, bare: bool) {
+        let (error, signature) = match self.exchange.and_then(shared::find) {
+            Some(exchange) => {
+                let exchange = exchange.borrow();
+                (exchange.exhausted(status), exchange.signature(&[]))
+            }
+            None => (reply::local_error(status), Vec::new()),
+        };
+        let body = if bare { Vec::new() } else { error.body() };
+        let mut headers = vec![
+            (":status", error.status.to_string()),
+            ("content-type", "application/json".to_owned()),
+            ("content-length", body.len().to_string()),
+        ];
+        headers.extend(signature);
+        host::set_headers(Map::Response, &borrow(&headers));
+        self.phase = Phase::Rewriting(body);
+    }
+}
+
+/// Headers as the host takes them.
+pub fn borrow<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    headers.iter().map(|(name, value)| (*name, &**value)).collect()
+}
+
+/// Panics when a client asks for it, and the worker's module with it: for the tests that show how
+/// Envoy brings it back.
+#[cfg(feature = "trap")]
+#[expect(clippy::panic, reason = "the one panic that is wanted; no release has this feature")]
+fn trap(headers: &Headers<'_>) {
+    if headers.text("x-waypost-trap") == Some("now") {
+        panic!("a request asked for a trap");
+    }
+}
+
+impl Context for GatewayStream {}
+
+impl HttpContext for GatewayStream {
+    fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
+        let packed = host::headers(Map::Request).unwrap_or_default();
+        let headers = Headers::new(packed.pairs());
+        #[cfg(feature = "trap")]
+        trap(&headers);
+        match Operation::find(&headers) {
+            Ok(Operation::Chat) => {}
+            Ok(Operation::Models) => {
+                return self.reply(&intake::list_models(&self.gateway, self.since));
+            }
+            Ok(Operation::Model(id)) => {
+                return self.reply(&intake::show_model(&self.gateway, id, self.since));
+            }
+            Err(error) => return self.refuse(&error),
+        }
+        let limit = self.gateway.limits.body;
+        let length = headers.text("content-length").and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length > limit) {
+            return self.refuse(&intake::too_large(limit));
+        }
+        self.phase = Phase::Receiving(packed);
+        if end { self.release(0) } else { Action::Pause }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        self.received = size;
+        match self.phase {
+            Phase::Receiving(_) if end || size as u64 > self.gateway.limits.body => {
+                self.release(size)
+            }
+            Phase::Receiving(_) => Action::Pause,
+            Phase::Heading | Phase::Replied => Action::Pause,
+            Phase::Sent | Phase::Rewriting(_) => Action::Continue,
+        }
+    }
+
+    // With trailers no body callback says that it was the last. They are not for the provider:
+    // over HTTP/2 they would reach it, a client's credential among them.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let trailers = host::headers(Map::RequestTrailers).unwrap_or_default();
+        for (name, _) in trailers.pairs() {
+            host::remove_header(Map::RequestTrailers, name);
+        }
+        match self.phase {
+            Phase::Receiving(_) => self.release(self.received),
+            Phase::Heading | Phase::Replied => Action::Pause,
+            Phase::Sent | Phase::Rewriting(_) => Action::Continue,
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        if matches!(self.phase, Phase::Replied) {
+            return Action::Continue;
+        }
+        let answered = self
+            .exchange
+            .and_then(shared::find)
+            .is_some_and(|exchange| exchange.borrow().committed);
+        if !answered {
+            let headers = host::headers(Map::Response).unwrap_or_default();
+            let status = Headers::new(headers.pairs()).text(":status").and_then(|s| s.parse().ok());
+            self.rewrite(status.unwrap_or(502), end);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
+        if let Phase::Rewriting(body) = &mut self.phase {
+            host::replace(Buffer::Response, size, body);
+            body.clear();
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        if let Some(id) = self.exchange.take() {
+            shared::close(id);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What the gateway role does with a request before it leaves: find the operation, parse,
+//! validate, route. Pure: headers and bytes in, a decision out.
+
+use std::rc::Rc;
+
+use super::exchange::Exchange;
+use super::reply::Reply;
+use crate::config::Gateway;
+use crate::openai::request::ParsedChat;
+use crate::openai::{Class, Error, models};
+use crate::providers::Headers;
+use crate::routing::{self, Question};
+
+/// What a request asks for, by method and path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `GET /v1/models`.
+    Models,
+    /// `GET /v1/models/{id}`.
+    Model(&'a str),
+}
+
+impl<'a> Operation<'a> {
+    /// The operation of a request.
+    ///
+    /// # Errors
+    /// A 404 that says what there is.
+    pub fn find(headers: &Headers<'a>) -> Result<Self, Error> {
+        let method = headers.text(":method").unwrap_or_default();
+        let path = headers.text(":path").unwrap_or_default();
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        match (method, path) {
+            ("POST", "/v1/chat/completions") => Ok(Self::Chat),
+            ("GET", "/v1/models") => Ok(Self::Models),
+            ("GET", path) => match path.strip_prefix("/v1/models/") {
+                Some(id) if !id.is_empty() => Ok(Self::Model(id)),
+                _ => Err(unknown_path(method, path)),
+            },
+            _ => Err(unknown_path(method, path)),
+        }
+    }
+}
+
+fn unknown_path(method: &str, path: &str) -> Error {
+    let method: String = method.chars().take(16).collect();
+    let path: String = path.chars().take(120).collect();
+    Error::new(
+        Class::NotFound,
+        format!(
+            "Unknown request: {method} {path}. There are: POST /v1/chat/completions, GET /v1/models, GET /v1/models/{{id}}."
+        ),
+    )
+    .with_code("unknown_url")
+}
+
+/// Whether a request header is ours or Envoy's to set, and must not come from a client: it would
+/// choose a cluster, a timeout or a number of retries.
+#[must_use]
+pub fn is_control_header(name: &[u8]) -> bool {
+    // Envoy sets these two itself, from the connection.
+    const KEPT: [&[u8]; 2] = [b"x-envoy-external-address", b"x-envoy-internal"];
+    (name.starts_with(b"x-envoy-") && !KEPT.contains(&name)) || name.starts_with(b"x-waypost-")
+}
+
+/// The error for a body that is too long.
+#[must_use]
+pub fn too_large(limit: u64) -> Error {
+    Error::new(
+        Class::Client,
+        format!("The request body is larger than {limit} bytes, the limit of this gateway (limits.body)."),
+    )
+    .with_status(413)
+    .with_code("request_too_large")
+}
+
+/// The error while too many bodies are held.
+#[must_use]
+pub fn too_busy(limit: u64) -> Error {
+    let error = Error::new(
+        Class::Overloaded,
+        format!("This gateway holds {limit} bytes of requests at the moment (limits.held); try again shortly."),
+    )
+    .with_code("gateway_overloaded");
+    Error { retry_after_ms: Some(1_000), ..error }
+}
+
+/// The answer to `GET /v1/models`. `since` is when the configuration came, in seconds since 1970.
+#[must_use]
+pub fn list_models(gateway: &Gateway, since: u64) -> Reply {
+    Reply::ok("waypost_models", models::list(&routing::models(gateway), since))
+}
+
+/// The answer to `GET /v1/models/{id}`.
+#[must_use]
+pub fn show_model(gateway: &Gateway, id: &str, since: u64) -> Reply {
+    let id = percent_decode(id);
+    match routing::models(gateway).into_iter().find(|listed| listed.id == id) {
+        Some(listed) => {
+            let mut body = Vec::new();
+            listed.write(&mut body, since);
+            Reply::ok("waypost_models", body)
+        }
+        None => Reply::error(
+            "waypost_model_not_found",
+            &routing::plan::no_such_model(gateway, &id),
+        ),
+    }
+}
+
+/// Decodes `%2F` and the like; what is no such code stays.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = (first == b'%')
+            .then(|| after.split_at_checked(2))
+            .flatten()
+            .and_then(|(code, after)| {
+                let code = std::str::from_utf8(code).ok()?;
+                Some((u8::from_str_radix(code, 16).ok()?, after))
+            });
+        let (byte, after) = code.unwrap_or((first, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Parses, validates and routes a chat request.
+///
+/// # Errors
+/// What the client is told instead.
+pub fn chat(
+    gateway: &Rc<Gateway>,
+    headers: &Headers<'_>,
+    body: Vec<u8>,
+    request_id: String,
+    created: u64,
+) -> Result<Exchange, Error> {
+    let parsed = ParsedChat::parse(body)?;
+    let chat = parsed.chat();
+    chat.validate()?;
+    let header = |name: &str| headers.text(name);
+    let question = Question { model: &chat.model, stream: chat.stream, header: &header };
+    let plan = routing::plan(gateway, &question)?;
+    Exchange::open(Rc::clone(gateway), parsed, plan, request_id, created)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn operation<'a>(method: &'a str, path: &'a str) -> Result<Operation<'a>, Error> {
+        Operation::find(&[(":method", method), (":path", path)].into_iter().collect())
+    }
+
+    #[test]
+    fn the_operation_is_found_by_method_and_path() {
+        assert_eq!(operation("POST", "/v1/chat/completions?x=1"), Ok(Operation::Chat));
+        assert_eq!(operation("GET", "/v1/models"), Ok(Operation::Models));
+        assert_eq!(operation("GET", "/v1/models/a%2Fb"), Ok(Operation::Model("a%2Fb")));
+    }
+
+    #[test]
+    fn anything_else_is_a_404_that_says_what_there_is() {
+        for (method, path) in [
+            ("GET", "/v1/chat/completions"),
+            ("POST", "/v1/models"),
+            ("POST", "/v1/completions"),
+            ("GET", "/v1/models/"),
+            ("GET", "/"),
+            ("DELETE", "/v1/models/x"),
+            ("POST", "/v1/chat/completions/"),
+        ] {
+            let error = operation(method, path).unwrap_err();
+            assert_eq!((error.status, &*error.kind), (404, "invalid_request_error"));
+            assert!(error.message.contains(path) && error.message.contains("POST /v1/chat"));
+        }
+    }
+
+    #[test]
+    fn control_headers_never_come_from_a_client() {
+        for name in ["x-waypost-rule", "x-waypost-", "x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms"] {
+            assert!(is_control_header(name.as_bytes()), "{name}");
+        }
+        for name in ["x-envoy-external-address", "x-request-id", "x-waypos", "authorization"] {
+            assert!(!is_control_header(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn percent_codes_in_a_models_name_are_decoded() {
+        assert_eq!(percent_decode("a%2Fb%zz%4"), "a/b%zz%4");
+    }
+}

@@ -1,0 +1,27 @@
+//! The binding to Envoy. Everything outside this folder is pure.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`exchange`] | a request on its way: what both roles know of it |
+//! | [`intake`] | what the gateway role does with a request before it leaves |
+//! | `gateway` | the role in the listener: once per request |
+//! | `provider` | the role in a cluster: once per attempt |
+//! | [`reply`] | answers that Waypost gives itself |
+//! | `root` | the module's entry: configuration and tick |
+//! | `shared` | exchanges of this worker, found by their id |
+//! | `host` | the only file that calls Envoy |
+
+pub mod exchange;
+pub mod intake;
+pub mod reply;
+
+#[cfg(target_os = "wasi")]
+mod gateway;
+#[cfg(target_os = "wasi")]
+mod host;
+#[cfg(target_os = "wasi")]
+mod provider;
+#[cfg(target_os = "wasi")]
+mod root;
+#[cfg(target_os = "wasi")]
+mod shared;

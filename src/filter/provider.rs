@@ -1,0 +1,493 @@
+//! The role in a provider's cluster: once per attempt.
+//!
+//! ```text
+//!  Asking ──► Refused ───────────────┐  a status that is no success: read it all, classify
+//!     │  ├───► Whole ────────────────┤  an answer that is not streamed: read it all, translate
+//!     │  └───► Streaming (held) ─────┤  until the first content
+//!     │              │               ├──► Over   committed, or marked for the next candidate
+//!     │              └─► Streaming ──┘           event by event, until the last
+//!     └──────────────────────────────────► Over   no exchange: the request did not pass the gateway
+//! ```
+//!
+//! Nothing goes to the client before the verdict. A verdict that another candidate may do better
+//! is a response header that the route's retry policy matches: Envoy throws the answer away and
+//! asks the cluster that this role names.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::exchange::{Exchange, Flow, for_client};
+use super::gateway::{CLUSTER, EXCHANGE, borrow};
+use super::host::{self, Buffer, Level, Map, Packed};
+use super::reply::{Reply, retry_after};
+use super::shared::{self, Handle};
+use crate::openai::{Class, Error};
+use crate::providers::stream::{Phase as StreamPhase, Stream};
+use crate::providers::{Headers, Payload};
+use crate::routing::Outcome;
+
+/// Most bytes of a refusal that are read; what follows says nothing new.
+pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// Longest answer that is not streamed, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The response header that the route's `retriable_headers` name.
+const FAILOVER: &str = "x-waypost-failover";
+
+/// What a provider's cluster is configured with.
+pub struct Credentials {
+    /// The entry of `providers` that the cluster belongs to.
+    pub provider: String,
+    /// The keys; the first is used.
+    pub secrets: Vec<String>,
+    /// Whether keys were configured and none was found.
+    pub missing: bool,
+}
+
+/// One attempt.
+pub struct ProviderStream {
+    credentials: Rc<Credentials>,
+    phase: Phase,
+    attempt: Option<Attempt>,
+}
+
+/// Which attempt this is, of which exchange.
+struct Attempt {
+    exchange: Handle,
+    /// Its place among the attempts.
+    at: usize,
+    /// The candidate's place in the plan.
+    candidate: usize,
+    /// The request's body for this provider, until it is sent.
+    payload: Option<Payload>,
+    warnings: Vec<String>,
+    /// The provider's own status.
+    status: Option<u16>,
+}
+
+enum Phase {
+    Asking,
+    Refused(Collected),
+    Whole(Collected),
+    Streaming(Stream),
+    Over { swallow: bool },
+}
+
+/// A body that is read to its end before anything is done with it.
+struct Collected {
+    headers: Packed,
+    body: Vec<u8>,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl Collected {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = self.limit.saturating_sub(self.body.len());
+        self.overflowed |= bytes.len() > room;
+        self.body.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+    }
+}
+
+impl ProviderStream {
+    /// An attempt of which nothing is known.
+    pub const fn new(credentials: Rc<Credentials>) -> Self {
+        Self { credentials, phase: Phase::Asking, attempt: None }
+    }
+
+    fn refuse(&mut self, details: &'static str, error: &Error) -> Action {
+        self.phase = Phase::Over { swallow: false };
+        let reply = Reply::error(details, error);
+        host::reply(reply.status, reply.details, &borrow(&reply.headers()), &reply.body);
+        Action::Pause
+    }
+
+    /// Begins an attempt: translates the request and names who is asked if this one fails.
+    fn begin(&mut self) -> Result<Attempt, (&'static str, Error)> {
+        let handle = host::property(EXCHANGE)
+            .and_then(|id| std::str::from_utf8(&id).ok()?.parse().ok())
+            .and_then(shared::find)
+            .ok_or_else(|| {
+                let message = "This cluster is only reached through the gateway.";
+                ("waypost_no_exchange", Error::new(Class::Client, message).with_status(403))
+            })?;
+        let mut guard = handle.borrow_mut();
+        let exchange = &mut *guard;
+        let (at, candidate) = exchange.attempts.begin(host::monotonic()).ok_or_else(|| {
+            ("waypost_exhausted", exchange.exhausted(503))
+        })?;
+        let outbound = exchange.outbound(candidate).map_err(|error| {
+            exchange.attempts.settle(at, failed(None, &error));
+            exchange.committed = true;
+            ("waypost_untranslatable", error)
+        })?;
+        // For a failure without a response: who is asked is Envoy's to look up, not ours to say.
+        if let Some(next) = exchange.next() {
+            host::set_property(CLUSTER, &next.endpoint.cluster);
+        }
+        let found = exchange
+            .candidate(candidate)
+            .filter(|found| found.provider.name == self.credentials.provider)
+            .ok_or_else(|| {
+                let message = format!(
+                    "The cluster's provider filter is configured for \"{}\", which is not the provider that was chosen.",
+                    self.credentials.provider
+                );
+                ("waypost_misconfigured", Error::new(Class::Server, message))
+            })?;
+        let length = outbound.body.len(exchange.parsed.body().len()).to_string();
+        let accept =
+            if exchange.parsed.chat().stream { "text/event-stream" } else { "application/json" };
+        let credential =
+            self.credentials.secrets.first().map(|s| found.provider.api.dialect.credential(s));
+        let mut headers: Vec<(&str, &str)> = vec![
+            (":method", outbound.method),
+            (":scheme", "https"),
+            (":authority", &found.provider.base.authority),
+            (":path", &outbound.path),
+            ("accept", accept),
+            // What is compressed could not be read here.
+            ("accept-encoding", "identity"),
+            ("content-length", &length),
+            ("user-agent", concat!("waypost/", env!("CARGO_PKG_VERSION"))),
+        ];
+        headers.extend(outbound.headers.iter().map(|(name, value)| (*name, &**value)));
+        headers.extend(credential.iter().map(|(name, value)| (*name, &**value)));
+        host::set_headers(Map::Request, &headers);
+        let warnings = outbound.warnings.iter().map(ToString::to_string).collect();
+        let payload = Some(outbound.body);
+        drop(guard);
+        Ok(Attempt { exchange: handle, at, candidate, payload, warnings, status: None })
+    }
+
+    /// The provider's headers are here: what kind of answer is it?
+    fn receive(&mut self, end: bool) -> Action {
+        let Some(attempt) = &mut self.attempt else { return Action::Continue };
+        let packed = host::headers(Map::Response).unwrap_or_default();
+        let headers = Headers::new(packed.pairs());
+        let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        attempt.status = Some(status);
+        let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
+        let encoding = encoding.map(str::to_owned);
+        let kind = headers.text("content-type").unwrap_or_default();
+        let event_stream = kind.is_empty() || kind.starts_with("text/event-stream");
+        let (streamed, stream) = {
+            let exchange = attempt.exchange.borrow();
+            let streamed = exchange.parsed.chat().stream;
+            let stream = (streamed && event_stream).then(|| {
+                let call = exchange.call(attempt.candidate)?;
+                let found = exchange.candidate(attempt.candidate)?;
+                Some(Stream::new(found.provider.api.dialect.stream(&call)))
+            });
+            (streamed, stream.flatten())
+        };
+        let collected =
+            |limit| Collected { headers: packed, body: Vec::new(), limit, overflowed: false };
+        if !(200..300).contains(&status) {
+            self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
+        } else if let Some(encoding) = encoding {
+            let message = format!("the provider sent content-encoding {encoding}, though asked for identity");
+            return self.fail(&Error::new(Class::Server, message));
+        } else if let Some(stream) = stream {
+            self.phase = Phase::Streaming(stream);
+        } else if streamed {
+            // A success that is no stream is an error in disguise.
+            self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
+        } else {
+            self.phase = Phase::Whole(collected(MAX_ANSWER_BYTES));
+        }
+        if end { self.end(0) } else { Action::Pause }
+    }
+
+    /// Bytes of the answer are here.
+    fn take(&mut self, size: usize) -> Action {
+        match &mut self.phase {
+            Phase::Asking => Action::Continue,
+            Phase::Over { swallow } => {
+                if *swallow {
+                    host::replace(Buffer::Response, size, b"");
+                }
+                Action::Continue
+            }
+            Phase::Refused(collected) | Phase::Whole(collected) => {
+                if size > 0 {
+                    collected.push(&host::buffer(Buffer::Response, size).unwrap_or_default());
+                    host::replace(Buffer::Response, size, b"");
+                }
+                Action::Pause
+            }
+            Phase::Streaming(_) => self.stream(size, false),
+        }
+    }
+
+    /// The last bytes of the answer are here.
+    fn end(&mut self, size: usize) -> Action {
+        if let Phase::Streaming(_) = self.phase {
+            return self.stream(size, true);
+        }
+        self.take(size);
+        match std::mem::replace(&mut self.phase, Phase::Over { swallow: false }) {
+            Phase::Refused(collected) => self.judge_refusal(&collected),
+            Phase::Whole(collected) => self.judge_answer(&collected),
+            other => {
+                self.phase = other;
+                Action::Continue
+            }
+        }
+    }
+
+    fn judge_refusal(&mut self, collected: &Collected) -> Action {
+        let Some(attempt) = &self.attempt else { return Action::Continue };
+        let error = {
+            let exchange = attempt.exchange.borrow();
+            let headers = Headers::new(collected.headers.pairs());
+            let status = attempt.status.unwrap_or(0);
+            match exchange.candidate(attempt.candidate) {
+                Some(found) => found.provider.api.dialect.error(status, &headers, &collected.body),
+                None => Error::new(Class::Server, "the candidate is gone"),
+            }
+        };
+        self.fail(&error)
+    }
+
+    fn judge_answer(&mut self, collected: &Collected) -> Action {
+        let Some(attempt) = &self.attempt else { return Action::Continue };
+        let answer = {
+            let exchange = attempt.exchange.borrow();
+            let headers = Headers::new(collected.headers.pairs());
+            match (exchange.call(attempt.candidate), exchange.candidate(attempt.candidate)) {
+                _ if collected.overflowed => Err(Error::new(
+                    Class::Server,
+                    format!("the provider's answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20),
+                )),
+                (Some(call), Some(found)) => {
+                    found.provider.api.dialect.answer(&call, &headers, &collected.body)
+                }
+                _ => Err(Error::new(Class::Server, "the candidate is gone")),
+            }
+        };
+        match answer {
+            Ok(answer) => {
+                let body = answer.body.apply(&collected.body);
+                let mut exchange = attempt.exchange.borrow_mut();
+                exchange.usage = answer.usage;
+                exchange.attempts.settle(attempt.at, Outcome::Answered);
+                commit(&mut exchange, &attempt.warnings, 200, "application/json", Some(body.len()), None);
+                host::replace(Buffer::Response, usize::MAX >> 1, &body);
+                Action::Continue
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Translates the next bytes of a stream.
+    fn stream(&mut self, size: usize, end: bool) -> Action {
+        let (Phase::Streaming(stream), Some(attempt)) = (&mut self.phase, &self.attempt) else {
+            return Action::Continue;
+        };
+        let before = stream.phase();
+        let bytes = if size > 0 { host::buffer(Buffer::Response, size) } else { None };
+        let bytes = bytes.unwrap_or_default();
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut phase = stream.push(&bytes, &mut out);
+        if end {
+            phase = stream.finish(&mut out);
+        }
+        match phase {
+            StreamPhase::Held => {
+                host::replace(Buffer::Response, size, b"");
+                return Action::Pause;
+            }
+            StreamPhase::Failed => {
+                let error = stream.error().cloned();
+                host::replace(Buffer::Response, size, b"");
+                return self
+                    .fail(&error.unwrap_or_else(|| Error::new(Class::Server, "the stream failed")));
+            }
+            StreamPhase::Flowing | StreamPhase::Ended | StreamPhase::Broken => {}
+        }
+        let mut exchange = attempt.exchange.borrow_mut();
+        if before == StreamPhase::Held {
+            exchange.attempts.settle(attempt.at, Outcome::Flowing);
+            commit(&mut exchange, &attempt.warnings, 200, "text/event-stream", None, None);
+        }
+        exchange.flow = match phase {
+            StreamPhase::Broken => Flow::Over,
+            StreamPhase::Ended => Flow::None,
+            _ => Flow::Moving,
+        };
+        if phase != StreamPhase::Flowing && phase != before {
+            exchange.usage = stream.usage();
+            let outcome = match stream.error() {
+                Some(error) => failed(attempt.status, error),
+                None => Outcome::Answered,
+            };
+            exchange.attempts.settle(attempt.at, outcome);
+        }
+        if out != bytes && !host::replace(Buffer::Response, size, &out) && end {
+            // Behind trailers nothing can be added. A clean end would pass for a whole answer, so
+            // it is kept back until the tick cuts the stream.
+            exchange.flow = Flow::Over;
+            return Action::Pause;
+        }
+        Action::Continue
+    }
+
+    /// The attempt failed before anything went to the client: on to the next candidate, or tell
+    /// the client.
+    fn fail(&mut self, error: &Error) -> Action {
+        self.phase = Phase::Over { swallow: true };
+        let Some(attempt) = &self.attempt else { return Action::Continue };
+        let mut guard = attempt.exchange.borrow_mut();
+        let exchange = &mut *guard;
+        let error = &self.own(error);
+        exchange.attempts.settle(attempt.at, failed(attempt.status, error));
+        let next = exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
+        let seen = for_client(error, &self.credentials.provider);
+        let body = seen.body();
+        let placed = host::replace(Buffer::Response, usize::MAX >> 1, &body);
+        if let Some(cluster) = next {
+            host::set_property(CLUSTER, &cluster);
+            let status = seen.status.to_string();
+            host::set_headers(Map::Response, &[(":status", &status), (FAILOVER, "1")]);
+            return Action::Continue;
+        }
+        let retry = seen.retry_after_ms;
+        if placed {
+            commit(exchange, &attempt.warnings, seen.status, "application/json", Some(body.len()), retry);
+            return Action::Continue;
+        }
+        // Only headers are here, so there is no body that could be replaced.
+        exchange.committed = true;
+        let reply = Reply::error("waypost_failed", &seen);
+        let mut headers = reply.headers();
+        headers.extend(exchange.signature(&attempt.warnings));
+        drop(guard);
+        host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
+        Action::Pause
+    }
+
+    /// An error, with the reason that only this side knows.
+    fn own(&self, error: &Error) -> Error {
+        if self.credentials.missing && error.class == Class::Auth {
+            let message = format!("no credential for \"{}\" is set", self.credentials.provider);
+            host::log(Level::Error, &format!("waypost: {message}"));
+            return Error { message, ..error.clone() };
+        }
+        if error.class == Class::Auth {
+            host::log(
+                Level::Error,
+                &format!("waypost: \"{}\" refused the credential it is configured with", self.credentials.provider),
+            );
+        }
+        error.clone()
+    }
+}
+
+/// Lets an answer's headers go to the client: ours alone, none of the provider's.
+fn commit(
+    exchange: &mut Exchange,
+    warnings: &[String],
+    status: u16,
+    kind: &str,
+    length: Option<usize>,
+    retry_after_ms: Option<u64>,
+) {
+    exchange.committed = true;
+    let mut headers = vec![
+        (":status", status.to_string()),
+        ("content-type", kind.to_owned()),
+    ];
+    match length {
+        Some(length) => headers.push(("content-length", length.to_string())),
+        None => headers.push(("cache-control", "no-cache".to_owned())),
+    }
+    headers.extend(retry_after(retry_after_ms));
+    headers.extend(exchange.signature(warnings));
+    host::set_headers(Map::Response, &borrow(&headers));
+}
+
+fn failed(status: Option<u16>, error: &Error) -> Outcome {
+    let reason = match status {
+        Some(status) => format!("{status} {}", error.message),
+        None => error.message.clone(),
+    };
+    Outcome::Failed { status, class: error.class, reason }
+}
+
+impl Context for ProviderStream {
+    fn on_done(&mut self) -> bool {
+        let Some(attempt) = &self.attempt else { return true };
+        let Ok(mut guard) = attempt.exchange.try_borrow_mut() else { return true };
+        let exchange = &mut *guard;
+        match exchange.attempts.outcome(attempt.at) {
+            // Neither verdict nor answer: no connection, a reset, or Envoy's timeout.
+            Some(Outcome::Pending) => {
+                let error = exchange.lost(attempt.at, host::monotonic());
+                exchange.attempts.settle(attempt.at, failed(attempt.status, &error));
+                if let Some(next) = exchange.move_on(attempt.candidate, &error) {
+                    let cluster = next.endpoint.cluster.clone();
+                    host::set_property(CLUSTER, &cluster);
+                }
+            }
+            Some(Outcome::Flowing) => {
+                let error = Error::new(Class::Server, "the stream was cut after content had gone out");
+                exchange.attempts.settle(attempt.at, failed(attempt.status, &error));
+                exchange.flow = Flow::None;
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+impl HttpContext for ProviderStream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        match self.begin() {
+            Ok(attempt) => {
+                self.attempt = Some(attempt);
+                Action::Continue
+            }
+            Err((details, error)) => self.refuse(details, &error),
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
+        let Some(attempt) = &mut self.attempt else { return Action::Continue };
+        match attempt.payload.take() {
+            Some(Payload::Same) => attempt.payload = Some(Payload::Same),
+            Some(Payload::Prefix { drop, insert }) if drop <= size => {
+                host::replace(Buffer::Request, drop, &insert);
+                attempt.payload = Some(Payload::Same);
+            }
+            Some(payload) => {
+                let exchange = attempt.exchange.borrow();
+                host::replace(Buffer::Request, size, &payload.apply(exchange.parsed.body()));
+            }
+            None => {
+                host::replace(Buffer::Request, size, b"");
+            }
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        self.receive(end)
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        if end { self.end(size) } else { self.take(size) }
+    }
+
+    // With trailers no body callback says that it was the last.
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        let trailers = host::headers(Map::ResponseTrailers).unwrap_or_default();
+        for (name, _) in trailers.pairs() {
+            host::remove_header(Map::ResponseTrailers, name);
+        }
+        self.end(0)
+    }
+}

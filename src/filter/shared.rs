@@ -1,0 +1,70 @@
+//! Exchanges of this worker, found by their id: how the two roles meet.
+//!
+//! Both roles run in one VM per worker, so a `thread_local` is theirs together.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::exchange::Exchange;
+
+/// An exchange as the roles hold it.
+pub type Handle = Rc<RefCell<Exchange>>;
+
+/// An open exchange.
+struct Open {
+    exchange: Handle,
+    /// The gateway role's context, by which its stream can be ended.
+    context: u32,
+    /// What it counts for in `HELD`.
+    bytes: u64,
+}
+
+thread_local! {
+    static OPEN: RefCell<HashMap<u64, Open>> = RefCell::new(HashMap::new());
+    static NEXT_ID: Cell<u64> = const { Cell::new(1) };
+    static HELD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Keeps an exchange and gives it an id.
+pub fn open(exchange: Exchange, context: u32, bytes: u64) -> u64 {
+    let id = NEXT_ID.get();
+    NEXT_ID.set(id + 1);
+    let exchange = Rc::new(RefCell::new(exchange));
+    OPEN.with_borrow_mut(|open| open.insert(id, Open { exchange, context, bytes }));
+    id
+}
+
+/// The exchange of that id.
+pub fn find(id: u64) -> Option<Handle> {
+    OPEN.with_borrow(|open| open.get(&id).map(|open| Rc::clone(&open.exchange)))
+}
+
+/// Lets go of an exchange.
+pub fn close(id: u64) -> Option<Handle> {
+    let closed = OPEN.with_borrow_mut(|open| open.remove(&id))?;
+    release(closed.bytes);
+    Some(closed.exchange)
+}
+
+/// All open exchanges with the context of their gateway role.
+pub fn all() -> Vec<(Handle, u32)> {
+    OPEN.with_borrow(|open| {
+        open.values().map(|open| (Rc::clone(&open.exchange), open.context)).collect()
+    })
+}
+
+/// Counts `bytes` as held if that stays within `limit`.
+pub fn hold(bytes: u64, limit: u64) -> bool {
+    let held = HELD.get().saturating_add(bytes);
+    let fits = held <= limit;
+    if fits {
+        HELD.set(held);
+    }
+    fits
+}
+
+/// Counts `bytes` as no longer held.
+pub fn release(bytes: u64) {
+    HELD.set(HELD.get().saturating_sub(bytes));
+}

@@ -1,0 +1,215 @@
+//! What was tried for a request, and what may be tried next.
+
+use super::Candidate;
+use crate::config::Gateway;
+use crate::openai::{Class, Error};
+
+/// One try at one candidate.
+///
+/// ```text
+///  Pending ──► Answered            a whole answer, or a whole stream
+///     │  └───► Flowing ──► Answered
+///     │           └──────► Failed  the stream broke after content had gone to the client
+///     └──────► Failed              nothing had gone to the client
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which candidate, as a place in the plan.
+    pub candidate: usize,
+    /// When it began, in nanoseconds of a clock that never goes back.
+    pub began: u64,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+/// How an attempt went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has no verdict yet.
+    Pending,
+    /// Content has gone to the client, and more may come.
+    Flowing,
+    /// It gave the client a whole answer.
+    Answered,
+    /// It failed: the provider's status where it gave one, and why.
+    Failed {
+        /// The provider's own status.
+        status: Option<u16>,
+        /// What kind of failure.
+        class: Class,
+        /// For the people who run this.
+        reason: String,
+    },
+}
+
+/// The tries of one request.
+#[derive(Debug)]
+pub struct Attempts {
+    candidates: Vec<Candidate>,
+    next: Option<usize>,
+    tried: Vec<Attempt>,
+}
+
+impl Attempts {
+    /// Nothing tried; the first candidate is next.
+    #[must_use]
+    pub const fn new(candidates: Vec<Candidate>) -> Self {
+        Self { candidates, next: Some(0), tried: Vec::new() }
+    }
+
+    /// All candidates in order.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// What was tried so far.
+    #[must_use]
+    pub fn tried(&self) -> &[Attempt] {
+        &self.tried
+    }
+
+    /// The candidate that the next attempt will ask.
+    #[must_use]
+    pub fn next(&self) -> Option<(usize, Candidate)> {
+        let next = self.next?;
+        Some((next, *self.candidates.get(next)?))
+    }
+
+    /// Decides that the next attempt will ask the candidate at `next`, or that there will be none.
+    pub fn set_next(&mut self, next: Option<usize>) {
+        self.next = next;
+    }
+
+    /// Begins an attempt at the next candidate and moves on to the one behind it. Gives the
+    /// attempt's and the candidate's places; nothing when there is no candidate left.
+    pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
+        let candidate = self.next.filter(|next| *next < self.candidates.len())?;
+        self.tried.push(Attempt { candidate, began: now, outcome: Outcome::Pending });
+        self.next = Some(candidate + 1).filter(|next| *next < self.candidates.len());
+        Some((self.tried.len() - 1, candidate))
+    }
+
+    /// Notes how an attempt went. A verdict stands: only `Pending` and `Flowing` change.
+    pub fn settle(&mut self, attempt: usize, outcome: Outcome) {
+        if let Some(tried) = self.tried.get_mut(attempt)
+            && matches!(tried.outcome, Outcome::Pending | Outcome::Flowing)
+        {
+            tried.outcome = outcome;
+        }
+    }
+
+    /// How an attempt went.
+    #[must_use]
+    pub fn outcome(&self, attempt: usize) -> Option<&Outcome> {
+        self.tried.get(attempt).map(|tried| &tried.outcome)
+    }
+
+    /// The candidates that may answer after the one at `failed` failed with `error`, in order.
+    pub fn after<'a>(
+        &'a self,
+        failed: usize,
+        error: &'a Error,
+        gateway: &'a Gateway,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let before = self.candidates.get(failed).copied();
+        let window = |candidate: Candidate| {
+            candidate.resolve(gateway).and_then(|found| found.model.facts.context_window)
+        };
+        let candidates = if error.class.failover() { &self.candidates[..] } else { &[] };
+        candidates.iter().enumerate().skip(failed + 1).filter(move |(_, candidate)| {
+            let Some(before) = before else { return true };
+            match error.class {
+                // A smaller or equal window would refuse it too. An unknown one may take it.
+                Class::ContextLength => match (window(before), window(**candidate)) {
+                    (Some(refused), Some(offered)) => offered > refused,
+                    _ => before != **candidate,
+                },
+                // The same cluster has the same credential.
+                Class::Auth | Class::Quota => {
+                    (before.provider, before.endpoint) != (candidate.provider, candidate.endpoint)
+                }
+                _ => true,
+            }
+        })
+        .map(|(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn gateway() -> Gateway {
+        let config = Config::read(&json!({
+            "role": "gateway",
+            "providers": {
+                "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {"small": {"context_window": 1000}, "large": {"context_window": 9000}, "new": {}}},
+            },
+        }));
+        match config {
+            Ok(Config::Gateway(gateway)) => *gateway,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Candidates by model and endpoint; models stand in the order of their names.
+    fn attempts() -> Attempts {
+        const LARGE: usize = 0;
+        const NEW: usize = 1;
+        const SMALL: usize = 2;
+        let of = |model, endpoint| Candidate { provider: 0, model, endpoint };
+        Attempts::new(vec![of(SMALL, 0), of(SMALL, 1), of(LARGE, 0), of(NEW, 0)])
+    }
+
+    fn after(class: Class) -> Vec<usize> {
+        attempts().after(0, &Error::new(class, ""), &gateway()).collect()
+    }
+
+    #[test]
+    fn an_outage_moves_on_in_order() {
+        assert_eq!(after(Class::Server), [1, 2, 3]);
+        assert_eq!(after(Class::RateLimit), [1, 2, 3]);
+    }
+
+    #[test]
+    fn the_clients_own_fault_ends_it() {
+        assert!(after(Class::Client).is_empty() && after(Class::ContentFilter).is_empty());
+    }
+
+    #[test]
+    fn a_request_too_long_moves_to_a_larger_or_unknown_window() {
+        assert_eq!(after(Class::ContextLength), [2, 3]);
+    }
+
+    #[test]
+    fn a_refused_credential_is_not_tried_again_through_the_same_cluster() {
+        assert_eq!(after(Class::Auth), [1]);
+        assert_eq!(after(Class::Quota), [1]);
+    }
+
+    #[test]
+    fn attempts_go_down_the_list_and_end() {
+        let mut attempts = attempts();
+        assert_eq!(attempts.begin(5), Some((0, 0)));
+        attempts.set_next(Some(3));
+        assert_eq!(attempts.begin(6), Some((1, 3)));
+        assert_eq!(attempts.begin(7), None);
+        assert_eq!(attempts.tried().len(), 2);
+    }
+
+    #[test]
+    fn a_verdict_stands() {
+        let mut attempts = attempts();
+        attempts.begin(0);
+        attempts.settle(0, Outcome::Answered);
+        attempts.settle(0, Outcome::Pending);
+        assert_eq!(attempts.outcome(0), Some(&Outcome::Answered));
+    }
+}

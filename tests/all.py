@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Everything that says whether Waypost works, quickest first: `make test`.
+
+    python3 tests/all.py                 all steps
+    python3 tests/all.py lint native     some of them
+    python3 tests/all.py --list          their names
+
+Each step's output goes to .local/tests/STEP.log and is shown when it fails. The last line counts tests over all steps; a step
+that ran no test although it is made of tests has failed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".local"
+LOGS = LOCAL / "tests"
+VENV = LOCAL / "venv"
+PYTHON = str(VENV / "bin" / "python")
+MODULE = ROOT / "target/wasm32-wasip1/release/waypost.wasm"
+TRAP = ROOT / "target/trap/wasm32-wasip1/release/waypost.wasm"
+FUZZ_SECONDS = 20
+
+# Largest module that may be shipped, in bytes: Envoy compiles all of it for every new configuration.
+MODULE_LIMIT = 1_500_000
+
+
+def run(*command, **env):
+    return ("run", [str(part) for part in command], env)
+
+
+def steps():
+    """Name, what it is, the commands. `COUNTED` steps are made of tests."""
+    build = ["cargo", "build", "--release", "--lib", "--target", "wasm32-wasip1"]
+    return [
+        ("lint", "formatting, and warnings as errors, for every target", [
+            run("cargo", "fmt", "--check"),
+            run("cargo", "clippy", "--all-targets", "--", "-D", "warnings"),
+            run("cargo", "clippy", "--lib", "--target", "wasm32-wasip1", "--features", "trap", "--", "-D", "warnings"),
+        ]),
+        ("native", "unit, golden, property and command line tests", [run("cargo", "test", "--no-fail-fast")]),
+        ("v8", "the unit and golden tests once more in V8", [run("bash", "tests/v8.sh")]),
+        ("build", "the module, the program, and the module's size", [
+            run(*build),
+            run("cargo", "build", "--release", "--bin", "waypost"),
+            run(*build, "--features", "trap", "--target-dir", "target/trap"),
+            ("size", MODULE, MODULE_LIMIT),
+        ]),
+        ("scripts", "the renderer, the fake providers, the measuring tool", [
+            run(sys.executable, "-m", "unittest", "discover", "-s", "envoy", "-p", "test_*.py"),
+            run(sys.executable, "-m", "unittest", "discover", "-s", "examples/fakes", "-p", "test_*.py"),
+            run("cargo", "test", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench"),
+        ]),
+        ("config", "the shipped configurations, as Waypost and as Envoy read them", [
+            run("target/release/waypost", "check", "envoy/envoy.yaml"),
+            run("ENVOY", "--mode", "validate", "-c", "envoy/envoy.yaml", "--log-level", "warning"),
+            run("ENVOY", "--mode", "validate", "-c", "tests/bench/envoy.yaml", "--log-level", "warning"),
+        ]),
+        ("demo", "the requests that the README shows, against a real Envoy", [
+            run(sys.executable, "examples/demo/run.py", "--try"),
+        ]),
+        ("e2e", "a real Envoy with two workers: failover, load, hardening, TLS", [
+            run(PYTHON, "-m", "pytest", "-q", "tests/e2e", WAYPOST_TRAP_WASM=str(TRAP)),
+        ]),
+        ("sdk-python", "the official OpenAI client for Python", [run(PYTHON, "-m", "pytest", "-q", "tests/sdk/python")]),
+        ("sdk-node", "the official OpenAI client for Node", [
+            run("npm", "ci", "--prefix", "tests/sdk/node", "--no-audit", "--no-fund", "--silent"),
+            run("npm", "test", "--prefix", "tests/sdk/node", PYTHON=PYTHON),
+        ]),
+        ("fuzz", f"every parser, {FUZZ_SECONDS} seconds each", [run("bash", "fuzz/run.sh", FUZZ_SECONDS)]),
+    ]
+
+
+COUNTED = {"native", "v8", "scripts", "e2e", "sdk-python", "sdk-node", "fuzz"}
+
+
+def count(log):
+    """Tests passed and failed, by what the runners print at their end."""
+    passed = failed = 0
+    for line in log.splitlines():
+        if match := re.match(r"test result: \w+\. (\d+) passed; (\d+) failed", line):  # cargo
+            passed, failed = passed + int(match[1]), failed + int(match[2])
+        elif match := re.match(r"tests that ran: native \d+, V8 (\d+)", line):  # tests/v8.sh
+            passed += int(match[1])
+        elif re.match(r"\S+ +ok +executions +\d+", line):  # fuzz/run.sh
+            passed += 1
+        elif re.match(r"\S+ +(CRASH|DID-NOT-RUN) +executions", line):
+            failed += 1
+        elif match := re.match(r"Ran (\d+) tests? in", line):  # unittest: failures are told apart below
+            passed += int(match[1])
+        elif match := re.match(r"FAILED \((.*)\)$", line):  # unittest
+            bad = sum(int(number) for number in re.findall(r"(?:failures|errors)=(\d+)", match[1]))
+            passed, failed = passed - bad, failed + bad
+        elif re.match(r"=* ?(\d+ \w+, )*\d+ (passed|failed|error|errors|skipped)\b.* in [\d.]+s", line):  # pytest
+            for number, what in re.findall(r"(\d+) (passed|failed|errors?)\b", line):
+                if what == "passed":
+                    passed += int(number)
+                else:
+                    failed += int(number)
+        elif match := re.match(r"(?:# |ℹ )(pass|fail) (\d+)$", line):  # node
+            if match[1] == "pass":
+                passed += int(match[2])
+            else:
+                failed += int(match[2])
+    return passed, failed
+
+
+def execute(name, commands, envoy):
+    """Runs a step; gives its log and whether every command succeeded."""
+    path = LOGS / f"{name}.log"
+    good = True
+    with path.open("w", encoding="utf-8") as log:
+        for kind, *rest in commands:
+            if kind == "size":
+                module, limit = rest
+                size = module.stat().st_size if module.exists() else None
+                log.write(f"{module.name}: {size} bytes, limit {limit}\n")
+                good = good and size is not None and size <= limit
+                continue
+            command, env = rest
+            command = [envoy if part == "ENVOY" else part for part in command]
+            log.write(f"$ {' '.join(command)}\n")
+            log.flush()
+            done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "ENVOY": envoy, **env})
+            good = good and done.returncode == 0
+    return path.read_text(encoding="utf-8", errors="replace"), good
+
+
+def main():
+    table = steps()
+    names = [name for name, _, _ in table]
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    if "--list" in sys.argv:
+        for name, what, _ in table:
+            print(f"{name:12} {what}")
+        return 0
+    if unknown := set(wanted) - set(names):
+        print(f"all.py: no such step: {', '.join(sorted(unknown))}; there are: {', '.join(names)}", file=sys.stderr)
+        return 2
+    LOGS.mkdir(parents=True, exist_ok=True)
+    prepare = subprocess.run([sys.executable, str(ROOT / "tests" / "prepare.py")], stdout=subprocess.PIPE, text=True)
+    if prepare.returncode != 0:
+        return prepare.returncode
+    envoy = prepare.stdout.strip().splitlines()[-1]
+
+    total_passed = total_failed = 0
+    for name, what, commands in table:
+        if wanted and name not in wanted:
+            continue
+        print(f"{name:12} {what} … ", end="", flush=True)
+        began = time.monotonic()
+        log, good = execute(name, commands, envoy)
+        passed, failed = count(log)
+        if name in COUNTED and passed + failed == 0:
+            good = False
+            log += "\nno test ran\n"
+        if name not in COUNTED:
+            passed = 1 if good else 0
+        if not good and failed == 0:
+            failed = 1
+        total_passed, total_failed = total_passed + passed, total_failed + failed
+        print(f"{passed} passed, {failed} failed, {time.monotonic() - began:.0f} s", flush=True)
+        if failed:
+            tail = log.splitlines()[-int(os.environ.get("TAIL", "120")):]
+            print("\n".join("    " + line for line in tail), flush=True)
+    print(f"{total_passed} passed, {total_failed} failed", flush=True)
+    return 1 if total_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

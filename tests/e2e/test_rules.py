@@ -1,0 +1,176 @@
+"""Rules and their timeouts, through a real gateway."""
+
+from __future__ import annotations
+
+import pytest
+from gateway import Cluster, configuration, stage
+
+
+@pytest.fixture(scope="module")
+def ruled():
+    """Rules that see each of the things a rule can see."""
+
+    def build(fakes):
+        openai, anthropic = fakes.all
+        fast, slow = {"first_token": "400ms", "answer": "800ms"}, {"first_token": "3s", "answer": "3s"}
+        both = ["openai/gpt-4o", "claude/claude-sonnet-4-5"]
+        gateway = {
+            "tenant_header": "x-tenant",
+            "timeouts": {"idle": "30s"},
+            "providers": {
+                "openai": {
+                    "api": "openai",
+                    "endpoints": [{"cluster": "openai"}],
+                    "models": {"gpt-4o": {}, "gpt-4o-mini": {}, "vendor/odd:name": {}},
+                },
+                "claude": {
+                    "api": "anthropic",
+                    "endpoints": [{"cluster": "claude"}],
+                    "models": {"claude-sonnet-4-5": {}, "claude-haiku-4-5": {}},
+                },
+            },
+            "rules": [
+                {"name": "by-header", "when": {"headers": {"x-task": ["classification", "extract*"]}}, "targets": ["openai/gpt-4o-mini"]},
+                {"name": "by-two-headers", "when": {"headers": {"x-one": "1", "x-two": "2"}}, "targets": ["claude/claude-haiku-4-5"]},
+                {"name": "by-tenant", "when": {"tenant": ["acme", "globex-*"]}, "targets": ["claude/claude-haiku-4-5"]},
+                {"name": "by-stream", "when": {"model": "by-stream", "stream": True}, "targets": ["claude/claude-haiku-4-5"]},
+                {"name": "by-no-stream", "when": {"model": "by-stream", "stream": False}, "targets": ["openai/gpt-4o-mini"]},
+                {"name": "by-model", "when": {"model": ["alias", "other-alias"]}, "targets": ["claude/claude-sonnet-4-5"]},
+                {"name": "by-glob", "when": {"model": "team-*-large"}, "targets": ["openai/gpt-4o"]},
+                {"name": "fast", "when": {"model": "fast"}, "targets": both, "timeouts": fast},
+                {"name": "slow", "when": {"model": "slow"}, "targets": both, "timeouts": slow},
+                {"name": "capped", "when": {"model": "capped"}, "targets": both, "timeouts": {"first_token": "400ms", "answer": "400ms", "total": "600ms"}},
+                {"name": "idle", "when": {"model": "idle"}, "targets": both, "timeouts": {"idle": "1s"}},
+                {"name": "patient", "when": {"model": "patient"}, "targets": both, "timeouts": {"idle": "4s"}},
+                {"name": "short", "when": {"model": "short"}, "targets": both, "timeouts": {"first_token": "500ms", "answer": "500ms", "total": "1500ms"}},
+            ],
+        }  # fmt: skip
+        clusters = [
+            Cluster("openai", "openai", f"127.0.0.1:{openai}"),
+            Cluster("claude", "claude", f"127.0.0.1:{anthropic}", "ANTHROPIC_API_KEY"),
+        ]
+        return configuration(gateway, clusters)
+
+    with stage(build) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def faultless(ruled):
+    ruled.fakes.reset()
+
+
+@pytest.mark.parametrize(
+    ("model", "headers", "rule", "answered_by"),
+    [
+        ("gpt-4o", {"x-task": "classification"}, "by-header", "gpt-4o-mini"),
+        ("gpt-4o", {"x-task": "extraction"}, "by-header", "gpt-4o-mini"),
+        ("gpt-4o", {"x-task": "chat"}, "model", "gpt-4o"),
+        ("gpt-4o", {"x-one": "1", "x-two": "2"}, "by-two-headers", "claude-haiku-4-5"),
+        ("gpt-4o", {"x-one": "1"}, "model", "gpt-4o"),
+        ("gpt-4o", {"x-tenant": "acme"}, "by-tenant", "claude-haiku-4-5"),
+        ("gpt-4o", {"x-tenant": "globex-eu"}, "by-tenant", "claude-haiku-4-5"),
+        ("gpt-4o", {"x-tenant": "initech"}, "model", "gpt-4o"),
+        ("gpt-4o", {"x-task": "classification", "x-tenant": "acme"}, "by-header", "gpt-4o-mini"),
+        ("alias", {}, "by-model", "claude-sonnet-4-5"),
+        ("other-alias", {}, "by-model", "claude-sonnet-4-5"),
+        ("team-red-large", {}, "by-glob", "gpt-4o"),
+        ("claude-haiku-4-5", {}, "model", "claude-haiku-4-5"),
+        ("claude/claude-haiku-4-5", {}, "model", "claude-haiku-4-5"),
+        ("vendor/odd:name", {}, "model", "vendor/odd:name"),
+        ("openai/vendor/odd:name", {}, "model", "vendor/odd:name"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_first_rule_that_matches_decides(ruled, model, headers, rule, answered_by, stream):
+    answer = ruled.chat("hi", model, headers=headers, stream=stream)
+    assert answer.status == 200, answer
+    assert (answer["x-waypost-rule"], answer["x-waypost-model"]) == (rule, answered_by)
+    dialect = "anthropic" if "claude" in answered_by else "openai"
+    assert answer.text.startswith(f"Hello from {dialect} ({answered_by}")
+
+
+def test_a_rule_sees_whether_a_stream_is_asked_for(ruled):
+    assert ruled.chat(model="by-stream", stream=True)["x-waypost-rule"] == "by-stream"
+    assert ruled.chat(model="by-stream", stream=False)["x-waypost-rule"] == "by-no-stream"
+    assert ruled.chat(model="by-stream")["x-waypost-rule"] == "by-no-stream"
+
+
+@pytest.mark.parametrize("model", ["team-red-small", "by-stream-2", "aliases", ""])
+def test_a_model_that_no_rule_and_no_provider_knows_is_refused(ruled, model):
+    answer = ruled.chat(model=model)
+    assert answer.status == (404 if model else 400), answer
+    assert answer.error["param"] == "model"
+
+
+def test_a_header_rule_does_not_serve_a_model_that_is_not_there(ruled):
+    assert ruled.chat(model="no-such-model", headers={"x-task": "classification"}).status == 404
+
+
+def test_models_named_by_rules_are_listed(ruled):
+    ids = [one["id"] for one in ruled.ask("GET", "/v1/models").json()["data"]]
+    assert {"alias", "other-alias", "by-stream", "vendor/odd:name"} <= set(ids)
+    assert not any("*" in model for model in ids)
+    for path in ("vendor/odd:name", "vendor%2Fodd%3Aname", "alias"):
+        assert ruled.ask("GET", f"/v1/models/{path}").status == 200
+
+
+# Timeouts of a rule
+
+
+def test_a_stream_waits_for_its_first_token_and_an_answer_for_its_end(ruled):
+    """600 ms before the headers: too long for a stream of `fast`, not for an answer."""
+    text = "[[openai:slow=0.6]]"
+    assert ruled.chat(text, "fast", stream=True)["x-waypost-provider"] == "claude"
+    assert ruled.chat(text, "fast", stream=False)["x-waypost-provider"] == "openai"
+    assert ruled.chat(text, "slow", stream=True)["x-waypost-provider"] == "openai"
+
+
+def test_headers_alone_are_no_first_token(ruled):
+    text = "[[openai:silent_after_headers]]"
+    for stream, least in ((True, 0.3), (False, 0.7)):
+        answer = ruled.chat(text, "fast", stream=stream)
+        assert answer["x-waypost-provider"] == "claude"
+        assert least < answer.took < least + 1.2
+
+
+def test_a_preamble_alone_is_no_first_token(ruled):
+    """The first chunk only says `assistant`."""
+    text = "[[openai:chunks=2,slow_chunks=0.7]]"
+    answer = ruled.chat(text, "fast", stream=True)
+    assert answer["x-waypost-provider"] == "claude" and answer["x-waypost-attempts"] == "2"
+
+
+def test_a_stream_may_last_longer_than_its_first_token_may_take(ruled):
+    answer = ruled.chat("[[openai:chunks=8,slow_chunks=0.15]]", "fast", stream=True)
+    assert answer["x-waypost-provider"] == "openai" and answer.events()[-1] == "[DONE]"
+    assert answer.took > 1
+
+
+def test_an_answer_that_trickles_for_too_long_is_left(ruled):
+    answer = ruled.chat("[[openai:stall_after=1]]", "fast")
+    assert answer["x-waypost-provider"] == "claude" and 0.7 < answer.took < 2
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_total_time_caps_all_attempts_together(ruled, stream):
+    answer = ruled.chat("[[*:silent]]", "capped", stream=stream)
+    assert answer.status == 504, answer
+    assert 0.5 < answer.took < 1.5
+    assert "openai/gpt-4o" in answer.error["message"]
+
+
+def test_idle_is_a_rules_own(ruled):
+    text = "some words[[openai:chunks=6,slow_chunks=0.05,stall_after=2]]"
+    cut = ruled.chat(text, "idle", stream=True)
+    assert cut.text and b"[DONE]" not in cut.body and 0.9 < cut.took < 3
+    slow = "some words[[openai:chunks=1,slow_chunks=1.6]]"
+    assert ruled.chat(slow, "patient", stream=True).events()[-1] == "[DONE]"
+
+
+def test_the_total_time_does_not_pass_for_a_whole_stream(ruled):
+    """A stream that outlasts `total` is cut, never ended as if it were complete."""
+    answer = ruled.chat("some words[[openai:chunks=40,slow_chunks=0.1]]", "short", stream=True)
+    assert answer.status == 200 and 1.3 < answer.took < 4, answer
+    assert answer.text and b"[DONE]" not in answer.body
+    assert answer.ending in ("cut", "reset") or set(answer.events()[-1]) == {"error"}
