@@ -8,12 +8,13 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from client import CLIENT_KEY, Response, ask, request
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "envoy"), str(ROOT / "examples" / "fakes")]
 
-from raw_client import control  # noqa: E402
+from raw_client import Client  # noqa: E402
 from render import render  # noqa: E402
 
 KEYS = {
@@ -80,10 +81,18 @@ def module() -> Path:
 class Fakes:
     """A process of fake providers, on free ports."""
 
-    def __init__(self, openai: int = 1, anthropic: int = 1) -> None:
+    def __init__(
+        self, openai: int = 1, anthropic: int = 1, tls: tuple[Path, Path] | None = None
+    ) -> None:
+        """`tls` is a certificate and its key; without it they speak in the clear."""
         command = [sys.executable, str(ROOT / "examples/fakes/fake_provider.py")]
         command += ["--openai", "127.0.0.1:0"] * openai
         command += ["--anthropic", "127.0.0.1:0"] * anthropic
+        self._tls = None
+        if tls:
+            command += ["--tls", *map(str, tls)]
+            self._tls = ssl.create_default_context()
+            self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.ports: dict[str, list[int]] = {"openai": [], "anthropic": []}
         assert self._process.stdout
@@ -96,22 +105,21 @@ class Fakes:
 
     def set(self, port: int, fault: str | None, times: int | None = None) -> None:
         """Sets the fault of an address, or lifts it."""
-        answer = control(self._other(port), "POST", f"/fake/set?port={port}", {"fault": fault, "times": times})
-        assert "error" not in answer, answer
+        self._control(port, "POST", "set", {"fault": fault, "times": times})
 
     def reset(self) -> None:
         """Lifts every fault and forgets every request."""
         for port in self.all:
-            control(self._other(port), "POST", f"/fake/reset?port={port}")
+            self._control(port, "POST", "reset")
 
     def state(self, port: int) -> dict[str, Any]:
-        return control(self._other(port), "GET", f"/fake/state?port={port}")
+        return self._control(port, "GET", "state")
 
     def last(self, port: int) -> dict[str, Any]:
-        return control(self._other(port), "GET", f"/fake/last?port={port}")
+        return self._control(port, "GET", "last")
 
     def requests(self, port: int, n: int = 1000) -> list[dict[str, Any]]:
-        return control(self._other(port), "GET", f"/fake/requests?port={port}&n={n}")["requests"]
+        return self._control(port, "GET", "requests", n=n)["requests"]
 
     def seen(self) -> list[int]:
         """How many requests each address has had since the last reset."""
@@ -132,9 +140,15 @@ class Fakes:
         if self._process.stdout:
             self._process.stdout.close()
 
-    def _other(self, port: int) -> int:
-        """An address to ask about another: one that refuses every connection cannot be asked itself."""
-        return next((other for other in self.all if other != port), port)
+    def _control(self, port: int, method: str, what: str, body: Any = None, **query: Any) -> Any:
+        # One that refuses every connection cannot be asked itself.
+        other = next((other for other in self.all if other != port), port)
+        path = f"/fake/{what}?" + "&".join(f"{k}={v}" for k, v in ({"port": port} | query).items())
+        payload = b"" if body is None else json.dumps(body).encode()
+        with Client(other, tls=self._tls) as client:
+            answer = client.ask(method, path, {}, payload).json()
+        assert "error" not in answer, answer
+        return answer
 
 
 @dataclass
@@ -159,13 +173,15 @@ def configuration(
     gateway: dict[str, Any] | None = None,
     clusters: list[Cluster] | None = None,
     change: Any = None,
+    demo: bool = True,
     **marks: str,
 ) -> dict[str, Any]:
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
-    place of the ones there, made from the first; `change` is called with the result."""
+    place of the ones there, made from the first; `change` is called with the result. Without `demo`, providers are spoken to
+    over TLS."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())} | marks
-    config = yaml.safe_load(render(template, demo=True, values=values))
+    config = yaml.safe_load(render(template, demo=demo, values=values))
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     if gateway is not None:
@@ -369,6 +385,20 @@ def reference(fakes: Fakes, change: Any = None) -> dict[str, Any]:
     """The reference configuration, with the first fake of each dialect as its provider."""
     marks = {name: f"127.0.0.1:{fakes.ports[name][0]}" for name in ("openai", "anthropic")}
     return configuration(change=change, **marks)
+
+
+@contextmanager
+def swallowing_port() -> Iterator[int]:
+    """A port that never answers an attempt to connect: its queue is full, and nobody empties it."""
+    with socket.socket() as listening, ExitStack() as stack:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        port = listening.getsockname()[1]
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield port
 
 
 @contextmanager
