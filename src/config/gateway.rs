@@ -43,9 +43,9 @@ impl Default for Limits {
 /// Reads the fields beside `role`.
 pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> {
     let catalogue = Catalogue::builtin();
-    let policy = fields
-        .take("parameters")
-        .map_or_else(Policy::default, |node| provider::read_policy(&node, Policy::default(), problems));
+    let policy = fields.take("parameters").map_or_else(Policy::default, |node| {
+        provider::read_policy(&node, Policy::default(), problems)
+    });
     let timeouts = fields.take("timeouts").map_or_else(Timeouts::default, |node| {
         rule::read_timeouts(&node, Timeouts::default(), problems)
     });
@@ -92,7 +92,10 @@ fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {
     }
     fields.finish(problems);
     if limits.held < limits.body {
-        problems.add(&node.path, "held must not be smaller than body, or the largest body could never pass");
+        problems.add(
+            &node.path,
+            "held must not be smaller than body, or the largest body could never pass",
+        );
     }
     limits
 }

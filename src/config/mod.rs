@@ -86,8 +86,9 @@ impl Config {
             .need("role", &mut problems)
             .and_then(|node| node.word(&[("gateway", true), ("provider", false)], &mut problems));
         let config = match role {
-            Some(true) => gateway::read(fields, &mut problems)
-                .map(|gateway| Self::Gateway(Box::new(gateway))),
+            Some(true) => {
+                gateway::read(fields, &mut problems).map(|gateway| Self::Gateway(Box::new(gateway)))
+            }
             Some(false) => provider_role(fields, &mut problems).map(Self::Provider),
             None => None,
         };

@@ -155,7 +155,8 @@ pub fn read_policy(node: &Node<'_>, mut policy: Policy, problems: &mut Problems)
 fn read_endpoints(node: &Node<'_>, problems: &mut Problems) -> Vec<Endpoint> {
     let nodes = node.list(problems);
     if node.value.is_array() && (nodes.is_empty() || nodes.len() > MAX_ENDPOINTS) {
-        let message = format!("a provider has 1 to {MAX_ENDPOINTS} endpoints, one Envoy cluster each");
+        let message =
+            format!("a provider has 1 to {MAX_ENDPOINTS} endpoints, one Envoy cluster each");
         problems.add(&node.path, message);
     }
     let mut endpoints: Vec<Endpoint> = Vec::new();
@@ -169,8 +170,7 @@ fn read_endpoints(node: &Node<'_>, problems: &mut Problems) -> Vec<Endpoint> {
             problems.add(&node.path, format!("the cluster \"{cluster}\" is listed twice"));
             continue;
         }
-        endpoints
-            .push(Endpoint { cluster: cluster.to_owned(), region: region.map(str::to_owned) });
+        endpoints.push(Endpoint { cluster: cluster.to_owned(), region: region.map(str::to_owned) });
     }
     endpoints
 }
@@ -189,7 +189,8 @@ fn read_models(
         .into_iter()
         .map(|(name, node)| {
             if name.is_empty() || name.len() > 256 || name.bytes().any(|b| b.is_ascii_control()) {
-                problems.add(&node.path, "a model's name is 1 to 256 bytes without control characters");
+                problems
+                    .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
             }
             let facts = catalogue.find(api.family, name).cloned();
             let mut facts = facts.unwrap_or_else(Facts::unknown);

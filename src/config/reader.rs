@@ -151,7 +151,12 @@ impl<'a> Node<'a> {
     }
 
     /// A time such as `500ms`, `30s` or `5m`, between two others.
-    pub fn duration(&self, low: Duration, high: Duration, problems: &mut Problems) -> Option<Duration> {
+    pub fn duration(
+        &self,
+        low: Duration,
+        high: Duration,
+        problems: &mut Problems,
+    ) -> Option<Duration> {
         let parsed = self.value.as_str().and_then(|text| {
             let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let (number, unit) = text.split_at_checked(digits)?;
@@ -167,7 +172,11 @@ impl<'a> Node<'a> {
         match parsed {
             Some(time) if (low..=high).contains(&time) => Some(time),
             _ => self.wrong(
-                &format!("a time from {} to {}, such as \"30s\" or \"500ms\"", show(low), show(high)),
+                &format!(
+                    "a time from {} to {}, such as \"30s\" or \"500ms\"",
+                    show(low),
+                    show(high)
+                ),
                 problems,
             ),
         }
@@ -176,20 +185,18 @@ impl<'a> Node<'a> {
     /// A size in bytes such as `512KiB` or `32MiB`, between two others.
     pub fn size(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
         let parsed = match self.value {
-            Value::String(text) => [("KiB", 10), ("MiB", 20), ("GiB", 30)]
-                .into_iter()
-                .find_map(|(unit, shift)| {
+            Value::String(text) => {
+                [("KiB", 10), ("MiB", 20), ("GiB", 30)].into_iter().find_map(|(unit, shift)| {
                     let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
                     number.checked_mul(1 << shift)
-                }),
+                })
+            }
             other => other.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0).map(|n| n as u64),
         };
         match parsed {
             Some(bytes) if (low..=high).contains(&bytes) => Some(bytes),
-            _ => self.wrong(
-                &format!("a size from {low} to {high} bytes, such as \"32MiB\""),
-                problems,
-            ),
+            _ => self
+                .wrong(&format!("a size from {low} to {high} bytes, such as \"32MiB\""), problems),
         }
     }
 

@@ -148,9 +148,8 @@ fn read_rule(
         }
         Some(name)
     });
-    let when = fields
-        .take("when")
-        .map_or_else(When::default, |node| read_when(&node, tenants, problems));
+    let when =
+        fields.take("when").map_or_else(When::default, |node| read_when(&node, tenants, problems));
     let choose = fields.take("choose").and_then(|node| {
         let words = [("failover", Choose::Failover), ("static", Choose::Static)];
         node.word(&words, problems).map(|choose| (choose, node.path))
@@ -181,7 +180,10 @@ fn read_rule(
             Choose::Static
         }
         Some((Choose::Failover, path)) if candidates == 1 && targets.len() == nodes.len() => {
-            problems.add(path, "\"failover\" needs a second target, or a second endpoint of this one, to go to");
+            problems.add(
+                path,
+                "\"failover\" needs a second target, or a second endpoint of this one, to go to",
+            );
             Choose::Failover
         }
         Some((choose, _)) => choose,
@@ -257,7 +259,10 @@ fn read_when(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> When {
     }
     if let Some(node) = fields.take("tenant") {
         if !tenants {
-            problems.add(&node.path, "needs tenant_header at the top, to say which header names the tenant");
+            problems.add(
+                &node.path,
+                "needs tenant_header at the top, to say which header names the tenant",
+            );
         }
         when.tenants = read_patterns(&node, problems);
     }
@@ -318,7 +323,11 @@ pub fn read_timeouts(node: &Node<'_>, mut timeouts: Timeouts, problems: &mut Pro
         if *time > total && said.contains(&name) {
             problems.add(
                 &node.path,
-                format!("{name} ({}) is longer than total ({}) and could never be reached", show(*time), show(total)),
+                format!(
+                    "{name} ({}) is longer than total ({}) and could never be reached",
+                    show(*time),
+                    show(total)
+                ),
             );
         }
         // Whoever shortens the whole need not repeat the parts.

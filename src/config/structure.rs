@@ -155,7 +155,8 @@ mod tests {
             Value::Number(n) => [&[0x11][..], &n.as_f64().unwrap().to_le_bytes()].concat(),
             Value::String(text) => bytes(0x1a, text.as_bytes()),
             Value::Array(items) => {
-                let inner: Vec<u8> = items.iter().flat_map(|item| bytes(0x0a, &write(item))).collect();
+                let inner: Vec<u8> =
+                    items.iter().flat_map(|item| bytes(0x0a, &write(item))).collect();
                 bytes(0x32, &inner)
             }
             Value::Object(_) => bytes(0x2a, &write_struct(value)),

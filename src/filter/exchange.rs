@@ -126,9 +126,9 @@ impl Exchange {
     }
 
     fn translate(&self, at: usize) -> Result<Outbound, Error> {
-        let found = self
-            .candidate(at)
-            .ok_or_else(|| Error::new(Class::Server, "the candidate is not in the configuration"))?;
+        let found = self.candidate(at).ok_or_else(|| {
+            Error::new(Class::Server, "the candidate is not in the configuration")
+        })?;
         found.provider.api.dialect.request(
             self.parsed.chat(),
             self.parsed.body(),
@@ -280,8 +280,15 @@ mod tests {
     }
 
     fn exchange(fields: &str) -> Result<Exchange, Error> {
-        let body = format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
-        crate::filter::intake::chat(&gateway(), &Headers::default(), body.into_bytes(), "id".into(), 7)
+        let body =
+            format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
+        crate::filter::intake::chat(
+            &gateway(),
+            &Headers::default(),
+            body.into_bytes(),
+            "id".into(),
+            7,
+        )
     }
 
     fn cluster(exchange: &Exchange) -> Option<&str> {
@@ -329,7 +336,8 @@ mod tests {
         let mut exchange = exchange("").unwrap();
         for reason in ["down", "gone"] {
             let (at, _) = exchange.attempts.begin(0).unwrap();
-            let outcome = Outcome::Failed { status: None, class: Class::Server, reason: reason.into() };
+            let outcome =
+                Outcome::Failed { status: None, class: Class::Server, reason: reason.into() };
             exchange.attempts.settle(at, outcome);
         }
         assert_eq!(

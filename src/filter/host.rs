@@ -140,8 +140,7 @@ pub fn replace(buffer: Buffer, length: usize, data: &[u8]) -> bool {
 pub fn headers(map: Map) -> Option<Packed> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both results are written before the call returns.
-    let status =
-        unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
+    let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
     taken(status, data, size).map(Packed)
 }
 
@@ -149,8 +148,7 @@ pub fn headers(map: Map) -> Option<Packed> {
 pub fn set_headers(map: Map, headers: &[(&str, &str)]) -> bool {
     let packed = pack(headers);
     // SAFETY: pointer and length are those of `packed`, which the host only reads.
-    let status =
-        unsafe { proxy_set_header_map_pairs(map as u32, packed.as_ptr(), packed.len()) };
+    let status = unsafe { proxy_set_header_map_pairs(map as u32, packed.as_ptr(), packed.len()) };
     status == OK
 }
 
@@ -179,9 +177,8 @@ pub fn remove_header(map: Map, name: &[u8]) {
 pub fn property(name: &str) -> Option<Vec<u8>> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both results are written before the call returns; the name is only read.
-    let status = unsafe {
-        proxy_get_property(name.as_ptr(), name.len(), &raw mut data, &raw mut size)
-    };
+    let status =
+        unsafe { proxy_get_property(name.as_ptr(), name.len(), &raw mut data, &raw mut size) };
     taken(status, data, size)
 }
 
@@ -189,9 +186,8 @@ pub fn property(name: &str) -> Option<Vec<u8>> {
 /// route's matcher and the access log can read, and nobody outside. False without a stream.
 pub fn set_property(name: &str, value: &str) -> bool {
     // SAFETY: the pointers and lengths are those of the texts, which the host only reads.
-    let status = unsafe {
-        proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len())
-    };
+    let status =
+        unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
     status == OK
 }
 
@@ -264,8 +260,7 @@ impl Packed {
             let name = u32::from_le_bytes(*name) as usize;
             let value = u32::from_le_bytes(*value) as usize;
             let Some((name, rest)) = texts.split_at_checked(name) else { break };
-            let Some((value, rest)) =
-                rest.get(1..).and_then(|rest| rest.split_at_checked(value))
+            let Some((value, rest)) = rest.get(1..).and_then(|rest| rest.split_at_checked(value))
             else {
                 break;
             };

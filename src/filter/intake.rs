@@ -102,10 +102,9 @@ pub fn show_model(gateway: &Gateway, id: &str, since: u64) -> Reply {
             listed.write(&mut body, since);
             Reply::ok("waypost_models", body)
         }
-        None => Reply::error(
-            "waypost_model_not_found",
-            &routing::plan::no_such_model(gateway, &id),
-        ),
+        None => {
+            Reply::error("waypost_model_not_found", &routing::plan::no_such_model(gateway, &id))
+        }
     }
 }
 
@@ -114,13 +113,12 @@ fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let code = (first == b'%')
-            .then(|| after.split_at_checked(2))
-            .flatten()
-            .and_then(|(code, after)| {
+        let code = (first == b'%').then(|| after.split_at_checked(2)).flatten().and_then(
+            |(code, after)| {
                 let code = std::str::from_utf8(code).ok()?;
                 Some((u8::from_str_radix(code, 16).ok()?, after))
-            });
+            },
+        );
         let (byte, after) = code.unwrap_or((first, after));
         bytes.push(byte);
         rest = after;
@@ -185,7 +183,12 @@ mod tests {
 
     #[test]
     fn control_headers_never_come_from_a_client() {
-        for name in ["x-waypost-rule", "x-waypost-", "x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms"] {
+        for name in [
+            "x-waypost-rule",
+            "x-waypost-",
+            "x-envoy-max-retries",
+            "x-envoy-upstream-rq-timeout-ms",
+        ] {
             assert!(is_control_header(name.as_bytes()), "{name}");
         }
         for name in ["x-envoy-external-address", "x-request-id", "x-waypos", "authorization"] {

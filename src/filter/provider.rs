@@ -116,9 +116,10 @@ impl ProviderStream {
             })?;
         let mut guard = handle.borrow_mut();
         let exchange = &mut *guard;
-        let (at, candidate) = exchange.attempts.begin(host::monotonic()).ok_or_else(|| {
-            ("waypost_exhausted", exchange.exhausted(503))
-        })?;
+        let (at, candidate) = exchange
+            .attempts
+            .begin(host::monotonic())
+            .ok_or_else(|| ("waypost_exhausted", exchange.exhausted(503)))?;
         let outbound = exchange.outbound(candidate).map_err(|error| {
             exchange.attempts.settle(at, failed(None, &error));
             exchange.committed = true;
@@ -189,7 +190,8 @@ impl ProviderStream {
         if !(200..300).contains(&status) {
             self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
         } else if let Some(encoding) = encoding {
-            let message = format!("the provider sent content-encoding {encoding}, though asked for identity");
+            let message =
+                format!("the provider sent content-encoding {encoding}, though asked for identity");
             return self.fail(&Error::new(Class::Server, message));
         } else if let Some(stream) = stream {
             self.phase = Phase::Streaming(stream);
@@ -275,7 +277,14 @@ impl ProviderStream {
                 let mut exchange = attempt.exchange.borrow_mut();
                 exchange.usage = answer.usage;
                 exchange.attempts.settle(attempt.at, Outcome::Answered);
-                commit(&mut exchange, &attempt.warnings, 200, "application/json", Some(body.len()), None);
+                commit(
+                    &mut exchange,
+                    &attempt.warnings,
+                    200,
+                    "application/json",
+                    Some(body.len()),
+                    None,
+                );
                 host::replace(Buffer::Response, usize::MAX >> 1, &body);
                 Action::Continue
             }
@@ -304,8 +313,9 @@ impl ProviderStream {
             StreamPhase::Failed => {
                 let error = stream.error().cloned();
                 host::replace(Buffer::Response, size, b"");
-                return self
-                    .fail(&error.unwrap_or_else(|| Error::new(Class::Server, "the stream failed")));
+                return self.fail(
+                    &error.unwrap_or_else(|| Error::new(Class::Server, "the stream failed")),
+                );
             }
             StreamPhase::Flowing | StreamPhase::Ended | StreamPhase::Broken => {}
         }
@@ -345,7 +355,8 @@ impl ProviderStream {
         let exchange = &mut *guard;
         let error = &self.own(error);
         exchange.attempts.settle(attempt.at, failed(attempt.status, error));
-        let next = exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
+        let next =
+            exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
         let seen = for_client(error, &self.credentials.provider);
         let body = seen.body();
         let placed = host::replace(Buffer::Response, usize::MAX >> 1, &body);
@@ -357,7 +368,14 @@ impl ProviderStream {
         }
         let retry = seen.retry_after_ms;
         if placed {
-            commit(exchange, &attempt.warnings, seen.status, "application/json", Some(body.len()), retry);
+            commit(
+                exchange,
+                &attempt.warnings,
+                seen.status,
+                "application/json",
+                Some(body.len()),
+                retry,
+            );
             return Action::Continue;
         }
         // Only headers are here, so there is no body that could be replaced.
@@ -380,7 +398,10 @@ impl ProviderStream {
         if error.class == Class::Auth {
             host::log(
                 Level::Error,
-                &format!("waypost: \"{}\" refused the credential it is configured with", self.credentials.provider),
+                &format!(
+                    "waypost: \"{}\" refused the credential it is configured with",
+                    self.credentials.provider
+                ),
             );
         }
         error.clone()
@@ -397,10 +418,7 @@ fn commit(
     retry_after_ms: Option<u64>,
 ) {
     exchange.committed = true;
-    let mut headers = vec![
-        (":status", status.to_string()),
-        ("content-type", kind.to_owned()),
-    ];
+    let mut headers = vec![(":status", status.to_string()), ("content-type", kind.to_owned())];
     match length {
         Some(length) => headers.push(("content-length", length.to_string())),
         None => headers.push(("cache-control", "no-cache".to_owned())),
@@ -434,7 +452,8 @@ impl Context for ProviderStream {
                 }
             }
             Some(Outcome::Flowing) => {
-                let error = Error::new(Class::Server, "the stream was cut after content had gone out");
+                let error =
+                    Error::new(Class::Server, "the stream was cut after content had gone out");
                 exchange.attempts.settle(attempt.at, failed(attempt.status, &error));
                 exchange.flow = Flow::None;
             }

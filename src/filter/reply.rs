@@ -45,7 +45,10 @@ impl Reply {
 /// `retry-after` in whole seconds, rounded up, and `retry-after-ms` for clients that know it.
 pub fn retry_after(millis: Option<u64>) -> impl Iterator<Item = (&'static str, String)> {
     millis.into_iter().flat_map(|millis| {
-        [("retry-after", millis.div_ceil(1_000).to_string()), ("retry-after-ms", millis.to_string())]
+        [
+            ("retry-after", millis.div_ceil(1_000).to_string()),
+            ("retry-after-ms", millis.to_string()),
+        ]
     })
 }
 
@@ -53,7 +56,9 @@ pub fn retry_after(millis: Option<u64>) -> impl Iterator<Item = (&'static str, S
 #[must_use]
 pub fn local_error(status: u16) -> Error {
     let error = match status {
-        404 => Error::new(Class::NotFound, "No such path on this gateway.").with_code("unknown_url"),
+        404 => {
+            Error::new(Class::NotFound, "No such path on this gateway.").with_code("unknown_url")
+        }
         408 | 504 => Error::new(Class::Timeout, "The request took too long."),
         413 => Error::new(Class::Client, "The request body is larger than Envoy's buffer limit.")
             .with_code("request_too_large"),

@@ -15,7 +15,6 @@ use crate::config::{Config, Gateway, ProviderRole};
 /// How often streams are looked at for silence, in milliseconds.
 const TICK_MILLIS: u32 = 500;
 
-
 mod entry {
     proxy_wasm::main! {{ super::start(); }}
 }
@@ -115,8 +114,16 @@ fn read_credentials(role: ProviderRole) -> Credentials {
     for credential in &role.credentials {
         match std::env::var(&credential.env) {
             Ok(secret) if usable(&secret) => secrets.push(secret),
-            Ok(_) => warn(&role.provider, &credential.env, "is empty or holds characters that no header can"),
-            Err(_) => warn(&role.provider, &credential.env, "is not set; list it in vm_config.environment_variables"),
+            Ok(_) => warn(
+                &role.provider,
+                &credential.env,
+                "is empty or holds characters that no header can",
+            ),
+            Err(_) => warn(
+                &role.provider,
+                &credential.env,
+                "is not set; list it in vm_config.environment_variables",
+            ),
         }
     }
     let missing = secrets.is_empty() && !role.credentials.is_empty();
@@ -130,6 +137,8 @@ fn usable(secret: &str) -> bool {
 fn warn(provider: &str, variable: &str, what: &str) {
     host::log(
         Level::Warn,
-        &format!("waypost: credential of \"{provider}\": the environment variable {variable} {what}"),
+        &format!(
+            "waypost: credential of \"{provider}\": the environment variable {variable} {what}"
+        ),
     );
 }

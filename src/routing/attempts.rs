@@ -117,22 +117,27 @@ impl Attempts {
             candidate.resolve(gateway).and_then(|found| found.model.facts.context_window)
         };
         let candidates = if error.class.failover() { &self.candidates[..] } else { &[] };
-        candidates.iter().enumerate().skip(failed + 1).filter(move |(_, candidate)| {
-            let Some(before) = before else { return true };
-            match error.class {
-                // A smaller or equal window would refuse it too. An unknown one may take it.
-                Class::ContextLength => match (window(before), window(**candidate)) {
-                    (Some(refused), Some(offered)) => offered > refused,
-                    _ => before != **candidate,
-                },
-                // The same cluster has the same credential.
-                Class::Auth | Class::Quota => {
-                    (before.provider, before.endpoint) != (candidate.provider, candidate.endpoint)
+        candidates
+            .iter()
+            .enumerate()
+            .skip(failed + 1)
+            .filter(move |(_, candidate)| {
+                let Some(before) = before else { return true };
+                match error.class {
+                    // A smaller or equal window would refuse it too. An unknown one may take it.
+                    Class::ContextLength => match (window(before), window(**candidate)) {
+                        (Some(refused), Some(offered)) => offered > refused,
+                        _ => before != **candidate,
+                    },
+                    // The same cluster has the same credential.
+                    Class::Auth | Class::Quota => {
+                        (before.provider, before.endpoint)
+                            != (candidate.provider, candidate.endpoint)
+                    }
+                    _ => true,
                 }
-                _ => true,
-            }
-        })
-        .map(|(at, _)| at)
+            })
+            .map(|(at, _)| at)
     }
 }
 

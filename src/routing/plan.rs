@@ -45,8 +45,7 @@ pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
             .any(|pattern| pattern.matches(question.model));
     if known {
         let tenant = gateway.tenant_header.as_deref().and_then(|name| (question.header)(name));
-        let matching =
-            gateway.rules.iter().find(|rule| matches(&rule.when, question, tenant));
+        let matching = gateway.rules.iter().find(|rule| matches(&rule.when, question, tenant));
         if let Some(rule) = matching {
             return Ok(Plan {
                 rule: rule.name.clone(),
@@ -187,7 +186,11 @@ mod tests {
         }
     }
 
-    fn ask(model: &str, stream: bool, headers: &[(&str, &str)]) -> Result<(String, Vec<String>), Error> {
+    fn ask(
+        model: &str,
+        stream: bool,
+        headers: &[(&str, &str)],
+    ) -> Result<(String, Vec<String>), Error> {
         let gateway = gateway();
         let owned: Vec<(String, String)> =
             headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -210,14 +213,20 @@ mod tests {
     fn the_first_rule_that_matches_wins() {
         assert_eq!(ask("fast", false, &[]).unwrap().0, "alias");
         assert_eq!(ask("fast", false, &[("x-class", "pii-eu")]).unwrap().0, "header");
-        assert_eq!(ask("fast", true, &[("x-tenant", "acme"), ("x-class", "phi")]).unwrap().0, "streams-of-acme");
+        assert_eq!(
+            ask("fast", true, &[("x-tenant", "acme"), ("x-class", "phi")]).unwrap().0,
+            "streams-of-acme"
+        );
         assert_eq!(ask("fast", false, &[("x-tenant", "acme")]).unwrap().0, "alias");
         assert_eq!(ask("fast", false, &[("x-class", "other")]).unwrap().0, "alias");
     }
 
     #[test]
     fn every_endpoint_of_a_target_is_a_candidate() {
-        assert_eq!(ask("fast", false, &[]).unwrap().1, ["b/claude-sonnet-4-5", "a1/gpt-4o-mini", "a2/gpt-4o-mini"]);
+        assert_eq!(
+            ask("fast", false, &[]).unwrap().1,
+            ["b/claude-sonnet-4-5", "a1/gpt-4o-mini", "a2/gpt-4o-mini"]
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::super::outer::MAX_FIELDS;
 use super::super::message::{Content, MAX_ITEMS, MAX_MESSAGES, MAX_UNKNOWN_FIELDS, Role};
+use super::super::outer::MAX_FIELDS;
 use super::*;
 
 fn parse(json: &str) -> Chat<'_> {
