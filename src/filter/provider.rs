@@ -188,7 +188,9 @@ impl ProviderStream {
         let collected =
             |limit| Collected { headers: packed, body: Vec::new(), limit, overflowed: false };
         if !(200..300).contains(&status) {
-            self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
+            // What is compressed explains nothing.
+            let limit = if encoding.is_some() { 0 } else { MAX_REFUSAL_BYTES };
+            self.phase = Phase::Refused(collected(limit));
         } else if let Some(encoding) = encoding {
             let message =
                 format!("the provider sent content-encoding {encoding}, though asked for identity");
