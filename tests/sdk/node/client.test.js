@@ -166,9 +166,10 @@ for (const [behind, model] of Object.entries(MODELS)) {
       }
     }
 
+    // With a pause between events: an error that comes with the first content is answered by a status.
     for (const fault of ["error_after=2", "end_after=2"]) {
       test(`an error within a stream is thrown behind what came: ${fault}`, async () => {
-        const { text, problem } = await gathered(await chat(`hi [[*:${fault},chunks=6]]`, { stream: true }));
+        const { text, problem } = await gathered(await chat(`hi [[*:${fault},chunks=6,slow_chunks=0.03]]`, { stream: true }));
         assert.ok(problem instanceof OpenAI.APIError, problem);
         assert.ok(problem.error.message);
         assert.match(text, /^Hello/);
@@ -176,7 +177,7 @@ for (const [behind, model] of Object.entries(MODELS)) {
     }
 
     test("a stream that is cut does not look whole", async () => {
-      const { text, problem } = await gathered(await chat("hi [[*:cut_after=2,chunks=6]]", { stream: true }));
+      const { text, problem } = await gathered(await chat("hi [[*:cut_after=2,chunks=6,slow_chunks=0.03]]", { stream: true }));
       assert.ok(problem, "the client noticed nothing");
       assert.match(text, /^Hello/);
     });

@@ -84,6 +84,9 @@ def test_an_unknown_path_is_not_found(client: openai.OpenAI) -> None:
     assert raised.value.code == "unknown_url"
 
 
+# With a pause between events: an error that comes with the first content is answered by a status.
+
+
 def gathered(stream: Any) -> str:
     """The text of a stream that ends in an error; the error goes on."""
     text = ""
@@ -98,7 +101,7 @@ def gathered(stream: Any) -> str:
 
 @pytest.mark.parametrize("fault", ["error_after=2", "end_after=2", "malformed_after=2"])
 def test_an_error_within_a_stream_is_raised_behind_what_came(client: openai.OpenAI, model: str, fault: str) -> None:
-    stream = chat(client, model, f"hi [[*:{fault},chunks=6]]", stream=True)
+    stream = chat(client, model, f"hi [[*:{fault},chunks=6,slow_chunks=0.03]]", stream=True)
     with pytest.raises(openai.APIError) as raised:
         gathered(stream)
     assert not isinstance(raised.value, openai.APIStatusError | openai.APIConnectionError)
@@ -109,7 +112,7 @@ def test_an_error_within_a_stream_is_raised_behind_what_came(client: openai.Open
 
 def test_a_stream_that_is_cut_is_a_broken_connection(client: openai.OpenAI, model: str) -> None:
     """Envoy cuts the client's stream where the provider's was cut; nothing can be said after that."""
-    stream = chat(client, model, "hi [[*:cut_after=2,chunks=6]]", stream=True)
+    stream = chat(client, model, "hi [[*:cut_after=2,chunks=6,slow_chunks=0.03]]", stream=True)
     with pytest.raises(Exception) as raised:  # noqa: PT011  Which class is the client's affair.
         gathered(stream)
     assert "Hello" in raised.value.__notes__[0]
@@ -119,7 +122,7 @@ def test_a_stream_that_is_cut_is_a_broken_connection(client: openai.OpenAI, mode
 def test_a_stream_that_falls_silent_ends(client: openai.OpenAI, model: str) -> None:
     """`timeouts.idle` is two seconds here, the client's own patience ten."""
     began = time.monotonic()
-    stream = chat(client, model, "hi [[*:stall_after=2,chunks=6]]", stream=True)
+    stream = chat(client, model, "hi [[*:stall_after=2,chunks=6,slow_chunks=0.03]]", stream=True)
     with pytest.raises(Exception) as raised:  # noqa: PT011
         gathered(stream)
     assert "Hello" in raised.value.__notes__[0]
