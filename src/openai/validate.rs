@@ -3,6 +3,8 @@
 //! Types are right already. What is checked here would be refused by every provider, or could
 //! not be translated; what only some providers refuse is their dialect's business.
 
+use std::borrow::Cow;
+
 use super::error::Error;
 use super::json::{Num, RawStr, is_object};
 use super::message::{Content, FunctionCall, Items, Message, Part, Role, Tool, ToolCall};
@@ -111,18 +113,19 @@ impl Chat<'_> {
 /// What is wrong at a place inside a message or tool.
 struct Fault {
     field: String,
-    error: Error,
+    message: String,
+    code: Option<Cow<'static, str>>,
 }
 
 impl Fault {
     fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), error: Error::invalid("", message) }
+        Self { field: field.into(), message: message.into(), code: None }
     }
 
     fn at(self, place: &str) -> Error {
         let param = format!("{place}.{}", self.field);
-        let message = format!("Invalid '{param}': {}.", self.error.message);
-        Error { message, ..self.error }.with_param(param)
+        let message = format!("Invalid '{param}': {}.", self.message);
+        Error { code: self.code, ..Error::invalid(param, message) }
     }
 }
 
@@ -177,11 +180,15 @@ fn check_message(message: &Message<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The fault for an error whose `param` begins with `field`.
+/// The fault for an error whose `param` begins with `field`: its words, without the path that they
+/// begin with.
 fn within(field: &str, error: Error) -> Fault {
-    let param = error.param.clone().unwrap_or_else(|| field.to_owned());
-    let message = error.message.trim_end_matches('.').to_owned();
-    Fault { field: param, error: Error { message, ..error } }
+    let message = match error.message.split_once("': ") {
+        Some((_, message)) => message.trim_end_matches('.').to_owned(),
+        None if error.message.starts_with("Missing") => "this field is required".to_owned(),
+        None => error.message,
+    };
+    Fault { field: error.param.unwrap_or_else(|| field.to_owned()), message, code: error.code }
 }
 
 fn check_call(call: &ToolCall<'_>) -> Result<(), Fault> {
@@ -359,6 +366,18 @@ mod tests {
             assert_eq!(error.param.as_deref(), Some(param), "{message}: {}", error.message);
             assert_eq!(error.status, 400);
         }
+    }
+
+    #[test]
+    fn a_fault_deep_inside_a_message_names_its_place_once() {
+        let error =
+            with_message(r#"{"role":"user","content":[{"type":"text","text":7}]}"#).unwrap_err();
+        assert_eq!(
+            error.message,
+            "Invalid 'messages[1].content[0].text': expected a string, but got a number instead."
+        );
+        let error = with_message(r#"{"role":"user","content":[{"text":"x"}]}"#).unwrap_err();
+        assert_eq!(error.message, "Invalid 'messages[1].content[0].type': this field is required.");
     }
 
     #[test]

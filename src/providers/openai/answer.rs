@@ -60,6 +60,10 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     if body.trim_ascii().is_empty() {
         return Err(no_answer("an empty body"));
     }
+    // What is passed over is not looked at, and must be text all the same.
+    if std::str::from_utf8(body).is_err() {
+        return Err(no_answer("text that is not UTF-8"));
+    }
     let completion: Completion<'_> =
         serde_json::from_slice(body).map_err(|error| unread(body, &error))?;
     if completion.error.is_some_and(is_truthy) {

@@ -262,6 +262,10 @@ impl Events for Chunks {
             self.end(out);
             return Ok(());
         }
+        // What is passed over is not looked at, and must be text all the same.
+        if std::str::from_utf8(data).is_err() {
+            return Err(malformed());
+        }
         if event.name == b"error" {
             return Err(failure::in_stream(data));
         }
