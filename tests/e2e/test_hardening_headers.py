@@ -70,6 +70,42 @@ def test_a_control_header_does_not_disturb_a_request_that_succeeds(default: Stag
     assert default.fakes.seen() == [1, 0]
 
 
+STEERING = {
+    "a status to try again": (
+        "hi [[openai:status=400]]",
+        {"x-envoy-retry-on": "retriable-status-codes", "x-envoy-retriable-status-codes": "400"},
+    ),
+    "a header to try again": (
+        "hi", {"x-envoy-retry-on": "retriable-headers", "x-envoy-retriable-header-names": "content-type"},
+    ),
+    "our own mark": (
+        "hi", {"x-envoy-retry-on": "retriable-headers", "x-envoy-retriable-header-names": "x-waypost-provider"},
+    ),
+    "every refusal": ("hi [[openai:status=409]]", {"x-envoy-retry-on": "retriable-4xx,5xx,gateway-error"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "headers"), STEERING.values(), ids=STEERING.keys())
+def test_a_client_does_not_say_when_envoy_tries_again(default: Stage, text: str, headers: dict[str, str]) -> None:
+    """The same guard. The second candidate is named before the first has answered, so a retry that
+    only Envoy knows of would go there: the client would pay twice."""
+    first = default.chat(text)
+    seen = default.fakes.seen()
+    default.fakes.reset()
+    response = default.chat(text, headers=headers)
+    assert response.status == first.status
+    assert response["x-waypost-provider"] == first["x-waypost-provider"]
+    assert default.fakes.seen() == seen
+
+
+def test_a_client_does_not_name_statistics(default: Stage) -> None:
+    """The same guard: names of statistics are never freed."""
+    for number in range(3):
+        assert default.chat(headers={"x-envoy-upstream-alt-stat-name": f"evil{number}"}).status == 200
+    assert default.gateway.stats("cluster.openai.upstream_rq_total")
+    assert default.gateway.stats("cluster.openai.evil") == {}
+
+
 def test_the_provider_sees_our_headers_and_no_others(default: Stage) -> None:
     """Guard: the provider role replaces the whole map, so what is not named cannot go."""
     given = {
