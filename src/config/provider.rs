@@ -272,6 +272,7 @@ fn read_facts(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
             }
         }
         facts.capabilities = capabilities;
+        facts.known = true;
     }
     if let Some(node) = fields.take("price") {
         read_price(&node, facts, problems);
@@ -363,6 +364,21 @@ mod tests {
             assert_eq!(provider.endpoints.len(), 1);
         }
         assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn a_model_is_known_by_the_catalogue_or_by_the_capabilities_a_user_gives() {
+        let all = Capability::ALL.map(Capability::name);
+        let provider = alone(&json!({"models": {
+            "mine": {}, "told": {"capabilities": all}, "long": {"context_window": 9},
+            "claude-sonnet-4-5": {},
+        }}))
+        .unwrap();
+        let known: Vec<(&str, bool)> =
+            provider.models.iter().map(|model| (&*model.name, model.facts.known)).collect();
+        let expected =
+            [("claude-sonnet-4-5", true), ("long", false), ("mine", false), ("told", true)];
+        assert_eq!(known, expected);
     }
 
     #[test]
