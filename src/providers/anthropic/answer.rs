@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::block::{
     Block, Citations, Thoughts, escape, explanation, finish_reason, no_answer, string, update,
 };
-use super::tools::{self, JSON_TOOL, JsonAnswer};
+use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
@@ -45,7 +45,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
         return Err(failure::in_stream(body));
     }
     let blocks = message.content.ok_or_else(|| no_answer("it has no content"))?.0;
-    let json = tools::json_answer(call.chat, call.target.facts) == JsonAnswer::Tool;
+    let json = json_answer::way(call.chat, call.target.facts) == JsonAnswer::Tool;
     let stop_reason = string(message.stop_reason).map(|text| text.decode()).unwrap_or_default();
 
     let mut choice = choice(&blocks, json)?;

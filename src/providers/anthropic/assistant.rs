@@ -42,9 +42,7 @@ impl<'a> Turns<'_, 'a> {
             && !text.is_blank()
             && is_plain(message)
         {
-            if message.name.is_some() {
-                self.warnings.dropped("messages[].name");
-            }
+            self.drop_name(message);
             out.extend_from_slice(text.as_written().as_bytes());
             out.push(b'}');
             return Ok(());
@@ -71,9 +69,7 @@ impl<'a> Turns<'_, 'a> {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
+        self.drop_name(message);
         if message.function_call.is_some() {
             return Err(old_form(format!("messages[{index}].function_call")));
         }

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use super::cache::{self, Mark};
 use super::ids;
+use super::json_answer::{self, JsonAnswer};
 use super::media::Media;
-use super::tools::{self, JsonAnswer, separate};
+use super::tools::separate;
 use super::turns::{Turns, old_form, within};
 use super::warnings::unsupported;
 use crate::openai::Error;
@@ -59,8 +60,7 @@ impl<'a> Turns<'_, 'a> {
         for (index, message) in run.iter().enumerate() {
             self.texts(index, message, &mut texts)?;
         }
-        let instruction =
-            tools::json_answer(self.chat, self.target.facts) == JsonAnswer::Instruction;
+        let instruction = json_answer::way(self.chat, self.target.facts) == JsonAnswer::Instruction;
         match texts.as_slice() {
             [] if !instruction => {}
             [(text, None)] if !instruction => {
@@ -76,7 +76,7 @@ impl<'a> Turns<'_, 'a> {
                     self.warnings.changed("response_format", "an instruction");
                     separate(out);
                     out.extend_from_slice(br#"{"type":"text","text":"#);
-                    tools::write_instruction(self.chat, out);
+                    json_answer::write_instruction(self.chat, out);
                     out.push(b'}');
                 }
                 out.push(b']');
@@ -92,9 +92,7 @@ impl<'a> Turns<'_, 'a> {
         message: &Message<'a>,
         texts: &mut Vec<(RawStr<'a>, Option<Mark>)>,
     ) -> Result<(), Error> {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
+        self.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => {}
             Content::Text(text) => {
@@ -132,9 +130,7 @@ impl<'a> Turns<'_, 'a> {
         if let [Message { role: Role::User, content: Content::Text(text), rest, .. }] = said
             && rest.is_empty()
         {
-            if said.iter().any(|message| message.name.is_some()) {
-                self.warnings.dropped("messages[].name");
-            }
+            said.iter().for_each(|message| self.drop_name(message));
             if !text.is_blank() {
                 separate(out);
                 out.extend_from_slice(br#"{"role":"user","content":"#);
@@ -197,9 +193,7 @@ impl<'a> Turns<'_, 'a> {
         if is_instruction(message.role) {
             self.warnings.changed("messages[].role", "user");
         }
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
+        self.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => Ok(()),
             Content::Text(text) => {

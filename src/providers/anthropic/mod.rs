@@ -7,7 +7,8 @@
 //! | `messages` | who speaks, instructions, the user's words, results of tools |
 //! | `assistant` | the assistant's turns: thinking, text, calls |
 //! | `media` | pictures and documents |
-//! | `tools` | tools, the choice among them, and JSON answers by way of a tool |
+//! | `tools` | tools, and the choice among them |
+//! | `json_answer` | how a model that is asked for JSON is brought to give it |
 //! | `schema` | JSON Schemas, as the API takes them |
 //! | `thinking` | reasoning effort |
 //! | `cache` | marks for the prompt cache |
@@ -33,6 +34,7 @@ mod assistant;
 mod block;
 mod cache;
 mod ids;
+mod json_answer;
 mod media;
 mod messages;
 mod request;

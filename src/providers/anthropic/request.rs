@@ -5,8 +5,9 @@ use std::io::Write as _;
 
 use super::assistant;
 use super::cache::{self, Marks};
+use super::json_answer::{self, JsonAnswer};
 use super::thinking::{self, Plan, Thinking};
-use super::tools::{self, JsonAnswer};
+use super::tools;
 use super::turns::Turns;
 use super::warnings::{Warnings, clamp, unsupported};
 use crate::openai::json::{Num, RawStr, write_str};
@@ -231,7 +232,7 @@ fn write_output_config(
 ) -> Result<(), Error> {
     let schema = match &chat.response_format {
         Some(ResponseFormat::JsonSchema(wanted))
-            if tools::json_answer(chat, target.facts) == JsonAnswer::Format =>
+            if json_answer::way(chat, target.facts) == JsonAnswer::Format =>
         {
             wanted.schema
         }
@@ -248,7 +249,7 @@ fn write_output_config(
         };
         out.extend_from_slice(begin);
         out.extend_from_slice(br#"{"type":"json_schema","schema":"#);
-        tools::write_format(schema, out, warnings)?;
+        json_answer::write_format(schema, out, warnings)?;
         out.push(b'}');
     }
     if plan.effort.is_some() || schema.is_some() {

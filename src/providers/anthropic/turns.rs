@@ -3,7 +3,7 @@
 use super::cache::{self, Mark, Marks};
 use super::tools::separate;
 use super::warnings::Warnings;
-use crate::openai::message::Part;
+use crate::openai::message::{Message, Part};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 
@@ -23,6 +23,13 @@ impl Turns<'_, '_> {
         out.extend_from_slice(written.as_bytes());
         self.marks.write(out, mark, &mut self.warnings);
         out.push(b'}');
+    }
+
+    /// A speaker's name has no place in the API.
+    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
+        if message.name.is_some() {
+            self.warnings.dropped("messages[].name");
+        }
     }
 
     /// The mark on a part.
