@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from client import Connection, ask, request
-from gateway import Cluster, configuration, stage
+from gateway import KEYS, Cluster, configuration, stage
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -248,6 +249,23 @@ def test_a_reset_after_content_is_seen_as_a_cut(two):
     answer = two.chat("hi", "backed", stream=True)
     assert (answer.status, answer["x-waypost-provider"]) == (200, "modern")
     assert answer.ending in ("cut", "reset") and answer.text == "scripted" and b"[DONE]" not in answer.body
+
+
+def test_an_error_after_content_does_not_reveal_the_key(two):
+    key = KEYS["OPENAI_API_KEY"]
+
+    def script(wire, number, _):
+        wire.head(number, kind="text/event-stream")
+        wire.h2.send_data(number, sse("openai", end=False))
+        wire.flush()
+        time.sleep(0.1)
+        error = {"error": {"message": f"The key {key} has expired", "type": "server_error", "code": key}}
+        wire.h2.send_data(number, f"data: {json.dumps(error)}\n\n".encode(), end_stream=True)
+
+    two.provider.script = script
+    answer = two.chat("hi", "alone", stream=True)
+    assert answer.status == 200 and "expired" in answer.events()[-1]["error"]["message"], answer
+    assert key.encode() not in answer.body
 
 
 @pytest.mark.parametrize("trailers", [False, True])
