@@ -174,7 +174,7 @@ impl ProviderStream {
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
         let kind = headers.text("content-type").unwrap_or_default();
-        let event_stream = kind.is_empty() || kind.starts_with("text/event-stream");
+        let event_stream = kind.is_empty() || is_event_stream(kind);
         let (streamed, stream) = {
             let exchange = attempt.exchange.borrow();
             let streamed = exchange.parsed.chat().stream;
@@ -188,7 +188,9 @@ impl ProviderStream {
         let collected =
             |limit| Collected { headers: packed, body: Vec::new(), limit, overflowed: false };
         if !(200..300).contains(&status) {
-            self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
+            // What is compressed explains nothing.
+            let limit = if encoding.is_some() { 0 } else { MAX_REFUSAL_BYTES };
+            self.phase = Phase::Refused(collected(limit));
         } else if let Some(encoding) = encoding {
             let message =
                 format!("the provider sent content-encoding {encoding}, though asked for identity");
@@ -426,6 +428,11 @@ fn commit(
     headers.extend(retry_after(retry_after_ms));
     headers.extend(exchange.signature(warnings));
     host::set_headers(Map::Response, &borrow(&headers));
+}
+
+fn is_event_stream(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 fn failed(status: Option<u16>, error: &Error) -> Outcome {

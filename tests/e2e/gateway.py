@@ -164,6 +164,8 @@ class Cluster:
     backstop: bool = True
     outlier: bool = False
     """Whether Envoy puts an address out that fails: tests of single failures share addresses."""
+    http2: bool = False
+    """Whether it is spoken to in HTTP/2, with prior knowledge."""
     connect_timeout: str = "1s"
     more: dict[str, Any] = field(default_factory=dict)
     """Fields of the cluster that stand in the place of the template's."""
@@ -218,6 +220,8 @@ def _cluster(template: dict[str, Any], wanted: Cluster) -> dict[str, Any]:
     if not wanted.outlier:
         cluster.pop("outlier_detection", None)
     options = next(iter(cluster["typed_extension_protocol_options"].values()))
+    if wanted.http2:
+        options["explicit_http_config"] = {"http2_protocol_options": {}}
     role: dict[str, Any] = {"role": "provider", "provider": wanted.provider}
     if wanted.key:
         role["credentials"] = [{"env": wanted.key}]

@@ -266,6 +266,31 @@ def test_malformed_http_is_a_400_in_openais_shape(default):
         assert answer.error["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /v1/models HTTP/1.0\r\nhost: x", 426),
+        (b"OPTIONS * HTTP/1.1\r\nhost: x", 404),
+        (b"CONNECT a:443 HTTP/1.1\r\nhost: a:443", 404),
+        (b"BREW /v1/models HTTP/1.1\r\nhost: x", 400),
+        (b"GET /v1/models#x HTTP/1.1\r\nhost: x", 400),
+        (b"GET /v1/models?\xff\xfe HTTP/1.1\r\nhost: x", 400),
+        (b"GET /v1/models/%ff%00%2e HTTP/1.1\r\nhost: x", 404),
+        (b"GET /v1/models HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade", 403),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6", 400),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999", 400),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x", 431),
+    ],
+    ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else None,
+)
+def test_odd_requests_get_an_error_in_openais_shape(default, head, status):
+    with Connection(default.port) as connection:
+        connection.send(head + b"\r\n\r\n")
+        answer = connection.receive()
+    assert answer.status == status, answer
+    assert answer.error["type"] == "invalid_request_error"
+
+
 def test_headers_that_are_too_large_are_a_431_in_openais_shape(default):
     answer = default.ask("GET", "/v1/models", headers={"x-large": "x" * 100_000})
     assert answer.status == 431
