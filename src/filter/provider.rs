@@ -32,10 +32,13 @@ use crate::routing::Outcome;
 pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// Longest answer that is not streamed, in bytes, as the provider sends it and as the client gets
-/// it. It must stay below the route's `request_body_buffer_limit` (33 MiB in envoy.yaml): a held
-/// body that is made longer than Envoy's buffer may be ends its stream within our call, and that
-/// ends all of Envoy.
+/// it.
 pub const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// Longest answer that is put into Envoy's buffer; a longer one is sent as a reply of our own. A
+/// held body that is made longer than the buffer may be (1 MiB, where nothing else is said) ends
+/// its stream within our call, and that ends all of Envoy.
+pub const MAX_BUFFERED_BYTES: usize = 768 << 10;
 
 /// Most bytes of answers, refusals among them, that a worker reads to their end at a time. The
 /// memory of its module ends at 1 GiB, and reaching that would cut every stream of the worker.
@@ -329,6 +332,15 @@ impl ProviderStream {
                 let mut exchange = attempt.exchange.borrow_mut();
                 exchange.usage = answer.usage;
                 exchange.attempts.settle(attempt.at, Outcome::Answered);
+                if body.len() > MAX_BUFFERED_BYTES {
+                    exchange.committed = true;
+                    let reply = Reply::ok("waypost_answer", body.into_owned());
+                    let mut headers = reply.headers();
+                    headers.extend(exchange.signature(&attempt.warnings));
+                    drop(exchange);
+                    host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
+                    return Action::Pause;
+                }
                 commit(
                     &mut exchange,
                     &attempt.warnings,
