@@ -35,7 +35,8 @@ pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
 /// it.
 pub const MAX_ANSWER_BYTES: usize = 32 << 20;
 
-/// Longest answer that is put into Envoy's buffer; a longer one is sent as a reply of our own. A
+/// Longest answer, or first content of a stream, that is put into Envoy's buffer; what is longer
+/// is sent as a reply of our own, or in pieces. A
 /// held body that is made longer than the buffer may be (1 MiB, where nothing else is said) ends
 /// its stream within our call, and that ends all of Envoy.
 pub const MAX_BUFFERED_BYTES: usize = 768 << 10;
@@ -62,6 +63,8 @@ pub struct ProviderStream {
     credentials: Rc<Credentials>,
     phase: Phase,
     attempt: Option<Attempt>,
+    /// The end of a long first content, which goes with the next bytes.
+    kept: Vec<u8>,
 }
 
 /// Which attempt this is, of which exchange.
@@ -148,7 +151,7 @@ impl Overflow {
 impl ProviderStream {
     /// An attempt of which nothing is known.
     pub const fn new(credentials: Rc<Credentials>) -> Self {
-        Self { credentials, phase: Phase::Asking, attempt: None }
+        Self { credentials, phase: Phase::Asking, attempt: None, kept: Vec::new() }
     }
 
     fn refuse(&mut self, details: &'static str, error: &Error) -> Action {
@@ -364,7 +367,8 @@ impl ProviderStream {
         let before = stream.phase();
         let bytes = if size > 0 { host::buffer(Buffer::Response, size) } else { None };
         let bytes = bytes.unwrap_or_default();
-        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut out = std::mem::take(&mut self.kept);
+        out.reserve(bytes.len() + 64);
         let mut phase = stream.push(&bytes, &mut out);
         if end {
             phase = stream.finish(&mut out);
@@ -400,6 +404,20 @@ impl ProviderStream {
                 None => Outcome::Answered,
             };
             exchange.attempts.settle(attempt.at, outcome);
+        }
+        if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {
+            if end {
+                let mut headers = vec![
+                    ("content-type", "text/event-stream".to_owned()),
+                    ("cache-control", "no-cache".to_owned()),
+                ];
+                headers.extend(exchange.signature(&attempt.warnings));
+                drop(exchange);
+                host::reply(200, "waypost_answer", &borrow(&headers), &out);
+                return Action::Pause;
+            }
+            // Once the headers are gone, what is put in does not count against the buffer.
+            self.kept = out.split_off(MAX_BUFFERED_BYTES);
         }
         if out != bytes && !host::replace(Buffer::Response, size, &out) && end {
             // Behind trailers nothing can be added. A clean end would pass for a whole answer, so
