@@ -22,7 +22,7 @@ use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
 use super::host::{self, Buffer, Level, Map, Packed};
 use super::reply::{Reply, retry_after};
-use super::shared::{self, Handle};
+use super::shared::{self, Handle, Share};
 use crate::openai::{Class, Error};
 use crate::providers::stream::{Phase as StreamPhase, Stream};
 use crate::providers::{Headers, Payload};
@@ -31,8 +31,19 @@ use crate::routing::Outcome;
 /// Most bytes of a refusal that are read; what follows says nothing new.
 pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
-/// Longest answer that is not streamed, in bytes.
-pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Longest answer that is not streamed, in bytes, as the provider sends it and as the client gets
+/// it.
+pub const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// Longest answer, or first content of a stream, that is put into Envoy's buffer; what is longer
+/// is sent as a reply of our own, or in pieces. A
+/// held body that is made longer than the buffer may be (1 MiB, where nothing else is said) ends
+/// its stream within our call, and that ends all of Envoy.
+pub const MAX_BUFFERED_BYTES: usize = 768 << 10;
+
+/// Most bytes of answers, refusals among them, that a worker reads to their end at a time. The
+/// memory of its module ends at 1 GiB, and reaching that would cut every stream of the worker.
+pub const MAX_ANSWERS_BYTES: usize = 128 << 20;
 
 /// The response header that the route's `retriable_headers` name.
 const FAILOVER: &str = "x-waypost-failover";
@@ -52,6 +63,8 @@ pub struct ProviderStream {
     credentials: Rc<Credentials>,
     phase: Phase,
     attempt: Option<Attempt>,
+    /// The end of a long first content, which goes with the next bytes.
+    kept: Vec<u8>,
 }
 
 /// Which attempt this is, of which exchange.
@@ -81,21 +94,64 @@ struct Collected {
     headers: Packed,
     body: Vec<u8>,
     limit: usize,
-    overflowed: bool,
+    share: Share,
+    overflow: Option<Overflow>,
+}
+
+/// Why a body was not kept whole.
+#[derive(Clone, Copy)]
+enum Overflow {
+    /// It is longer than its own limit; the beginning is kept.
+    Body,
+    /// The worker has no room for more answers; nothing is kept.
+    Worker,
 }
 
 impl Collected {
+    fn new(headers: Packed, limit: usize) -> Self {
+        Self { headers, body: Vec::new(), limit, share: Share::default(), overflow: None }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let room = self.limit.saturating_sub(self.body.len());
-        self.overflowed |= bytes.len() > room;
-        self.body.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        if bytes.len() > room {
+            self.overflow = self.overflow.or(Some(Overflow::Body));
+        }
+        let kept = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        if self.share.grow(kept.len(), MAX_ANSWERS_BYTES) {
+            self.body.extend_from_slice(kept);
+        } else {
+            self.overflow = Some(Overflow::Worker);
+            self.limit = 0;
+            self.body = Vec::new();
+            self.share = Share::default();
+        }
+    }
+}
+
+impl Overflow {
+    fn error(self) -> Error {
+        match self {
+            Self::Body => Error::new(
+                Class::Server,
+                format!("the provider's answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20),
+            ),
+            Self::Worker => Error::new(
+                Class::Overloaded,
+                format!(
+                    "this gateway reads {} MiB of answers at the moment",
+                    MAX_ANSWERS_BYTES >> 20
+                ),
+            )
+            .with_code("gateway_overloaded"),
+        }
     }
 }
 
 impl ProviderStream {
     /// An attempt of which nothing is known.
     pub const fn new(credentials: Rc<Credentials>) -> Self {
-        Self { credentials, phase: Phase::Asking, attempt: None }
+        Self { credentials, phase: Phase::Asking, attempt: None, kept: Vec::new() }
     }
 
     fn refuse(&mut self, details: &'static str, error: &Error) -> Action {
@@ -185,8 +241,7 @@ impl ProviderStream {
             });
             (streamed, stream.flatten())
         };
-        let collected =
-            |limit| Collected { headers: packed, body: Vec::new(), limit, overflowed: false };
+        let collected = |limit| Collected::new(packed, limit);
         if !(200..300).contains(&status) {
             // What is compressed explains nothing.
             let limit = if encoding.is_some() { 0 } else { MAX_REFUSAL_BYTES };
@@ -259,14 +314,12 @@ impl ProviderStream {
 
     fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
-        let answer = {
+        let answer = if let Some(overflow) = collected.overflow {
+            Err(overflow.error())
+        } else {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
             match (exchange.call(attempt.candidate), exchange.candidate(attempt.candidate)) {
-                _ if collected.overflowed => Err(Error::new(
-                    Class::Server,
-                    format!("the provider's answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20),
-                )),
                 (Some(call), Some(found)) => {
                     found.provider.api.dialect.answer(&call, &headers, &collected.body)
                 }
@@ -276,9 +329,21 @@ impl ProviderStream {
         match answer {
             Ok(answer) => {
                 let body = answer.body.apply(&collected.body);
+                if body.len() > MAX_ANSWER_BYTES {
+                    return self.fail(&Overflow::Body.error());
+                }
                 let mut exchange = attempt.exchange.borrow_mut();
                 exchange.usage = answer.usage;
                 exchange.attempts.settle(attempt.at, Outcome::Answered);
+                if body.len() > MAX_BUFFERED_BYTES {
+                    exchange.committed = true;
+                    let reply = Reply::ok("waypost_answer", body.into_owned());
+                    let mut headers = reply.headers();
+                    headers.extend(exchange.signature(&attempt.warnings));
+                    drop(exchange);
+                    host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
+                    return Action::Pause;
+                }
                 commit(
                     &mut exchange,
                     &attempt.warnings,
@@ -302,7 +367,8 @@ impl ProviderStream {
         let before = stream.phase();
         let bytes = if size > 0 { host::buffer(Buffer::Response, size) } else { None };
         let bytes = bytes.unwrap_or_default();
-        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut out = std::mem::take(&mut self.kept);
+        out.reserve(bytes.len() + 64);
         let mut phase = stream.push(&bytes, &mut out);
         if end {
             phase = stream.finish(&mut out);
@@ -342,6 +408,20 @@ impl ProviderStream {
                 None => Outcome::Answered,
             };
             exchange.attempts.settle(attempt.at, outcome);
+        }
+        if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {
+            if end {
+                let mut headers = vec![
+                    ("content-type", "text/event-stream".to_owned()),
+                    ("cache-control", "no-cache".to_owned()),
+                ];
+                headers.extend(exchange.signature(&attempt.warnings));
+                drop(exchange);
+                host::reply(200, "waypost_answer", &borrow(&headers), &out);
+                return Action::Pause;
+            }
+            // Once the headers are gone, what is put in does not count against the buffer.
+            self.kept = out.split_off(MAX_BUFFERED_BYTES);
         }
         if out != bytes && !host::replace(Buffer::Response, size, &out) && end {
             // Behind trailers nothing can be added. A clean end would pass for a whole answer, so
