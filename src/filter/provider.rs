@@ -18,22 +18,16 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, Overflow};
 use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
-use super::host::{self, Buffer, Level, Map, Packed};
+use super::host::{self, Buffer, Level, Map};
 use super::reply::{Reply, retry_after};
-use super::shared::{self, Handle, Share};
+use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
 use crate::providers::stream::{Phase as StreamPhase, Stream};
 use crate::providers::{Headers, Payload};
 use crate::routing::Outcome;
-
-/// Most bytes of a refusal that are read; what follows says nothing new.
-pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
-
-/// Longest answer that is not streamed, in bytes, as the provider sends it and as the client gets
-/// it.
-pub const MAX_ANSWER_BYTES: usize = 32 << 20;
 
 /// Longest answer, or first content of a stream, that is put into Envoy's buffer; what is longer
 /// is sent as a reply of our own, or in pieces. A
@@ -41,9 +35,8 @@ pub const MAX_ANSWER_BYTES: usize = 32 << 20;
 /// its stream within our call, and that ends all of Envoy.
 pub const MAX_BUFFERED_BYTES: usize = 768 << 10;
 
-/// Most bytes of answers, refusals among them, that a worker reads to their end at a time. The
-/// memory of its module ends at 1 GiB, and reaching that would cut every stream of the worker.
-pub const MAX_ANSWERS_BYTES: usize = 128 << 20;
+/// More than any buffer holds; the host takes what there is.
+const ALL: usize = usize::MAX >> 1;
 
 /// The response header that the route's `retriable_headers` name.
 const FAILOVER: &str = "x-waypost-failover";
@@ -87,65 +80,6 @@ enum Phase {
     Whole(Collected),
     Streaming(Stream),
     Over { swallow: bool },
-}
-
-/// A body that is read to its end before anything is done with it.
-struct Collected {
-    headers: Packed,
-    body: Vec<u8>,
-    limit: usize,
-    share: Share,
-    overflow: Option<Overflow>,
-}
-
-/// Why a body was not kept whole.
-#[derive(Clone, Copy)]
-enum Overflow {
-    /// It is longer than its own limit; the beginning is kept.
-    Body,
-    /// The worker has no room for more answers; nothing is kept.
-    Worker,
-}
-
-impl Collected {
-    fn new(headers: Packed, limit: usize) -> Self {
-        Self { headers, body: Vec::new(), limit, share: Share::default(), overflow: None }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let room = self.limit.saturating_sub(self.body.len());
-        if bytes.len() > room {
-            self.overflow = self.overflow.or(Some(Overflow::Body));
-        }
-        let kept = bytes.get(..room.min(bytes.len())).unwrap_or_default();
-        if self.share.grow(kept.len(), MAX_ANSWERS_BYTES) {
-            self.body.extend_from_slice(kept);
-        } else {
-            self.overflow = Some(Overflow::Worker);
-            self.limit = 0;
-            self.body = Vec::new();
-            self.share = Share::default();
-        }
-    }
-}
-
-impl Overflow {
-    fn error(self) -> Error {
-        match self {
-            Self::Body => Error::new(
-                Class::Server,
-                format!("the provider's answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20),
-            ),
-            Self::Worker => Error::new(
-                Class::Overloaded,
-                format!(
-                    "this gateway reads {} MiB of answers at the moment",
-                    MAX_ANSWERS_BYTES >> 20
-                ),
-            )
-            .with_code("gateway_overloaded"),
-        }
-    }
 }
 
 impl ProviderStream {
@@ -229,6 +163,7 @@ impl ProviderStream {
         attempt.status = Some(status);
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
+        let length = headers.text("content-length").and_then(|length| length.parse().ok());
         let kind = headers.text("content-type").unwrap_or_default();
         let event_stream = kind.is_empty() || is_event_stream(kind);
         let (streamed, stream) = {
@@ -256,7 +191,9 @@ impl ProviderStream {
             // A success that is no stream is an error in disguise.
             self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
         } else {
-            self.phase = Phase::Whole(collected(MAX_ANSWER_BYTES));
+            let mut collected = collected(MAX_ANSWER_BYTES);
+            collected.left = length.is_some_and(|length: usize| length <= MAX_LEFT_BYTES);
+            self.phase = Phase::Whole(collected);
         }
         if end { self.end(0) } else { Action::Pause }
     }
@@ -272,7 +209,7 @@ impl ProviderStream {
                 Action::Continue
             }
             Phase::Refused(collected) | Phase::Whole(collected) => {
-                if size > 0 {
+                if size > 0 && !collected.left {
                     collected.push(&host::buffer(Buffer::Response, size).unwrap_or_default());
                     host::replace(Buffer::Response, size, b"");
                 }
@@ -290,7 +227,12 @@ impl ProviderStream {
         self.take(size);
         match std::mem::replace(&mut self.phase, Phase::Over { swallow: false }) {
             Phase::Refused(collected) => self.judge_refusal(&collected),
-            Phase::Whole(collected) => self.judge_answer(&collected),
+            Phase::Whole(mut collected) => {
+                if collected.left {
+                    collected.push(&host::buffer(Buffer::Response, ALL).unwrap_or_default());
+                }
+                self.judge_answer(&collected)
+            }
             other => {
                 self.phase = other;
                 Action::Continue
@@ -352,7 +294,9 @@ impl ProviderStream {
                     Some(body.len()),
                     None,
                 );
-                host::replace(Buffer::Response, usize::MAX >> 1, &body);
+                if !(collected.left && answer.body == Payload::Same) {
+                    host::replace(Buffer::Response, ALL, &body);
+                }
                 Action::Continue
             }
             Err(error) => self.fail(&error),
@@ -445,7 +389,7 @@ impl ProviderStream {
             exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
         let seen = for_client(error, &self.credentials.provider);
         let body = seen.body();
-        let placed = host::replace(Buffer::Response, usize::MAX >> 1, &body);
+        let placed = host::replace(Buffer::Response, ALL, &body);
         if let Some(cluster) = next {
             host::set_property(CLUSTER, &cluster);
             let status = seen.status.to_string();
