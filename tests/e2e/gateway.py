@@ -179,15 +179,13 @@ def configuration(
     gateway: dict[str, Any] | None = None,
     clusters: list[Cluster] | None = None,
     change: Any = None,
-    demo: bool = True,
     **marks: str,
 ) -> dict[str, Any]:
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
-    place of the ones there, made from the first; `change` is called with the result. Without `demo`, providers are spoken to
-    over TLS."""
+    place of the ones there, made from the first; `change` is called with the result."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())} | marks
-    config = yaml.safe_load(render(template, demo=demo, values=values))
+    config = yaml.safe_load(render(template, demo=True, values=values))
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     if gateway is not None:
