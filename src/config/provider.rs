@@ -1,6 +1,8 @@
 //! An entry of `providers`: which API, where, which models.
 
-use super::reader::{Node, Problems, unknown};
+use serde_json::Value;
+
+use super::reader::{Node, Problem, Problems, unknown};
 use crate::providers::catalogue::{Capabilities, Capability, Catalogue, Facts, Price, Rate, Rates};
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
@@ -80,18 +82,48 @@ pub fn read(
     if name.is_empty() || !name.bytes().all(plain) {
         problems.add(&node.path, "a provider's name is letters, digits, '.', '_' and '-'");
     }
+    read_entry(name, node, None, catalogue, policy, problems)
+}
+
+/// Reads an entry that stands alone, for a request to `api` that no rule has led there: `api`,
+/// `endpoints` and `models` may be missing, and the provider has the API's name.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_alone(
+    entry: &Value,
+    api: &'static Api,
+    catalogue: &Catalogue,
+) -> Result<Provider, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let node = Node::root(entry);
+    let policy = Policy::default();
+    match read_entry(api.name, &node, Some(api), catalogue, policy, &mut problems) {
+        Some(provider) if problems.is_empty() => Ok(provider),
+        _ => Err(problems.into_vec()),
+    }
+}
+
+/// `alone` is the API of an entry that stands alone.
+fn read_entry(
+    name: &str,
+    node: &Node<'_>,
+    alone: Option<&'static Api>,
+    catalogue: &Catalogue,
+    policy: Policy,
+    problems: &mut Problems,
+) -> Option<Provider> {
     let mut fields = node.fields(problems);
-    let names: Vec<&str> = registry::APIS.iter().map(|api| api.name).collect();
-    let api = fields.need("api", problems).and_then(|node| {
-        let word = node.text(problems)?;
-        let api = registry::find(word);
-        if api.is_none() {
-            problems.add(&node.path, unknown(word, &names));
-        }
-        api
-    });
-    let endpoints = fields.need("endpoints", problems);
-    let models = fields.need("models", problems);
+    let mut field = |name, problems: &mut Problems| match alone {
+        Some(_) => fields.take(name),
+        None => fields.need(name, problems),
+    };
+    let api = match field("api", problems) {
+        Some(node) => read_api(&node, alone, problems),
+        None => alone,
+    };
+    let endpoints = field("endpoints", problems).map(|node| read_endpoints(&node, problems));
+    let models = field("models", problems);
     let policy = match fields.take("parameters") {
         Some(node) => read_policy(&node, policy, problems),
         None => policy,
@@ -124,15 +156,35 @@ pub fn read(
         }
     }
     fields.finish(problems);
+    let models = models.map(|node| read_models(&node, api, catalogue, problems));
+    let may_miss = alone.is_some();
     Some(Provider {
         name: name.to_owned(),
         api,
         base: base?,
         settings,
         policy,
-        endpoints: read_endpoints(&endpoints?, problems),
-        models: read_models(&models?, api, catalogue, problems),
+        endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
+        models: models.or_else(|| may_miss.then(Vec::new))?,
     })
+}
+
+fn read_api(
+    node: &Node<'_>,
+    wanted: Option<&'static Api>,
+    problems: &mut Problems,
+) -> Option<&'static Api> {
+    let word = node.text(problems)?;
+    let api = registry::find(word);
+    match (api, wanted) {
+        (None, _) => problems.add(&node.path, unknown(word, &registry::names())),
+        (Some(api), Some(wanted)) if api.name != wanted.name => problems.add(
+            &node.path,
+            format!("is \"{word}\", but the API that is spoken here is \"{}\"", wanted.name),
+        ),
+        _ => {}
+    }
+    api
 }
 
 /// Reads `parameters`.
@@ -220,6 +272,7 @@ fn read_facts(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
             }
         }
         facts.capabilities = capabilities;
+        facts.known = true;
     }
     if let Some(node) = fields.take("price") {
         read_price(&node, facts, problems);
@@ -260,5 +313,108 @@ fn read_price(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
             &node.path,
             "a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn alone(entry: &Value) -> Result<Provider, Vec<String>> {
+        read_alone(entry, registry::find("anthropic").unwrap(), &Catalogue::builtin())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_empty_entry_alone_means_the_defaults_of_the_api() {
+        let provider = alone(&json!({})).unwrap();
+        assert_eq!(provider.base.authority, "api.anthropic.com");
+        assert_eq!((provider.settings, provider.policy), (Settings::default(), Policy::default()));
+        assert_eq!((provider.endpoints, provider.models.len()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn an_entry_of_a_configuration_is_one_alone_too() {
+        let entry = json!({
+            "api": "anthropic", "base_url": "http://127.0.0.1:8080/x/",
+            "endpoints": [{"cluster": "c"}], "models": {"m": {"max_output_tokens": 7}},
+            "parameters": {"unsupported": "drop", "out_of_range": "reject"},
+            "anthropic_version": "2023-06-01",
+        });
+        let mut problems = Problems::default();
+        let catalogue = Catalogue::builtin();
+        let node = Node::root(&entry);
+        let listed = read("anthropic", &node, &catalogue, Policy::default(), &mut problems);
+        for provider in [alone(&entry).unwrap(), listed.unwrap()] {
+            assert_eq!(
+                provider.base,
+                Base { authority: "127.0.0.1:8080".into(), path: "/x".into() }
+            );
+            assert_eq!(provider.settings.value("anthropic_version"), Some("2023-06-01"));
+            assert_eq!(
+                provider.policy,
+                Policy { drop_unsupported: true, reject_out_of_range: true }
+            );
+            assert_eq!(provider.model("m").unwrap().facts.max_output, Some(7));
+            assert_eq!(provider.endpoints.len(), 1);
+        }
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn a_model_is_known_by_the_catalogue_or_by_the_capabilities_a_user_gives() {
+        let all = Capability::ALL.map(Capability::name);
+        let provider = alone(&json!({"models": {
+            "mine": {}, "told": {"capabilities": all}, "long": {"context_window": 9},
+            "claude-sonnet-4-5": {},
+        }}))
+        .unwrap();
+        let known: Vec<(&str, bool)> =
+            provider.models.iter().map(|model| (&*model.name, model.facts.known)).collect();
+        let expected =
+            [("claude-sonnet-4-5", true), ("long", false), ("mine", false), ("told", true)];
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn everything_wrong_with_an_entry_alone_is_told_at_once() {
+        let wrong = json!({
+            "api": "openai", "base_url": 7, "endpoints": [], "models": {},
+            "parameters": {"unsuported": "drop", "out_of_range": "clmp"}, "credentials": [{"env": "K"}],
+            "organization": "o",
+        });
+        let told = alone(&wrong).unwrap_err();
+        for said in [
+            "api: is \"openai\", but the API that is spoken here is \"anthropic\"",
+            "base_url: must be a text, but is 7",
+            "parameters.out_of_range: \"clmp\" is not one of clamp, reject; did you mean \"clamp\"?",
+            "parameters.unsuported: there is no such field here; did you mean \"unsupported\"?",
+            "credentials: there is no such field here",
+            "endpoints: a provider has 1 to 16 endpoints",
+            "models: a provider serves at least one model",
+        ] {
+            assert!(told.iter().any(|line| line.starts_with(said)), "{said}: {told:#?}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_told_with_the_nearest() {
+        for (entry, said) in [
+            (json!({"api": "antropic"}), "did you mean \"anthropic\"?"),
+            (json!({"base_ulr": "https://x"}), "did you mean \"base_url\"?"),
+            (json!({"anthropic_versoin": "auto"}), "did you mean \"anthropic_version\"?"),
+            (json!({"anthropic_version": "2023-06-02"}), "did you mean \"2023-06-01\"?"),
+            (json!({"organization": "o"}), "organization: there is no such field here"),
+            (json!({"base_url": "host"}), "base_url: must be a URL"),
+            (json!([]), "must be an object, but is []"),
+        ] {
+            let told = alone(&entry).unwrap_err();
+            assert!(told.concat().contains(said), "{entry}: {told:?}");
+        }
     }
 }

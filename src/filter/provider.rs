@@ -18,7 +18,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::exchange::{Exchange, Flow, for_client};
+use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
 use super::host::{self, Buffer, Level, Map, Packed};
 use super::reply::{Reply, retry_after};
@@ -400,7 +400,11 @@ impl ProviderStream {
         if phase != StreamPhase::Flowing && phase != before {
             exchange.usage = stream.usage();
             let outcome = match stream.error() {
-                Some(error) => failed(attempt.status, error),
+                Some(error) => {
+                    let secrets = &self.credentials.secrets;
+                    out = hide(&String::from_utf8_lossy(&out), secrets).into_bytes();
+                    failed(attempt.status, &without_secrets(error, secrets))
+                }
                 None => Outcome::Answered,
             };
             exchange.attempts.settle(attempt.at, outcome);
@@ -486,7 +490,7 @@ impl ProviderStream {
                 ),
             );
         }
-        error.clone()
+        without_secrets(error, &self.credentials.secrets)
     }
 }
 

@@ -48,6 +48,10 @@ running: list[Gateway] = []
 """Every gateway that is up, for those who look at all logs after a test."""
 
 
+past_trouble: list[str] = []
+"""What was wrong with gateways that are no longer up, until somebody looks."""
+
+
 def envoy_binary() -> Path:
     """The Envoy to test: `$ENVOY`, else that of the `envoy` package in `.local/` or here.
 
@@ -279,10 +283,13 @@ class Gateway:
     def stop(self) -> None:
         if self in running:
             running.remove(self)
+            if not self.expects_trouble:
+                past_trouble.extend(self.trouble())
         self._process.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
+            past_trouble.append("Envoy did not stop within 10 s")
             self._process.kill()
             self._process.wait()
         self._output.close()

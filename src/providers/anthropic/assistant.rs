@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::cache::{self, Mark};
 use super::ids;
-use super::messages::{Turns, old_form, within};
-use super::request::unsupported;
 use super::thinking::Surroundings;
 use super::tools::separate;
+use super::turns::{Turns, old_form, within};
+use super::warnings::unsupported;
 use crate::openai::json::{RawStr, is_object, write_str};
 use crate::openai::message::{Content, Items, Message, Role, ToolCall};
 use crate::openai::request::read;

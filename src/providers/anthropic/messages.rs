@@ -1,29 +1,20 @@
-//! Turns: who speaks, tool results, thinking.
+//! Who speaks: instructions, the user's words, results of tools.
 //!
 //! The API knows two speakers who take turns. All that is not the assistant's becomes one user
 //! turn, results of tools first, since a call must be answered at the start of the next turn.
 
 use serde_json::value::RawValue;
 
-use super::Warnings;
-use super::cache::{self, Mark, Marks};
+use super::cache::{self, Mark};
 use super::ids;
 use super::media::Media;
-use super::request::unsupported;
 use super::tools::{self, JsonAnswer, separate};
+use super::turns::{Turns, old_form, within};
+use super::warnings::unsupported;
+use crate::openai::Error;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, File, Items, Message, Part, Role};
 use crate::openai::request::read;
-use crate::openai::{Chat, Error};
-use crate::providers::Target;
-
-/// Writes the turns of one request.
-pub(super) struct Turns<'c, 'a> {
-    pub(super) chat: &'c Chat<'a>,
-    pub(super) target: &'c Target<'c>,
-    pub(super) marks: Marks,
-    pub(super) warnings: Warnings,
-}
 
 impl<'a> Turns<'_, 'a> {
     /// Appends `,"system":…` and `,"messages":[…]`.
@@ -304,18 +295,6 @@ impl<'a> Turns<'_, 'a> {
         out.push(b'}');
         Ok(())
     }
-
-    pub(super) fn write_text(&mut self, written: &str, mark: Option<Mark>, out: &mut Vec<u8>) {
-        separate(out);
-        out.extend_from_slice(br#"{"type":"text","text":"#);
-        out.extend_from_slice(written.as_bytes());
-        self.marks.write(out, mark, &mut self.warnings);
-        out.push(b'}');
-    }
-
-    fn mark_of(&mut self, part: &Part<'_>) -> Option<Mark> {
-        cache::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
-    }
 }
 
 /// Where a part stands.
@@ -344,18 +323,4 @@ const fn is_instruction(role: Role) -> bool {
 fn parts_of<'a>(index: usize, parts: &'a RawValue) -> Result<Vec<Part<'a>>, Error> {
     let parts: Items<Part<'a>> = read("content", parts).map_err(|error| within(index, error))?;
     Ok(parts.0)
-}
-
-/// The error with its place inside the message put behind the message's own.
-pub(super) fn within(index: usize, error: Error) -> Error {
-    let field = error.param.as_deref().unwrap_or_default();
-    let param = format!("messages[{index}].{field}");
-    let message = error.message.replace(&format!("'{field}'"), &format!("'{param}'"));
-    Error { message, ..error }.with_param(param)
-}
-
-pub(super) fn old_form(param: String) -> Error {
-    let message =
-        format!("'{param}': the older form of function calls is not translated; use 'tools'.");
-    Error::unsupported(param, message)
 }

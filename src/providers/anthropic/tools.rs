@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cache::{self, Marks};
-use super::{Warnings, request::unsupported, schema};
+use super::schema;
+use super::warnings::{Warnings, unsupported};
 use crate::openai::json::{RawStr, write_compact, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::{ResponseFormat, ToolChoice, read};
