@@ -9,7 +9,8 @@ a buffer of 4 MiB. (With Envoy's own 1 MiB a single read can be longer; Envoy th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,6 +22,9 @@ from recorder import Recorded, Recorder, anthropic, openai, said
 
 CHAT = "/v1/chat/completions"
 MIB = 1 << 20
+AT_ONCE = 36
+"""Answers of 31 MiB that together are longer than 1 GiB."""
+
 MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5"}
 
 
@@ -65,9 +69,15 @@ class Narrow:
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
         self.model = MODELS[dialect]
-        self.answer = b""
+        self.answer: bytes | Callable[[], Iterable[bytes]] = b""
         usual = {"openai": openai, "anthropic": anthropic}[dialect]
-        self.recorder = Recorder(lambda one: usual(one) if said(one) == "small" else self.answer)
+
+        def reply(one: Recorded) -> bytes | Iterable[bytes]:
+            if said(one) == "small":
+                return usual(one)
+            return self.answer() if callable(self.answer) else self.answer
+
+        self.recorder = Recorder(reply)
 
         def small(config: dict[str, Any]) -> None:
             manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
@@ -135,9 +145,19 @@ def test_a_first_content_longer_than_an_event_may_be_is_an_error(narrow: Narrow)
 
 def test_more_long_answers_at_once_than_the_memory_holds_are_refused_and_the_rest_go_on(narrow: Narrow) -> None:
     """The module's memory ends at 1 GiB; without a limit on all of them together it trapped."""
-    narrow.answer = whole(narrow.dialect, 31 * MIB)
-    with ThreadPoolExecutor(16) as pool:
-        responses = [one.result() for one in [pool.submit(narrow.ask) for _ in range(16)]]
+    answer = whole(narrow.dialect, 31 * MIB)
+    together = threading.Barrier(AT_ONCE)
+
+    def in_step() -> Iterator[bytes]:
+        """All but the last bytes; those when every other answer has come as far."""
+        yield answer[:-100]
+        together.wait(20)
+        yield answer[-100:]
+
+    narrow.answer = in_step
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        responses = [one.result() for one in [pool.submit(narrow.ask) for _ in range(AT_ONCE)]]
+    narrow.answer = answer
     good = [one for one in responses if one.status == 200]
     assert good and all(len(one.body) > 31 * MIB for one in good)
     for one in responses:
