@@ -2,21 +2,21 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`request`] | the body, its headers, and what becomes of each field at the top |
-//! | [`turns`] | what the turns of both speakers are written with |
-//! | [`messages`] | who speaks, instructions, the user's words, results of tools |
-//! | [`assistant`] | the assistant's turns: thinking, text, calls |
-//! | [`media`] | pictures and documents |
-//! | [`tools`] | tools, the choice among them, and JSON answers by way of a tool |
-//! | [`schema`] | JSON Schemas, as the API takes them |
-//! | [`thinking`] | reasoning effort |
-//! | [`cache`] | marks for the prompt cache |
-//! | [`warnings`] | what becomes of a field that the API does not take |
-//! | [`ids`] | ids and names that other providers made |
-//! | [`block`] | what answers consist of, as it arrives |
-//! | [`answer`] | a whole answer |
-//! | [`stream`] | a streamed answer: its states |
-//! | [`told`] | what a stream has told so far |
+//! | `request` | the body, its headers, and what becomes of each field at the top |
+//! | `turns` | what the turns of both speakers are written with |
+//! | `messages` | who speaks, instructions, the user's words, results of tools |
+//! | `assistant` | the assistant's turns: thinking, text, calls |
+//! | `media` | pictures and documents |
+//! | `tools` | tools, the choice among them, and JSON answers by way of a tool |
+//! | `schema` | JSON Schemas, as the API takes them |
+//! | `thinking` | reasoning effort |
+//! | `cache` | marks for the prompt cache |
+//! | `warnings` | what becomes of a field that the API does not take |
+//! | `ids` | ids and names that other providers made |
+//! | `block` | what answers consist of, as it arrives |
+//! | `answer` | a whole answer |
+//! | `stream` | a streamed answer: its states |
+//! | `told` | what a stream has told so far |
 //!
 //! Refusals have a shape that [`super::failure`] knows, inside a stream too.
 //!
