@@ -61,7 +61,7 @@ def steps():
             run("ENVOY", "--mode", "validate", "-c", "tests/bench/envoy.yaml", "--log-level", "warning"),
         ]),
         ("demo", "the requests that the README shows, against a real Envoy", [
-            run(sys.executable, "examples/demo/run.py", "--try"),
+            run(sys.executable, "examples/demo/run.py", "--try", "--offset", "21300"),
         ]),
         ("e2e", "a real Envoy with two workers: failover, load, hardening, TLS", [
             run(PYTHON, "-m", "pytest", "-q", "tests/e2e", WAYPOST_TRAP_WASM=str(TRAP)),

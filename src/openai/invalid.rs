@@ -10,10 +10,9 @@ use serde::Deserialize;
 use super::error::{Class, Error};
 use super::outer::Outer;
 
-/// The error for a body that is not UTF-8.
+/// The error for a body that is not UTF-8 from the byte `at` on.
 #[must_use]
-pub fn not_utf8(body: &[u8], error: &std::str::Utf8Error) -> Error {
-    let at = error.valid_up_to();
+pub fn not_utf8(body: &[u8], at: usize) -> Error {
     let before = body.get(..at).unwrap_or_default();
     let line = 1 + memchr::memchr_iter(b'\n', before).count();
     let column = at - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;

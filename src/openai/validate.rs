@@ -4,6 +4,7 @@
 //! not be translated; what only some providers refuse is their dialect's business.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::json::{Num, RawStr, is_object};
@@ -94,13 +95,13 @@ impl Chat<'_> {
             let message = "'tool_choice' is only allowed when 'tools' are given.";
             return Err(Error::invalid("tool_choice", message));
         }
-        let known = |name: &RawStr<'_>| {
-            let name = name.decode();
-            self.tools.iter().any(|tool| {
-                tool.function.as_ref().is_some_and(|function| function.name.decode() == name)
-            })
+        // Thousands of names may be allowed of thousands of tools, so the tools are gone through once.
+        let functions = self.tools.iter().filter_map(|tool| tool.function.as_ref());
+        let known: BTreeSet<Cow<'_, str>> = match named.as_slice() {
+            [] => BTreeSet::new(),
+            _ => functions.map(|function| function.name.decode()).collect(),
         };
-        match named.iter().find(|name| !known(name)) {
+        match named.iter().find(|name| !known.contains(&name.decode())) {
             Some(name) => Err(Error::invalid(
                 "tool_choice",
                 format!("'tool_choice' names the function {name:?}, which is not in 'tools'."),
@@ -408,6 +409,31 @@ mod tests {
                 .unwrap_err();
             assert_eq!(error.param.as_deref(), Some(param), "{fields}: {}", error.message);
         }
+    }
+
+    /// Compared one by one, with escapes to undo each time, these would take minutes.
+    #[test]
+    fn thousands_of_allowed_tools_are_found_among_thousands() {
+        let name = |at: usize| format!("{}{at}", "\\u0061".repeat(50));
+        let functions = |tail: &str| -> Vec<String> {
+            (0..4096)
+                .map(|at| {
+                    format!(r#"{{"type":"function","function":{{"name":"{}"{tail}}}}}"#, name(at))
+                })
+                .collect()
+        };
+        let tools = functions(r#","parameters":{}"#).join(",");
+        let mut allowed = functions("");
+        allowed.reverse();
+        let asked = |allowed: &[String]| {
+            check(&format!(
+                r#""messages":[{{"role":"user","content":"x"}}],"tools":[{tools}],"tool_choice":{{"type":"allowed_tools","allowed_tools":{{"mode":"auto","tools":[{}]}}}}"#,
+                allowed.join(",")
+            ))
+        };
+        asked(&allowed).unwrap();
+        allowed.push(r#"{"type":"function","function":{"name":"other"}}"#.to_owned());
+        assert_eq!(asked(&allowed).unwrap_err().param.as_deref(), Some("tool_choice"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from client import Connection, ask, request
-from gateway import Cluster, configuration, stage
+from gateway import KEYS, Cluster, configuration, stage
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -19,6 +20,8 @@ from h2.events import DataReceived, RequestReceived, StreamEnded
 from recorder import Recorded, openai
 from test_wire import sse
 
+UNUSUAL_KEY = "Zm9vYmFyMTIzNDU2Nzg5"
+"""A key that does not look like one, for one of the providers here."""
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
@@ -168,6 +171,18 @@ FAILURES: dict[str, Script] = {
 }
 
 
+def passing_on(variable):
+    """Lets the module see another variable of Envoy's environment."""
+
+    def visit(value):
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+            visit(one)
+        if isinstance(value, dict) and "host_env_keys" in value and variable not in value["host_env_keys"]:
+            value["host_env_keys"].append(variable)
+
+    return visit
+
+
 @pytest.fixture(scope="module")
 def two():
     """An HTTP/2 provider, alone or with a living one behind it, and one that takes few streams at once."""
@@ -193,13 +208,13 @@ def two():
             }  # fmt: skip
             alive = Cluster("alive", "alive", f"127.0.0.1:{fakes.ports['anthropic'][0]}", "ANTHROPIC_API_KEY")
             clusters = [
-                Cluster("modern", "modern", provider.address, http2=True),
+                Cluster("modern", "modern", provider.address, "UNUSUAL_KEY", http2=True),
                 Cluster("narrow", "narrow", narrow.address, http2=True),
                 alive,
             ]
-            return configuration(gateway, clusters)
+            return configuration(gateway, clusters, passing_on("UNUSUAL_KEY"))
 
-        with stage(build) as made:
+        with stage(build, environment=KEYS | {"UNUSUAL_KEY": UNUSUAL_KEY}) as made:
             made.provider, made.narrow = provider, narrow
             yield made
 
@@ -248,6 +263,33 @@ def test_a_reset_after_content_is_seen_as_a_cut(two):
     answer = two.chat("hi", "backed", stream=True)
     assert (answer.status, answer["x-waypost-provider"]) == (200, "modern")
     assert answer.ending in ("cut", "reset") and answer.text == "scripted" and b"[DONE]" not in answer.body
+
+
+@pytest.mark.parametrize("key", [KEYS["OPENAI_API_KEY"], UNUSUAL_KEY])
+def test_an_error_after_content_does_not_reveal_the_key(two, key):
+
+    def script(wire, number, _):
+        wire.head(number, kind="text/event-stream")
+        wire.h2.send_data(number, sse("openai", end=False))
+        wire.flush()
+        time.sleep(0.1)
+        error = {"error": {"message": f"What you sent, {key}, has expired", "type": "server_error", "code": key}}
+        wire.h2.send_data(number, f"data: {json.dumps(error)}\n\n".encode(), end_stream=True)
+
+    two.provider.script = script
+    answer = two.chat("hi", "alone", stream=True)
+    assert answer.status == 200 and "expired" in answer.events()[-1]["error"]["message"], answer
+    assert key.encode() not in answer.body
+
+
+def test_a_refusal_does_not_reveal_a_key_that_does_not_look_like_one(two):
+    refusal = {"error": {"message": f"You sent {UNUSUAL_KEY} to us", "type": "server_error", "code": UNUSUAL_KEY}}
+    for status in (400, 429, 500):
+        two.provider.script = refuse(status, json.dumps(refusal).encode())
+        for stream in (False, True):
+            answer = two.chat("hi", "alone", stream=stream)
+            assert answer.status == status and "You sent" in answer.error["message"]
+            assert UNUSUAL_KEY.encode() not in answer.body, answer
 
 
 @pytest.mark.parametrize("trailers", [False, True])

@@ -116,6 +116,9 @@ def test_a_bad_configuration_changes_nothing(reloaded):
     made.listeners.write()
     assert becomes(lambda: rejected(made), 1)
     assert b'has no model "gpt-4o-mimi"' in made.gateway.log() and b"gpt-4o-mini" in made.gateway.log()
+    # Envoy calls the refusal critical; nothing else may have gone wrong.
+    trouble = made.gateway.trouble()
+    assert trouble and all("failed to load" in line for line in trouble), trouble
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: made.chat(model="gpt-4o-mini"), range(40)))
     assert {(answer.status, answer["x-waypost-rule"]) for answer in answers} == {(200, "small")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from gateway import Cluster, configuration, stage
+from gateway import KEYS, Cluster, closed_port, configuration, stage
 from recorder import Recorder, answer, anthropic, openai
 
 MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5"}
@@ -46,7 +46,7 @@ def head(status, *headers):
 def scripted(request):
     """A recorder that speaks a dialect, alone or with a living provider behind it."""
     dialect = request.param
-    with Recorder() as recorder:
+    with Recorder() as recorder, closed_port() as closed:
 
         def build(fakes):
             target = f"script/{MODELS[dialect]}"
@@ -55,13 +55,16 @@ def scripted(request):
                 "providers": {
                     "script": {"api": dialect, "endpoints": [{"cluster": "script"}], "models": {MODELS[dialect]: {}}},
                     "alive": alive,
+                    "dead": {"api": "openai", "endpoints": [{"cluster": "dead"}], "models": {"gpt-4o": {}}},
                 },
                 "rules": [
                     {"name": "alone", "when": {"model": "alone"}, "targets": [target]},
+                    {"name": "then-dead", "when": {"model": "then-dead"}, "targets": [target, "dead/gpt-4o"]},
                     {"name": "backed", "when": {"model": "backed"}, "targets": [target, "alive/claude-haiku-4-5"]},
                 ],
             }  # fmt: skip
             clusters = [
+                Cluster("dead", "dead", f"127.0.0.1:{closed}"),
                 Cluster("script", "script", recorder.address, CREDENTIALS[dialect]),
                 Cluster("alive", "alive", f"127.0.0.1:{fakes.ports['anthropic'][0]}", "ANTHROPIC_API_KEY"),
             ]
@@ -139,6 +142,42 @@ def test_hints_before_the_answer_are_passed_over(scripted):
     scripted.recorder.reply = lambda r: hints + whole(r)
     answered = scripted.chat("hi", "alone")
     assert (answered.status, answered.text) == (200, "hi"), answered
+
+
+@STREAM
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "500 Internal Server Error", "200 OK"])
+@pytest.mark.parametrize("model", ["alone", "then-dead", "backed"])
+def test_a_provider_that_repeats_the_key_does_not_reveal_it(scripted, status, model, stream):
+    """Whether its refusal is the last word, or one of the failures that are told together."""
+
+    def script(asked):
+        key = next(value for name, value in asked.headers if name.lower() in ("authorization", "x-api-key"))
+        said = f"Incorrect API key provided: {key.removeprefix('Bearer ')}. You sent {key}."
+        error = {"error": {"message": said, "type": "invalid_request_error", "param": key, "code": key}}
+        return answer(status, json.dumps({"type": "error"} | error).encode(), f"x-key: {key}", f"retry-after: {key}")
+
+    scripted.recorder.reply = script
+    answered = scripted.chat("hi", model, stream=stream)
+    assert answered.ending == "complete" and answered["x-request-id"]
+    key = KEYS[CREDENTIALS[scripted.dialect]]
+    seen = repr(answered.headers).encode() + answered.body
+    scripted.gateway.logged(answered["x-request-id"])
+    assert key.encode() not in seen, answered
+    assert key.encode() not in scripted.gateway.log()
+
+
+@pytest.mark.parametrize("model", ["alone", "then-dead"])
+def test_a_stream_that_repeats_the_key_in_an_error_does_not_reveal_it(scripted, model):
+    def script(asked):
+        key = next(value for name, value in asked.headers if name.lower() in ("authorization", "x-api-key"))
+        error = {"type": "error", "error": {"message": f"The key {key} is bad", "type": "api_error", "code": key}}
+        events = f"event: error\ndata: {json.dumps(error)}\n\n".encode()
+        return head("200 OK", "content-type: text/event-stream", f"content-length: {len(events)}") + events
+
+    scripted.recorder.reply = script
+    answered = scripted.chat("hi", model, stream=True)
+    assert answered.status >= 400 and answered.error["message"]
+    assert KEYS[CREDENTIALS[scripted.dialect]].encode() not in answered.body, answered
 
 
 @pytest.mark.parametrize("kind", ["text/event-stream", "text/event-stream;charset=utf-8", "Text/Event-Stream; charset=UTF-8"])

@@ -16,6 +16,13 @@ use crate::openai::message::Key;
 /// Deepest nesting of a schema that is enforced. Each level costs another reading of all below it.
 const MAX_DEPTH: usize = 64;
 
+/// How often a schema that is enforced may be read on average. A byte is read once for each level
+/// that it stands under; where most of a large schema stands deep, that would take seconds.
+const MAX_READINGS: usize = 8;
+
+/// Bytes of a schema that may be read in any case, so that a small one may be as deep as it likes.
+const FREE_READING: usize = 32 << 10;
+
 /// Forms of a string that the provider enforces.
 const FORMATS: &[&str] =
     &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
@@ -65,7 +72,8 @@ pub(super) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), 
 /// Appends the part of a schema that the provider enforces. Says whether the rest was more than
 /// how objects are closed.
 pub(super) fn write_enforced(schema: &RawValue, out: &mut Vec<u8>) -> Result<bool, Fault> {
-    let mut enforced = Enforced { out, narrowed: false };
+    let left = schema.get().len().saturating_mul(MAX_READINGS).saturating_add(FREE_READING);
+    let mut enforced = Enforced { out, narrowed: false, left };
     enforced.node(schema, 0)?;
     Ok(enforced.narrowed)
 }
@@ -73,6 +81,8 @@ pub(super) fn write_enforced(schema: &RawValue, out: &mut Vec<u8>) -> Result<boo
 struct Enforced<'o> {
     out: &'o mut Vec<u8>,
     narrowed: bool,
+    /// Bytes that may still be read.
+    left: usize,
 }
 
 impl Enforced<'_> {
@@ -80,6 +90,10 @@ impl Enforced<'_> {
         if depth > MAX_DEPTH {
             return Err("is nested too deeply");
         }
+        let Some(left) = self.left.checked_sub(schema.get().len()) else {
+            return Err("is too large for how deeply it is nested");
+        };
+        self.left = left;
         if !is_object(schema) {
             // `true` and `false` are schemas too; what else it is, the provider says.
             self.out.extend_from_slice(schema.get().as_bytes());
@@ -334,6 +348,20 @@ mod tests {
         assert_eq!(
             schema,
             r##"{"$defs":{"a":{"type":"string","format":"date"}},"anyOf":[{"$ref":"#/$defs/a"},{"type":"array","minItems":1,"description":"{maxItems: 2}"}]}"##
+        );
+    }
+
+    #[test]
+    fn a_large_schema_must_not_stand_deep() {
+        let padded = |levels: usize, bytes: usize| {
+            let open = r#"{"items":"#.repeat(levels);
+            format!(r#"{open}{{"title":"{}"}}{}"#, "x".repeat(bytes), "}".repeat(levels))
+        };
+        assert!(enforced(&padded(MAX_DEPTH - 1, 100)).is_ok());
+        assert!(enforced(&padded(MAX_READINGS - 2, 4 * FREE_READING)).is_ok());
+        assert_eq!(
+            enforced(&padded(2 * MAX_READINGS, 4 * FREE_READING)),
+            Err("is too large for how deeply it is nested")
         );
     }
 

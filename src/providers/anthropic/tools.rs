@@ -1,5 +1,8 @@
 //! Tools, and the choice among them.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -34,8 +37,10 @@ pub(super) fn write(
     let start = out.len();
     out.extend_from_slice(b",\"tools\":[");
     let empty = out.len();
-    let allowed = match &chat.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => Some(names),
+    let allowed: Option<BTreeSet<Cow<'_, str>>> = match &chat.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => {
+            Some(names.iter().map(|name| name.decode()).collect())
+        }
         _ => None,
     };
     for (index, tool) in chat.tools.iter().enumerate() {
@@ -44,7 +49,7 @@ pub(super) fn write(
             unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
             continue;
         };
-        if allowed.is_some_and(|names| !names.iter().any(|name| same(*name, function.name))) {
+        if allowed.as_ref().is_some_and(|names| !names.contains(&function.name.decode())) {
             continue;
         }
         separate(out);
@@ -250,8 +255,4 @@ pub(super) fn separate(out: &mut Vec<u8>) {
     if out.last() != Some(&b'[') {
         out.push(b',');
     }
-}
-
-fn same(one: RawStr<'_>, other: RawStr<'_>) -> bool {
-    one == other || one.decode() == other.decode()
 }
