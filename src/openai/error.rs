@@ -129,6 +129,9 @@ impl Class {
 /// Longest message passed to a client, in bytes: a provider's page of HTML is not an explanation.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
 
+/// Longest `param` passed to a client, in bytes: the names of fields are the client's own words.
+pub const MAX_PARAM_BYTES: usize = 256;
+
 /// An error as a client sees it, with what routing needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -155,11 +158,7 @@ impl Error {
     pub fn new(class: Class, message: impl Into<String>) -> Self {
         let mut message = message.into();
         if message.len() > MAX_MESSAGE_BYTES {
-            let mut end = MAX_MESSAGE_BYTES;
-            while !message.is_char_boundary(end) {
-                end -= 1;
-            }
-            message.truncate(end);
+            message.truncate(start(&message, MAX_MESSAGE_BYTES).len());
             message.push('…');
         }
         Self {
@@ -250,10 +249,15 @@ impl<'a> From<&'a Error> for Shape<'a> {
         Self {
             message: &error.message,
             kind: &error.kind,
-            param: error.param.as_deref(),
+            param: error.param.as_deref().map(|param| start(param, MAX_PARAM_BYTES)),
             code: error.code.as_deref(),
         }
     }
+}
+
+/// As many whole characters as fit into so many bytes.
+fn start(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -277,6 +281,15 @@ mod tests {
         let error = Error::new(Class::Server, "é".repeat(MAX_MESSAGE_BYTES));
         assert!(error.message.len() <= MAX_MESSAGE_BYTES + '…'.len_utf8());
         assert!(error.message.ends_with("é…"));
+    }
+
+    #[test]
+    fn a_long_param_is_cut_at_a_character() {
+        let error = Error::invalid(format!("x{}", "é".repeat(MAX_PARAM_BYTES)), "m");
+        let body: serde_json::Value = serde_json::from_slice(&error.body()).unwrap();
+        let param = body["error"]["param"].as_str().unwrap();
+        assert!((MAX_PARAM_BYTES - 1..=MAX_PARAM_BYTES).contains(&param.len()), "{}", param.len());
+        assert!(param.ends_with('é'));
     }
 
     #[test]

@@ -44,7 +44,13 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     if message.kind.as_deref() == Some("error") {
         return Err(failure::in_stream(body));
     }
-    let blocks = message.content.ok_or_else(|| no_answer("it has no content"))?.0;
+    let Some(blocks) = message.content.map(|list| list.0) else {
+        // Proxies leave out the `type` of an error.
+        return Err(match failure::message(body) {
+            Some(_) => failure::in_stream(body),
+            None => no_answer("it has no content"),
+        });
+    };
     let json = json_answer::way(call.chat, call.target.facts) == JsonAnswer::Tool;
     let stop_reason = string(message.stop_reason).map(|text| text.decode()).unwrap_or_default();
 

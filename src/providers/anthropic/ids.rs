@@ -4,7 +4,6 @@
 //! in them so that no two ids become one, and the same id becomes the same in every request.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// Stands in front of what was rewritten. An id that begins so by itself is rewritten too.
 const PREFIX: &str = "waypost_";
@@ -29,7 +28,7 @@ fn fits(id: &str) -> bool {
 }
 
 fn rewrite(id: &str) -> String {
-    let mut safe = String::with_capacity(PREFIX.len() + 2 * id.len());
+    let mut safe = String::with_capacity(PREFIX.len() + 3 * id.len());
     safe.push_str(PREFIX);
     for byte in id.bytes() {
         if is_plain(byte) {
@@ -37,8 +36,11 @@ fn rewrite(id: &str) -> String {
         } else if byte == b'_' {
             safe.push_str("__");
         } else {
-            // Writing to a String cannot fail.
-            let _ = write!(safe, "_{byte:02X}");
+            safe.push('_');
+            for half in [byte >> 4, byte & 0xF] {
+                let digit = char::from_digit(half.into(), 16).unwrap_or('0');
+                safe.push(digit.to_ascii_uppercase());
+            }
         }
     }
     safe

@@ -160,8 +160,12 @@ fn quote(out: &mut Vec<u8>, text: &Cow<'_, str>) {
     }
 }
 
+/// What is full of control characters is no text, and each of them would take six bytes of JSON.
 fn text(base64: &str) -> Result<String, Refusal> {
+    let is_text =
+        |byte: &u8| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | 0x0C | b'\r');
     decode_base64(base64)
+        .filter(|bytes| bytes.iter().all(is_text))
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or("must hold UTF-8 text in base64")
 }
@@ -245,6 +249,15 @@ mod tests {
             "",
         ] {
             assert!(block(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_text_document_holds_text() {
+        let text = |data: &str| block(&format!("data:text/plain;base64,{data}"));
+        assert!(text("YQkKDA0=").unwrap().contains(r#""data":"a\t\n\f\r""#));
+        for data in ["YQBi", "AQ==", "Cw==", "/w==", "fw=="] {
+            assert_eq!(text(data).unwrap_err(), "must hold UTF-8 text in base64", "{data}");
         }
     }
 

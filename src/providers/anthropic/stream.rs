@@ -171,6 +171,10 @@ impl Events for Answer {
         if event.data.is_empty() || matches!(self.state, State::Ended) {
             return Ok(());
         }
+        // Its `type` stands in the JSON too, but not behind every proxy.
+        if event.name == b"error" {
+            return Err(failure::in_stream(event.data));
+        }
         // Checked once here, or each value that is kept raw would be checked again.
         let text = std::str::from_utf8(event.data).map_err(|_| malformed("event"))?;
         let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| malformed("event"))?;

@@ -10,8 +10,10 @@ pub fn classify(status: u16, said: &Said) -> Class {
     let message = said.message.as_deref().unwrap_or_default().to_ascii_lowercase();
     let words = [&said.reason, &said.code, &said.kind];
     let words = words.into_iter().flatten().map(String::as_str);
-    // A refusal for its length or its content is one of the request, whatever else it is called.
-    if matches!(status, ..400 | 400 | 413 | 422 | 500) && is_context(&message) {
+    // A refusal for its length is one of the request, whatever else it is called, unless it blames
+    // one field.
+    let one_field = words.clone().any(|word| plain(word) == TOO_LONG_FIELD);
+    if matches!(status, ..400 | 400 | 413 | 422 | 500) && !one_field && is_context(&message) {
         return Class::ContextLength;
     }
     let named = words.clone().find_map(|word| by_word(status, word));
@@ -109,10 +111,12 @@ const WHOSE: &[(&str, Class)] = &[
     ("unsupportedparameter", Class::Client),
 ];
 
+/// It blames one field that is too long, such as `user`, and not the conversation.
+const TOO_LONG_FIELD: &str = "stringabovemaxlength";
+
 fn by_word(status: u16, word: &str) -> Option<Class> {
     let word = plain(word);
-    // It blames one field that is too long, not the conversation.
-    if word == "stringabovemaxlength" {
+    if word == TOO_LONG_FIELD {
         return Some(Class::Client);
     }
     if word.starts_with("throttling") {

@@ -155,6 +155,12 @@ const CLASSES: &[(u16, &str, Class, u16)] = &[
     ),
     (
         400,
+        r#"{"error":{"message":"Invalid 'user': input is too long.","code":"string_above_max_length","param":"user"}}"#,
+        Class::Client,
+        400,
+    ),
+    (
+        400,
         r#"{"error":{"message":"x","type":null,"param":"prompt","code":"content_filter","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
         Class::ContentFilter,
         400,

@@ -39,6 +39,8 @@ struct Completion<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     message: Option<Said<'a>>,
     #[serde(borrow, default, deserialize_with = "written")]
     finish_reason: Option<&'a RawValue>,
@@ -48,6 +50,8 @@ struct Choice<'a> {
 
 #[derive(Deserialize)]
 struct Said<'a> {
+    #[serde(borrow, default)]
+    role: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tool_calls: Option<&'a RawValue>,
 }
@@ -86,17 +90,15 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
             return Err(no_answer("a choice without a message"));
         };
         let calls = message.tool_calls.is_some_and(|calls| !is_empty(calls));
-        match finish(choice.finish_reason.map_or("null", RawValue::get)) {
+        match finish(choice.finish_reason.map_or("null", RawValue::get), calls) {
             Finish::Canonical => {}
             Finish::Failed => return Err(failed()),
-            // A choice without the member has no place for a word.
-            Finish::Open | Finish::Other(_) if choice.finish_reason.is_none() => {}
             Finish::Open => replace(&mut splices, body, choice.finish_reason, ended(calls)),
-            Finish::Other(reason) => {
-                let reason = if reason == FinishReason::Stop { ended(calls) } else { reason };
-                replace(&mut splices, body, choice.finish_reason, reason);
-            }
+            Finish::Other(reason) => replace(&mut splices, body, choice.finish_reason, reason),
         }
+    }
+    if choices.iter().any(Choice::is_incomplete) {
+        splices.extend(canonical_choices(body, choices));
     }
     let usage = completion.usage.and_then(read_usage);
     let payload = if splices.is_empty() {
@@ -123,16 +125,18 @@ pub enum Finish {
     Failed,
 }
 
-/// Reads a finish reason from its JSON.
+/// Reads a finish reason from its JSON. A choice that made calls ends with `tool_calls`, even where
+/// the provider calls it `stop`.
 #[must_use]
-pub fn finish(json: &str) -> Finish {
+pub fn finish(json: &str, calls: bool) -> Finish {
     match json.trim_matches('"') {
         "null" | "" => Finish::Open,
+        "stop" if calls => Finish::Other(FinishReason::ToolCalls),
         "stop" | "length" | "tool_calls" | "content_filter" | "function_call" => Finish::Canonical,
         "model_length" | "max_tokens" => Finish::Other(FinishReason::Length),
         "sensitive" => Finish::Other(FinishReason::ContentFilter),
         "error" | "network_error" | "insufficient_system_resource" => Finish::Failed,
-        _ => Finish::Other(FinishReason::Stop),
+        _ => Finish::Other(ended(calls)),
     }
 }
 
@@ -176,11 +180,80 @@ fn replace(
     }
 }
 
-/// What an answer lacks at its top: OpenAI's clients rely on all four members.
+impl Choice<'_> {
+    fn is_incomplete(&self) -> bool {
+        self.index.is_none()
+            || self.finish_reason.is_none()
+            || self.message.as_ref().is_some_and(|message| message.role.is_none())
+    }
+}
+
+/// What the choices lack, read once more for where each of them stands.
+fn canonical_choices(body: &[u8], choices: &[Choice<'_>]) -> Vec<Splice> {
+    #[derive(Deserialize)]
+    struct Completion<'a> {
+        #[serde(borrow)]
+        choices: Bounded<&'a RawValue, MAX_CHOICES>,
+    }
+    #[derive(Deserialize)]
+    struct Places<'a> {
+        #[serde(borrow, default, deserialize_with = "written")]
+        index: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Role<'a> {
+        #[serde(borrow, default, deserialize_with = "written")]
+        role: Option<&'a RawValue>,
+    }
+    let mut splices = Vec::new();
+    let Ok(completion) = serde_json::from_slice::<Completion<'_>>(body) else { return splices };
+    for (at, (raw, choice)) in completion.choices.0.iter().zip(choices).enumerate() {
+        let Ok(places) = serde_json::from_str::<Places<'_>>(raw.get()) else { continue };
+        let mut missing = String::new();
+        match (choice.index, places.index.and_then(|null| span(body, null.get()))) {
+            (Some(_), _) => {}
+            (None, Some(null)) => splices.push((null, Cow::Owned(at.to_string()))),
+            (None, None) => missing.push_str(&format!("\"index\":{at},")),
+        }
+        if choice.finish_reason.is_none() {
+            let message = choice.message.as_ref();
+            let calls = message.and_then(|message| message.tool_calls);
+            let reason = ended(calls.is_some_and(|calls| !is_empty(calls)));
+            missing.push_str(&format!("\"finish_reason\":\"{}\",", reason.word()));
+        }
+        splices.extend(inside(body, raw).map(|brace| (brace..brace, Cow::Owned(missing))));
+        if choice.message.as_ref().is_some_and(|message| message.role.is_some()) {
+            continue;
+        }
+        let role = serde_json::from_str::<Role<'_>>(places.message.get()).ok();
+        match role.and_then(|said| said.role).and_then(|null| span(body, null.get())) {
+            Some(null) => splices.push((null, Cow::Borrowed("\"assistant\""))),
+            None => {
+                let comma = if is_empty(places.message) { "" } else { "," };
+                let role = Cow::Owned(format!("\"role\":\"assistant\"{comma}"));
+                splices.extend(inside(body, places.message).map(|brace| (brace..brace, role)));
+            }
+        }
+    }
+    splices
+}
+
+/// Behind the brace of an object that stands in `body`.
+fn inside(body: &[u8], object: &RawValue) -> Option<usize> {
+    Some(span(body, object.get())?.start + 1)
+}
+
+/// What an answer lacks at its top: OpenAI's clients rely on all four members and on their types.
 fn canonical_head(call: &Call<'_>, body: &[u8], completion: &Completion<'_>) -> Vec<Splice> {
     let mut splices = Vec::new();
     let mut missing = Vec::new();
-    let present = |json: Option<&RawValue>| json.and_then(present).is_some();
+    let is_fine = |name: &str, json: &RawValue| match name {
+        "object" => json.get() == "\"chat.completion\"",
+        "created" => json.get().parse::<u64>().is_ok(),
+        _ => json.get().starts_with('"'),
+    };
     let members = [
         ("id", completion.id),
         ("object", completion.object),
@@ -188,7 +261,7 @@ fn canonical_head(call: &Call<'_>, body: &[u8], completion: &Completion<'_>) -> 
         ("model", completion.model),
     ];
     for (name, json) in members {
-        if present(json) {
+        if json.is_some_and(|json| is_fine(name, json)) {
             continue;
         }
         let mut value = Vec::new();

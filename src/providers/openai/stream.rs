@@ -36,6 +36,8 @@ pub struct Chunks {
     wanted: u32,
     /// One bit for each choice that has ended.
     finished: u128,
+    /// One bit for each choice that made calls.
+    called: u128,
     usage: Option<Usage>,
     /// The last usage event, which goes out before the end.
     owed: Vec<u8>,
@@ -100,6 +102,7 @@ impl Chunks {
             include_usage: call.chat.include_usage,
             wanted: u32::try_from(wanted).unwrap_or(1),
             finished: 0,
+            called: 0,
             usage: None,
             owed: Vec::new(),
             marks: Marks::new(),
@@ -113,7 +116,8 @@ impl Chunks {
         }
         // Little follows a finish, and that little is looked at.
         if self.progress == Progress::Content && self.finished == 0 {
-            match self.marks.ordinary(data, self.include_usage) {
+            let calls_known = self.called.count_ones() >= self.wanted;
+            match self.marks.ordinary(data, self.include_usage, calls_known) {
                 Ordinary::Whole => {
                     write_event(out, &[data]);
                     return Ok(());
@@ -196,8 +200,12 @@ impl Chunks {
         if let Some(error) = choice.error.filter(|error| is_truthy(error)) {
             return Err(failure::in_stream(error.get().as_bytes()));
         }
+        let calls = choice.delta.as_ref().and_then(|delta| delta.tool_calls);
+        if calls.is_some_and(|calls| !is_empty(calls)) {
+            self.called |= bit(choice);
+        }
         let Some(json) = choice.finish_reason else { return Ok(()) };
-        let word = match finish(json.get()) {
+        let word = match finish(json.get(), self.called & bit(choice) != 0) {
             Finish::Failed => return Err(failed()),
             Finish::Open if present(json).is_none() => return Ok(()),
             Finish::Open => Cow::Borrowed("null"),
@@ -315,7 +323,7 @@ fn bit(choice: &Choice<'_>) -> u128 {
 }
 
 fn reason(choice: &Choice<'_>) -> Finish {
-    finish(choice.finish_reason.map_or("null", RawValue::get))
+    finish(choice.finish_reason.map_or("null", RawValue::get), false)
 }
 
 /// An empty delta for each choice that has none.

@@ -49,6 +49,31 @@ fn what_is_missing_at_the_top_is_filled_in() {
 }
 
 #[test]
+fn what_has_the_wrong_type_at_the_top_is_replaced() {
+    let (_, json) = answered(
+        r#"{"id":5,"object":"","created":1.5,"model":{},"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}"#,
+    )
+    .unwrap();
+    assert_eq!((&json["id"], &json["object"]), (&json!("chatcmpl-i"), &json!("chat.completion")));
+    assert_eq!((&json["created"], &json["model"]), (&json!(7), &json!("m")));
+}
+
+#[test]
+fn what_a_choice_lacks_is_filled_in() {
+    let body = format!(
+        r#"{{{HEAD},"choices":[{{"message":{{}}}},{{"index":null,"message":{{"role":null,"tool_calls":[{{"id":"c"}}]}},"finish_reason":"length"}},{{"message":{{"content":"x","tool_calls":[{{"id":"c"}}]}}}}]}}"#
+    );
+    let (_, json) = answered(&body).unwrap();
+    for (at, reason) in [(0, "stop"), (1, "length"), (2, "tool_calls")] {
+        let choice = &json["choices"][at];
+        assert_eq!(choice["index"], at, "{choice}");
+        assert_eq!(choice["finish_reason"], reason, "{choice}");
+        assert_eq!(choice["message"]["role"], "assistant", "{choice}");
+    }
+    assert_eq!(json["choices"][2]["message"]["content"], "x");
+}
+
+#[test]
 fn another_finish_reason_becomes_one_of_openais() {
     for (reason, calls, expected) in [
         ("\"length\"", false, "length"),
@@ -58,7 +83,8 @@ fn another_finish_reason_becomes_one_of_openais() {
         ("\"\"", true, "tool_calls"),
         ("null", false, "stop"),
         ("\"end\"", true, "tool_calls"),
-        ("\"stop\"", true, "stop"),
+        ("\"stop\"", false, "stop"),
+        ("\"stop\"", true, "tool_calls"),
         ("\"sensitive\"", false, "content_filter"),
     ] {
         let calls = if calls { r#","tool_calls":[{"id":"c"}]"# } else { r#","tool_calls":[ ]"# };

@@ -12,6 +12,7 @@ pub(super) struct Marks {
     finish_reason: Finder<'static>,
     error: Finder<'static>,
     usage: Finder<'static>,
+    tool_calls: Finder<'static>,
 }
 
 /// Whether an event may pass without being parsed.
@@ -31,12 +32,13 @@ impl Marks {
             finish_reason: Finder::new(b"\"finish_reason\""),
             error: Finder::new(b"\"error\""),
             usage: Finder::new(b"\"usage\""),
+            tool_calls: Finder::new(b"\"tool_calls\""),
         }
     }
 
     /// `data` is within braces. An ordinary event has choices with deltas that all go on, no
-    /// error and no usage yet.
-    pub(super) fn ordinary(&self, data: &[u8], include_usage: bool) -> Ordinary {
+    /// error, no usage yet, and no call unless it is known already which choices make calls.
+    pub(super) fn ordinary(&self, data: &[u8], include_usage: bool, calls_known: bool) -> Ordinary {
         let mut choices = 0;
         for at in members(&self.finish_reason, data) {
             if !is_null_at(data, at.end) {
@@ -48,6 +50,7 @@ impl Marks {
         if choices == 0
             || !each_has_delta
             || members(&self.error, data).any(|at| !is_null_at(data, at.end))
+            || (!calls_known && members(&self.tool_calls, data).any(|at| !is_null_at(data, at.end)))
         {
             return Ordinary::No;
         }

@@ -250,6 +250,39 @@ fn another_finish_reason_becomes_one_of_openais() {
 }
 
 #[test]
+fn a_choice_that_made_calls_ends_with_tool_calls() {
+    let delta = |index: u32, delta: &str| {
+        event(&format!(
+            r#""choices":[{{"index":{index},"delta":{{{delta}}},"finish_reason":null}}]"#
+        ))
+    };
+    let call = r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]"#;
+    let none = r#""content":"x","tool_calls":[]"#;
+    let text = r#""content":"x""#;
+    for (before, reason, expected) in [
+        (vec![call], "stop", "tool_calls"),
+        (vec![text, call, text], "stop", "tool_calls"),
+        (vec![call], "eos", "tool_calls"),
+        (vec![call], "length", "length"),
+        (vec![text, none], "stop", "stop"),
+    ] {
+        let before: String = before.into_iter().map(|said| delta(0, said)).collect();
+        let stream = before + &end(reason) + DONE;
+        let ran = run(SILENT, &stream);
+        assert!(ran.error.is_none());
+        assert_eq!(ran.out, stream.replace(&format!("\"{reason}\""), &format!("\"{expected}\"")));
+    }
+    let two = r#"{"stream":true,"n":2}"#;
+    let stream = delta(0, text)
+        + &delta(1, call)
+        + &end("stop")
+        + &end("stop").replace("\"index\":0", "\"index\":1");
+    let out = run(two, &stream).out;
+    assert!(out.contains(r#""index":0,"delta":{},"finish_reason":"stop""#), "{out}");
+    assert!(out.contains(r#""index":1,"delta":{},"finish_reason":"tool_calls""#), "{out}");
+}
+
+#[test]
 fn framing_becomes_canonical() {
     let chunk = text("a").trim_end().trim_start_matches("data: ").to_owned();
     let broken = chunk.replacen(",\"created\"", ",\ndata: \"created\"", 1);
