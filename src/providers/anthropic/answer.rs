@@ -41,16 +41,12 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let message: Message<'_> = serde_json::from_str(text).map_err(|error| {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
-    if message.kind.as_deref() == Some("error") {
+    // Proxies leave out the `type` of an error.
+    let untyped = message.content.is_none() && failure::message(body).is_some();
+    if untyped || message.kind.as_deref() == Some("error") {
         return Err(failure::in_stream(body));
     }
-    let Some(blocks) = message.content.map(|list| list.0) else {
-        // Proxies leave out the `type` of an error.
-        return Err(match failure::message(body) {
-            Some(_) => failure::in_stream(body),
-            None => no_answer("it has no content"),
-        });
-    };
+    let blocks = message.content.ok_or_else(|| no_answer("it has no content"))?.0;
     let json = tools::json_answer(call.chat, call.target.facts) == JsonAnswer::Tool;
     let stop_reason = string(message.stop_reason).map(|text| text.decode()).unwrap_or_default();
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::edit::{Splice, span, splice, written};
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{is_object, write_str};
-use crate::openai::message::{Bounded, present};
+use crate::openai::message::Bounded;
 use crate::openai::usage::{Usage, WireUsage};
 use crate::openai::validate::MAX_N;
 use crate::openai::{Class, Error};
