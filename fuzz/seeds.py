@@ -1,4 +1,4 @@
-"""Writes the corpus of each fuzz target from the fixtures under tests/golden."""
+"""Writes the corpus of each fuzz target from the fixtures under tests, and from envoy/envoy.yaml."""
 
 import json
 import pathlib
@@ -44,3 +44,17 @@ for path in sorted(GOLDEN.glob("*/*/*")):
     count += 1
 if not count:
     sys.exit("no fixtures: the fuzzers would begin with nothing")
+
+# Files as they are, and edits: a zero byte, then the places in turn, each with every kind of edit.
+CHECKED = ROOT / "tests" / "check"
+seed("config", "config.json", (CHECKED / "config.json").read_bytes())
+for path in (ROOT / "envoy" / "envoy.yaml", ROOT / "tests" / "bench" / "envoy.yaml"):
+    seed("check", path.parent.name + ".yaml", path.read_bytes())
+for target in ("config", "check"):
+    for number, line in enumerate((CHECKED / {"config": "config.txt", "check": "envoy.txt"}[target]).read_text().splitlines()):
+        if line.startswith("text "):
+            seed(target, f"text-{number}", json.loads(line[5:]).encode())
+    for number in range(600):
+        place = number.to_bytes(2, "big") if target == "check" else bytes([0, number % 256])
+        base = b"" if target == "check" else bytes([number % 4])
+        seed(target, f"edit-{number}", b"\0" + base + place + bytes([number % 6, number % 251]))

@@ -61,12 +61,12 @@ def steps():
             run("ENVOY", "--mode", "validate", "-c", "tests/bench/envoy.yaml", "--log-level", "warning"),
         ]),
         ("demo", "the requests that the README shows, against a real Envoy", [
-            run(sys.executable, "examples/demo/run.py", "--try"),
+            run(sys.executable, "examples/demo/run.py", "--try", "--offset", "21300"),
         ]),
         ("e2e", "a real Envoy with two workers: failover, load, hardening, TLS", [
-            run(PYTHON, "-m", "pytest", "-q", "tests/e2e", WAYPOST_TRAP_WASM=str(TRAP)),
+            run(PYTHON, "-m", "pytest", "tests/e2e", WAYPOST_TRAP_WASM=str(TRAP)),
         ]),
-        ("sdk-python", "the official OpenAI client for Python", [run(PYTHON, "-m", "pytest", "-q", "tests/sdk/python")]),
+        ("sdk-python", "the official OpenAI client for Python", [run(PYTHON, "-m", "pytest", "tests/sdk/python")]),
         ("sdk-node", "the official OpenAI client for Node", [
             run("npm", "ci", "--prefix", "tests/sdk/node", "--no-audit", "--no-fund", "--silent"),
             run("npm", "test", "--prefix", "tests/sdk/node", PYTHON=PYTHON),

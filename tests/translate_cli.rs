@@ -100,6 +100,19 @@ fn a_providers_entry_says_where_and_how() {
 }
 
 #[test]
+fn what_an_entry_says_of_a_model_and_of_parameters_holds() {
+    let entry = file(
+        "facts.json",
+        r#"{"models":{"claude-sonnet-4-5":{"max_output_tokens":7}},"parameters":{"unsupported":"drop"}}"#,
+    );
+    let chat = r#"{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"hi"}],"n":2}"#;
+    let arguments = ["request", "--api", "anthropic", "--provider", &entry];
+    let json = translate(&arguments, chat).json();
+    assert_eq!(json["body"]["max_tokens"], 7, "{json}");
+    assert!(json["warnings"].as_array().unwrap().contains(&json!("n dropped")), "{json}");
+}
+
+#[test]
 fn what_was_dropped_is_printed_as_a_warning() {
     let chat =
         r#"{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"hi"}],"seed":7}"#;
@@ -239,19 +252,22 @@ fn an_unknown_api_is_refused_with_the_nearest_and_all_valid_ones() {
     for command in ["request", "stream"] {
         refused(&[command, "--api", "antropic"], &["did you mean \"anthropic\"?", "openai"]);
     }
-    refused(&["response", "--api", "x", "--status", "200"], &["\"x\" is unknown", "anthropic"]);
+    refused(
+        &["response", "--api", "x", "--status", "200"],
+        &["--api: \"x\" is not one of openai, anthropic"],
+    );
 }
 
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let broken = file("broken.json", "{\"base_url\":");
-    let strange = file("strange.json", r#"{"base_ulr":"https://x"}"#);
+    let strange = file("strange.json", r#"{"base_ulr":"https://x","project":7}"#);
     let list = file("list.json", r#"{"stream":"yes"}"#);
     refused(&["request", "--api", "openai", "--provider", "/no/such/file"], &["/no/such/file"]);
     refused(&["request", "--api", "openai", "--provider", &broken], &[&broken, "not JSON"]);
     refused(
         &["request", "--api", "openai", "--provider", &strange],
-        &["did you mean \"base_url\"?"],
+        &["base_ulr: there is no such field here; did you mean \"base_url\"?", "project: must be"],
     );
     refused(&["stream", "--api", "openai", "--request", &broken], &[&broken, "not valid JSON"]);
     refused(&["stream", "--api", "openai", "--request", &list], &[&list, "stream"]);

@@ -12,7 +12,9 @@ runner=$(command -v wasm-bindgen-test-runner || true)
 if [ -z "$runner" ] || [ "$("$runner" --version | awk '{ print $2 }')" != "$version" ]; then
     runner=$PWD/.local/bin/wasm-bindgen-test-runner
     if [ ! -x "$runner" ] || [ "$("$runner" --version | awk '{ print $2 }')" != "$version" ]; then
-        cargo install wasm-bindgen-cli --version "$version" --root .local --locked --quiet
+        # Its own lock file may name a version that a registry does not have yet, or no longer.
+        install=(cargo install wasm-bindgen-cli --version "$version" --root .local --quiet)
+        "${install[@]}" --locked || "${install[@]}"
     fi
 fi
 

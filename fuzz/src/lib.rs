@@ -1,5 +1,7 @@
 //! What the targets share. Nothing here reads more than the bytes that the fuzzer gives.
 
+pub mod edit;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use waypost::cli::translate::{self, Asked, Provider, Received};

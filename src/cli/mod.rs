@@ -4,12 +4,10 @@
 //! |---|---|
 //! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
-//! | [`entry`] | a provider's entry, alone in a file |
 
 use std::fmt;
 
 pub mod check;
-pub mod entry;
 pub mod translate;
 
 /// Why a command could not be carried out. It goes to the error output; the exit code is 2.

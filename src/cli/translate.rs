@@ -11,12 +11,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::BadUsage;
-use super::entry::{Entry, provider_entry, unknown};
+use crate::config;
+use crate::config::reader::unknown;
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Catalogue, Facts};
-use crate::providers::registry::{self, APIS, Api};
+use crate::providers::registry;
 use crate::providers::stream::{Phase, Stream};
-use crate::providers::{Call, Headers, Outbound, Target};
+use crate::providers::{Call, Dialect, Headers, Outbound, Target};
 
 /// Stands in place of a generated id: `chatcmpl-waypost`.
 pub const ID: &str = "waypost";
@@ -24,8 +25,7 @@ pub const ID: &str = "waypost";
 /// The provider that is spoken to.
 #[derive(Debug)]
 pub struct Provider {
-    api: &'static Api,
-    entry: Entry,
+    entry: config::Provider,
     catalogue: Catalogue,
 }
 
@@ -57,27 +57,37 @@ impl Provider {
     /// The provider behind `--api` and `--provider`.
     ///
     /// # Errors
-    /// An unknown API, or an entry that is none.
+    /// An unknown API, or everything that is wrong with the entry, a line each.
     pub fn new(api: &str, entry: Option<&Value>) -> Result<Self, BadUsage> {
         let Some(api) = registry::find(api) else {
-            let names: Vec<&str> = APIS.iter().map(|api| api.name).collect();
-            return Err(unknown("api", api, &names));
+            return Err(BadUsage(format!("--api: {}", unknown(api, &registry::names()))));
         };
         let nothing = Value::Object(serde_json::Map::new());
-        let entry = provider_entry(entry.unwrap_or(&nothing), api)?;
-        Ok(Self { api, entry, catalogue: Catalogue::builtin() })
+        let catalogue = Catalogue::builtin();
+        match config::provider::read_alone(entry.unwrap_or(&nothing), api, &catalogue) {
+            Ok(entry) => Ok(Self { entry, catalogue }),
+            Err(problems) => {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Err(BadUsage(format!("the provider's entry:\n  {}", lines.join("\n  "))))
+            }
+        }
     }
 
     fn facts(&self, model: &str) -> Cow<'_, Facts> {
-        match self.catalogue.find(self.api.family, model) {
+        let said = self.entry.model(model).map(|model| &model.facts);
+        match said.or_else(|| self.catalogue.find(self.entry.api.family, model)) {
             Some(facts) => Cow::Borrowed(facts),
             None => Cow::Owned(Facts::unknown()),
         }
     }
 
     fn target<'a>(&'a self, model: &'a str, facts: &'a Facts) -> Target<'a> {
-        let Entry { base, settings, policy } = &self.entry;
+        let config::Provider { base, settings, policy, .. } = &self.entry;
         Target { base, settings, model, facts, policy: *policy }
+    }
+
+    const fn dialect(&self) -> &'static dyn Dialect {
+        self.entry.api.dialect
     }
 
     fn call<'a>(&'a self, asked: &'a Asked<'_>, facts: &'a Facts) -> Call<'a> {
@@ -147,7 +157,7 @@ fn outbound(provider: &Provider, model: Option<&str>, body: &[u8]) -> Result<Out
     chat.validate()?;
     let model = model.unwrap_or(&chat.model);
     let facts = provider.facts(model);
-    provider.api.dialect.request(&chat, body, &provider.target(model, &facts))
+    provider.dialect().request(&chat, body, &provider.target(model, &facts))
 }
 
 /// `translate response`: what a client gets for a whole answer. A status that is not of success,
@@ -158,7 +168,7 @@ pub fn response(provider: &Provider, asked: &Asked<'_>, received: &Received) -> 
     let pairs = received.headers.iter().map(|(name, value)| (&**name, &**value));
     let headers: Headers<'_> = pairs.collect();
     let Received { status, body, .. } = received;
-    let dialect = provider.api.dialect;
+    let dialect = provider.dialect();
     let answer = if (200..300).contains(status) {
         dialect.answer(&provider.call(asked, &facts), &headers, body)
     } else {
@@ -198,7 +208,7 @@ pub fn stream<'p>(
     pieces: impl IntoIterator<Item = &'p [u8]>,
 ) -> Printed {
     let facts = provider.facts(&asked.0.model);
-    let mut stream = Stream::new(provider.api.dialect.stream(&provider.call(asked, &facts)));
+    let mut stream = Stream::new(provider.dialect().stream(&provider.call(asked, &facts)));
     let mut bytes = Vec::new();
     for piece in pieces {
         stream.push(piece, &mut bytes);

@@ -8,11 +8,13 @@
 //! | [`reader`] | values with their paths, and the problems found |
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
 //! | [`provider`] | an entry of `providers` |
+//! | [`model`] | its models, and what a user knows of them |
 //! | [`rule`] | an entry of `rules` |
 //! | [`pattern`] | texts with `*` |
 //! | [`structure`] | `google.protobuf.Struct` |
 
 pub mod gateway;
+pub mod model;
 pub mod pattern;
 pub mod provider;
 pub mod reader;
@@ -22,8 +24,9 @@ pub mod structure;
 use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
+pub use model::Model;
 pub use pattern::Pattern;
-pub use provider::{Endpoint, Model, Provider};
+pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};
 pub use rule::{Choose, Rule, Timeouts, When};
 

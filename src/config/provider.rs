@@ -1,15 +1,15 @@
-//! An entry of `providers`: which API, where, which models.
+//! An entry of `providers`: which API, where, and what becomes of parameters.
 
-use super::reader::{Node, Problems, unknown};
-use crate::providers::catalogue::{Capabilities, Capability, Catalogue, Facts, Price, Rate, Rates};
+use serde_json::Value;
+
+use super::model::{self, Model};
+use super::reader::{Node, Problem, Problems, unknown};
+use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
 
 /// Most endpoints of a provider.
 pub const MAX_ENDPOINTS: usize = 16;
-
-/// What every price has.
-const REQUIRED_RATES: [&str; 2] = ["input_usd_per_mtok", "output_usd_per_mtok"];
 
 /// A provider that rules can send requests to.
 #[derive(Debug)]
@@ -37,15 +37,6 @@ pub struct Endpoint {
     pub cluster: String,
     /// Where the provider computes, for rules that ask for it.
     pub region: Option<String>,
-}
-
-/// A model of a provider.
-#[derive(Debug)]
-pub struct Model {
-    /// Its name at the provider.
-    pub name: String,
-    /// What is known of it: the catalogue's facts, with what the configuration says instead.
-    pub facts: Facts,
 }
 
 impl Provider {
@@ -80,18 +71,48 @@ pub fn read(
     if name.is_empty() || !name.bytes().all(plain) {
         problems.add(&node.path, "a provider's name is letters, digits, '.', '_' and '-'");
     }
+    read_entry(name, node, None, catalogue, policy, problems)
+}
+
+/// Reads an entry that stands alone, for a request to `api` that no rule has led there: `api`,
+/// `endpoints` and `models` may be missing, and the provider has the API's name.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_alone(
+    entry: &Value,
+    api: &'static Api,
+    catalogue: &Catalogue,
+) -> Result<Provider, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let node = Node::root(entry);
+    let policy = Policy::default();
+    match read_entry(api.name, &node, Some(api), catalogue, policy, &mut problems) {
+        Some(provider) if problems.is_empty() => Ok(provider),
+        _ => Err(problems.into_vec()),
+    }
+}
+
+/// `alone` is the API of an entry that stands alone.
+fn read_entry(
+    name: &str,
+    node: &Node<'_>,
+    alone: Option<&'static Api>,
+    catalogue: &Catalogue,
+    policy: Policy,
+    problems: &mut Problems,
+) -> Option<Provider> {
     let mut fields = node.fields(problems);
-    let names: Vec<&str> = registry::APIS.iter().map(|api| api.name).collect();
-    let api = fields.need("api", problems).and_then(|node| {
-        let word = node.text(problems)?;
-        let api = registry::find(word);
-        if api.is_none() {
-            problems.add(&node.path, unknown(word, &names));
-        }
-        api
-    });
-    let endpoints = fields.need("endpoints", problems);
-    let models = fields.need("models", problems);
+    let mut field = |name, problems: &mut Problems| match alone {
+        Some(_) => fields.take(name),
+        None => fields.need(name, problems),
+    };
+    let api = match field("api", problems) {
+        Some(node) => read_api(&node, alone, problems),
+        None => alone,
+    };
+    let endpoints = field("endpoints", problems).map(|node| read_endpoints(&node, problems));
+    let models = field("models", problems);
     let policy = match fields.take("parameters") {
         Some(node) => read_policy(&node, policy, problems),
         None => policy,
@@ -124,15 +145,35 @@ pub fn read(
         }
     }
     fields.finish(problems);
+    let models = models.map(|node| model::read(&node, api, catalogue, problems));
+    let may_miss = alone.is_some();
     Some(Provider {
         name: name.to_owned(),
         api,
         base: base?,
         settings,
         policy,
-        endpoints: read_endpoints(&endpoints?, problems),
-        models: read_models(&models?, api, catalogue, problems),
+        endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
+        models: models.or_else(|| may_miss.then(Vec::new))?,
     })
+}
+
+fn read_api(
+    node: &Node<'_>,
+    wanted: Option<&'static Api>,
+    problems: &mut Problems,
+) -> Option<&'static Api> {
+    let word = node.text(problems)?;
+    let api = registry::find(word);
+    match (api, wanted) {
+        (None, _) => problems.add(&node.path, unknown(word, &registry::names())),
+        (Some(api), Some(wanted)) if api.name != wanted.name => problems.add(
+            &node.path,
+            format!("is \"{word}\", but the API that is spoken here is \"{}\"", wanted.name),
+        ),
+        _ => {}
+    }
+    api
 }
 
 /// Reads `parameters`.
@@ -175,90 +216,106 @@ fn read_endpoints(node: &Node<'_>, problems: &mut Problems) -> Vec<Endpoint> {
     endpoints
 }
 
-fn read_models(
-    node: &Node<'_>,
-    api: &Api,
-    catalogue: &Catalogue,
-    problems: &mut Problems,
-) -> Vec<Model> {
-    let entries = node.entries(problems);
-    if node.value.is_object() && entries.is_empty() {
-        problems.add(&node.path, "a provider serves at least one model, such as { gpt-4o: {} }");
-    }
-    entries
-        .into_iter()
-        .map(|(name, node)| {
-            if name.is_empty() || name.len() > 256 || name.bytes().any(|b| b.is_ascii_control()) {
-                problems
-                    .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
-            }
-            let facts = catalogue.find(api.family, name).cloned();
-            let mut facts = facts.unwrap_or_else(Facts::unknown);
-            read_facts(&node, &mut facts, problems);
-            Model { name: name.to_owned(), facts }
-        })
-        .collect()
-}
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// What a user knows better than the catalogue.
-fn read_facts(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
-    let mut fields = node.fields(problems);
-    if let Some(node) = fields.take("context_window") {
-        facts.context_window = node.whole(1, 1 << 32, problems).or(facts.context_window);
-    }
-    if let Some(node) = fields.take("max_output_tokens") {
-        facts.max_output = node.whole(1, 1 << 32, problems).or(facts.max_output);
-    }
-    if let Some(node) = fields.take("capabilities") {
-        let known = Capability::ALL.map(Capability::name);
-        let mut capabilities = Capabilities::default();
-        for node in node.list(problems) {
-            let Some(word) = node.text(problems) else { continue };
-            match Capability::ALL.into_iter().find(|known| known.name() == word) {
-                Some(capability) => capabilities = capabilities.with(capability),
-                None => problems.add(&node.path, unknown(word, &known)),
-            }
-        }
-        facts.capabilities = capabilities;
-    }
-    if let Some(node) = fields.take("price") {
-        read_price(&node, facts, problems);
-    }
-    fields.finish(problems);
-}
+    use serde_json::json;
 
-fn read_price(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
-    let mut fields = node.fields(problems);
-    let max = crate::providers::catalogue::MAX_USD_PER_MTOK;
-    let mut said = 0;
-    let mut rate = |name, problems: &mut Problems| {
-        let node = fields.take(name)?;
-        said += usize::from(REQUIRED_RATES.contains(&name));
-        Rate::from_usd_per_mtok(node.number(0.0, max, problems)?)
-    };
-    let input = rate("input_usd_per_mtok", problems);
-    let output = rate("output_usd_per_mtok", problems);
-    let cached_input = rate("cached_input_usd_per_mtok", problems);
-    let cache_write = rate("cache_write_usd_per_mtok", problems);
-    fields.finish(problems);
-    match (input, output) {
-        (Some(input), Some(output)) => {
-            let base = Rates {
-                input,
-                cached_input,
-                cache_write,
-                cache_write_1h: None,
-                cache_write_12h: None,
-                output,
-                reasoning: None,
-            };
-            facts.price = Some(Price { base, tiers: Vec::new() });
+    use super::*;
+    use crate::providers::catalogue::Capability;
+
+    fn alone(entry: &Value) -> Result<Provider, Vec<String>> {
+        read_alone(entry, registry::find("anthropic").unwrap(), &Catalogue::builtin())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_empty_entry_alone_means_the_defaults_of_the_api() {
+        let provider = alone(&json!({})).unwrap();
+        assert_eq!(provider.base.authority, "api.anthropic.com");
+        assert_eq!((provider.settings, provider.policy), (Settings::default(), Policy::default()));
+        assert_eq!((provider.endpoints, provider.models.len()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn an_entry_of_a_configuration_is_one_alone_too() {
+        let entry = json!({
+            "api": "anthropic", "base_url": "http://127.0.0.1:8080/x/",
+            "endpoints": [{"cluster": "c"}], "models": {"m": {"max_output_tokens": 7}},
+            "parameters": {"unsupported": "drop", "out_of_range": "reject"},
+            "anthropic_version": "2023-06-01",
+        });
+        let mut problems = Problems::default();
+        let catalogue = Catalogue::builtin();
+        let node = Node::root(&entry);
+        let listed = read("anthropic", &node, &catalogue, Policy::default(), &mut problems);
+        for provider in [alone(&entry).unwrap(), listed.unwrap()] {
+            assert_eq!(
+                provider.base,
+                Base { authority: "127.0.0.1:8080".into(), path: "/x".into() }
+            );
+            assert_eq!(provider.settings.value("anthropic_version"), Some("2023-06-01"));
+            assert_eq!(
+                provider.policy,
+                Policy { drop_unsupported: true, reject_out_of_range: true }
+            );
+            assert_eq!(provider.model("m").unwrap().facts.max_output, Some(7));
+            assert_eq!(provider.endpoints.len(), 1);
         }
-        // A rate that is there and wrong has been reported.
-        _ if said == REQUIRED_RATES.len() => {}
-        _ => problems.add(
-            &node.path,
-            "a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
-        ),
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn a_model_is_known_by_the_catalogue_or_by_the_capabilities_a_user_gives() {
+        let all = Capability::ALL.map(Capability::name);
+        let provider = alone(&json!({"models": {
+            "mine": {}, "told": {"capabilities": all}, "long": {"context_window": 9},
+            "claude-sonnet-4-5": {},
+        }}))
+        .unwrap();
+        let known: Vec<(&str, bool)> =
+            provider.models.iter().map(|model| (&*model.name, model.facts.known)).collect();
+        let expected =
+            [("claude-sonnet-4-5", true), ("long", false), ("mine", false), ("told", true)];
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn everything_wrong_with_an_entry_alone_is_told_at_once() {
+        let wrong = json!({
+            "api": "openai", "base_url": 7, "endpoints": [], "models": {},
+            "parameters": {"unsuported": "drop", "out_of_range": "clmp"}, "credentials": [{"env": "K"}],
+            "organization": "o",
+        });
+        let told = alone(&wrong).unwrap_err();
+        for said in [
+            "api: is \"openai\", but the API that is spoken here is \"anthropic\"",
+            "base_url: must be a text, but is 7",
+            "parameters.out_of_range: \"clmp\" is not one of clamp, reject; did you mean \"clamp\"?",
+            "parameters.unsuported: there is no such field here; did you mean \"unsupported\"?",
+            "credentials: there is no such field here",
+            "endpoints: a provider has 1 to 16 endpoints",
+            "models: a provider serves at least one model",
+        ] {
+            assert!(told.iter().any(|line| line.starts_with(said)), "{said}: {told:#?}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_told_with_the_nearest() {
+        for (entry, said) in [
+            (json!({"api": "antropic"}), "did you mean \"anthropic\"?"),
+            (json!({"base_ulr": "https://x"}), "did you mean \"base_url\"?"),
+            (json!({"anthropic_versoin": "auto"}), "did you mean \"anthropic_version\"?"),
+            (json!({"anthropic_version": "2023-06-02"}), "did you mean \"2023-06-01\"?"),
+            (json!({"organization": "o"}), "organization: there is no such field here"),
+            (json!({"base_url": "host"}), "base_url: must be a URL"),
+            (json!([]), "must be an object, but is []"),
+        ] {
+            let told = alone(&entry).unwrap_err();
+            assert!(told.concat().contains(said), "{entry}: {told:?}");
+        }
     }
 }

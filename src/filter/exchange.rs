@@ -252,6 +252,29 @@ pub fn for_client(error: &Error, provider: &str) -> Error {
     }
 }
 
+/// Shortest secret that is looked for in what a provider says; a shorter one could be any word.
+pub const MIN_SECRET_BYTES: usize = 8;
+
+/// The error without the keys that the provider was sent, should it repeat them. What looks like
+/// some key is taken out by the dialects already; these are known, whatever they look like.
+#[must_use]
+pub fn without_secrets(error: &Error, secrets: &[String]) -> Error {
+    Error {
+        kind: hide(&error.kind, secrets).into(),
+        message: hide(&error.message, secrets),
+        param: error.param.as_deref().map(|param| hide(param, secrets)),
+        code: error.code.as_deref().map(|code| hide(code, secrets).into()),
+        ..error.clone()
+    }
+}
+
+/// The text with each secret replaced by `***`.
+#[must_use]
+pub fn hide(text: &str, secrets: &[String]) -> String {
+    let known = secrets.iter().filter(|secret| secret.len() >= MIN_SECRET_BYTES);
+    known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -362,5 +385,16 @@ mod tests {
         assert_eq!(warnings.1, "f???x: y dropped");
         let long = exchange.signature(&["a".repeat(9 * MAX_WARNINGS_BYTES)]);
         assert!(long.iter().all(|(_, value)| value.len() <= MAX_WARNINGS_BYTES));
+    }
+
+    #[test]
+    fn a_secret_that_a_provider_repeats_is_hidden_wherever_it_stands() {
+        let secrets = ["Zm9vYmFyMTIz".to_owned(), "short".to_owned()];
+        let error = Error::invalid("a.Zm9vYmFyMTIz", "You sent Zm9vYmFyMTIz, too short.")
+            .with_code("Zm9vYmFyMTIz");
+        let seen = without_secrets(&error, &secrets);
+        assert_eq!(seen.message, "You sent ***, too short.");
+        assert_eq!((seen.param.as_deref(), seen.code.as_deref()), (Some("a.***"), Some("***")));
+        assert_eq!((seen.status, seen.class), (error.status, error.class));
     }
 }

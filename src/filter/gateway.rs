@@ -129,7 +129,11 @@ impl GatewayStream {
         let (error, signature) = match self.exchange.and_then(shared::find) {
             Some(exchange) => {
                 let exchange = exchange.borrow();
-                (exchange.exhausted(status), exchange.signature(&[]))
+                let error = match status {
+                    502..=504 => exchange.exhausted(status),
+                    _ => reply::local_error(status),
+                };
+                (error, exchange.signature(&[]))
             }
             None => (reply::local_error(status), Vec::new()),
         };

@@ -8,6 +8,7 @@
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | `root` | the module's entry: configuration and tick |
+//! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id |
 //! | `host` | the only file that calls Envoy |
 
@@ -15,6 +16,8 @@ pub mod exchange;
 pub mod intake;
 pub mod reply;
 
+#[cfg(target_os = "wasi")]
+mod collected;
 #[cfg(target_os = "wasi")]
 mod gateway;
 #[cfg(target_os = "wasi")]

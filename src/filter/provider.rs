@@ -18,9 +18,10 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::exchange::{Exchange, Flow, for_client};
+use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, Overflow};
+use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
-use super::host::{self, Buffer, Level, Map, Packed};
+use super::host::{self, Buffer, Level, Map};
 use super::reply::{Reply, retry_after};
 use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
@@ -28,11 +29,14 @@ use crate::providers::stream::{Phase as StreamPhase, Stream};
 use crate::providers::{Headers, Payload};
 use crate::routing::Outcome;
 
-/// Most bytes of a refusal that are read; what follows says nothing new.
-pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
+/// Longest answer, or first content of a stream, that is put into Envoy's buffer; what is longer
+/// is sent as a reply of our own, or in pieces. A
+/// held body that is made longer than the buffer may be (1 MiB, where nothing else is said) ends
+/// its stream within our call, and that ends all of Envoy.
+pub const MAX_BUFFERED_BYTES: usize = 768 << 10;
 
-/// Longest answer that is not streamed, in bytes.
-pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// More than any buffer holds; the host takes what there is.
+const ALL: usize = usize::MAX >> 1;
 
 /// The response header that the route's `retriable_headers` name.
 const FAILOVER: &str = "x-waypost-failover";
@@ -52,6 +56,8 @@ pub struct ProviderStream {
     credentials: Rc<Credentials>,
     phase: Phase,
     attempt: Option<Attempt>,
+    /// The end of a long first content, which goes with the next bytes.
+    kept: Vec<u8>,
 }
 
 /// Which attempt this is, of which exchange.
@@ -76,26 +82,10 @@ enum Phase {
     Over { swallow: bool },
 }
 
-/// A body that is read to its end before anything is done with it.
-struct Collected {
-    headers: Packed,
-    body: Vec<u8>,
-    limit: usize,
-    overflowed: bool,
-}
-
-impl Collected {
-    fn push(&mut self, bytes: &[u8]) {
-        let room = self.limit.saturating_sub(self.body.len());
-        self.overflowed |= bytes.len() > room;
-        self.body.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-    }
-}
-
 impl ProviderStream {
     /// An attempt of which nothing is known.
     pub const fn new(credentials: Rc<Credentials>) -> Self {
-        Self { credentials, phase: Phase::Asking, attempt: None }
+        Self { credentials, phase: Phase::Asking, attempt: None, kept: Vec::new() }
     }
 
     fn refuse(&mut self, details: &'static str, error: &Error) -> Action {
@@ -173,8 +163,9 @@ impl ProviderStream {
         attempt.status = Some(status);
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
+        let length = headers.text("content-length").and_then(|length| length.parse().ok());
         let kind = headers.text("content-type").unwrap_or_default();
-        let event_stream = kind.is_empty() || kind.starts_with("text/event-stream");
+        let event_stream = kind.is_empty() || is_event_stream(kind);
         let (streamed, stream) = {
             let exchange = attempt.exchange.borrow();
             let streamed = exchange.parsed.chat().stream;
@@ -185,10 +176,11 @@ impl ProviderStream {
             });
             (streamed, stream.flatten())
         };
-        let collected =
-            |limit| Collected { headers: packed, body: Vec::new(), limit, overflowed: false };
+        let collected = |limit| Collected::new(packed, limit);
         if !(200..300).contains(&status) {
-            self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
+            // What is compressed explains nothing.
+            let limit = if encoding.is_some() { 0 } else { MAX_REFUSAL_BYTES };
+            self.phase = Phase::Refused(collected(limit));
         } else if let Some(encoding) = encoding {
             let message =
                 format!("the provider sent content-encoding {encoding}, though asked for identity");
@@ -199,7 +191,9 @@ impl ProviderStream {
             // A success that is no stream is an error in disguise.
             self.phase = Phase::Refused(collected(MAX_REFUSAL_BYTES));
         } else {
-            self.phase = Phase::Whole(collected(MAX_ANSWER_BYTES));
+            let mut collected = collected(MAX_ANSWER_BYTES);
+            collected.left = length.is_some_and(|length: usize| length <= MAX_LEFT_BYTES);
+            self.phase = Phase::Whole(collected);
         }
         if end { self.end(0) } else { Action::Pause }
     }
@@ -215,7 +209,7 @@ impl ProviderStream {
                 Action::Continue
             }
             Phase::Refused(collected) | Phase::Whole(collected) => {
-                if size > 0 {
+                if size > 0 && !collected.left {
                     collected.push(&host::buffer(Buffer::Response, size).unwrap_or_default());
                     host::replace(Buffer::Response, size, b"");
                 }
@@ -233,7 +227,12 @@ impl ProviderStream {
         self.take(size);
         match std::mem::replace(&mut self.phase, Phase::Over { swallow: false }) {
             Phase::Refused(collected) => self.judge_refusal(&collected),
-            Phase::Whole(collected) => self.judge_answer(&collected),
+            Phase::Whole(mut collected) => {
+                if collected.left {
+                    collected.push(&host::buffer(Buffer::Response, ALL).unwrap_or_default());
+                }
+                self.judge_answer(&collected)
+            }
             other => {
                 self.phase = other;
                 Action::Continue
@@ -257,14 +256,12 @@ impl ProviderStream {
 
     fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
-        let answer = {
+        let answer = if let Some(overflow) = collected.overflow {
+            Err(overflow.error())
+        } else {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
             match (exchange.call(attempt.candidate), exchange.candidate(attempt.candidate)) {
-                _ if collected.overflowed => Err(Error::new(
-                    Class::Server,
-                    format!("the provider's answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20),
-                )),
                 (Some(call), Some(found)) => {
                     found.provider.api.dialect.answer(&call, &headers, &collected.body)
                 }
@@ -274,9 +271,21 @@ impl ProviderStream {
         match answer {
             Ok(answer) => {
                 let body = answer.body.apply(&collected.body);
+                if body.len() > MAX_ANSWER_BYTES {
+                    return self.fail(&Overflow::Body.error());
+                }
                 let mut exchange = attempt.exchange.borrow_mut();
                 exchange.usage = answer.usage;
                 exchange.attempts.settle(attempt.at, Outcome::Answered);
+                if body.len() > MAX_BUFFERED_BYTES {
+                    exchange.committed = true;
+                    let reply = Reply::ok("waypost_answer", body.into_owned());
+                    let mut headers = reply.headers();
+                    headers.extend(exchange.signature(&attempt.warnings));
+                    drop(exchange);
+                    host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
+                    return Action::Pause;
+                }
                 commit(
                     &mut exchange,
                     &attempt.warnings,
@@ -285,7 +294,9 @@ impl ProviderStream {
                     Some(body.len()),
                     None,
                 );
-                host::replace(Buffer::Response, usize::MAX >> 1, &body);
+                if !(collected.left && answer.body == Payload::Same) {
+                    host::replace(Buffer::Response, ALL, &body);
+                }
                 Action::Continue
             }
             Err(error) => self.fail(&error),
@@ -300,7 +311,8 @@ impl ProviderStream {
         let before = stream.phase();
         let bytes = if size > 0 { host::buffer(Buffer::Response, size) } else { None };
         let bytes = bytes.unwrap_or_default();
-        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut out = std::mem::take(&mut self.kept);
+        out.reserve(bytes.len() + 64);
         let mut phase = stream.push(&bytes, &mut out);
         if end {
             phase = stream.finish(&mut out);
@@ -332,10 +344,28 @@ impl ProviderStream {
         if phase != StreamPhase::Flowing && phase != before {
             exchange.usage = stream.usage();
             let outcome = match stream.error() {
-                Some(error) => failed(attempt.status, error),
+                Some(error) => {
+                    let secrets = &self.credentials.secrets;
+                    out = hide(&String::from_utf8_lossy(&out), secrets).into_bytes();
+                    failed(attempt.status, &without_secrets(error, secrets))
+                }
                 None => Outcome::Answered,
             };
             exchange.attempts.settle(attempt.at, outcome);
+        }
+        if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {
+            if end {
+                let mut headers = vec![
+                    ("content-type", "text/event-stream".to_owned()),
+                    ("cache-control", "no-cache".to_owned()),
+                ];
+                headers.extend(exchange.signature(&attempt.warnings));
+                drop(exchange);
+                host::reply(200, "waypost_answer", &borrow(&headers), &out);
+                return Action::Pause;
+            }
+            // Once the headers are gone, what is put in does not count against the buffer.
+            self.kept = out.split_off(MAX_BUFFERED_BYTES);
         }
         if out != bytes && !host::replace(Buffer::Response, size, &out) && end {
             // Behind trailers nothing can be added. A clean end would pass for a whole answer, so
@@ -359,7 +389,7 @@ impl ProviderStream {
             exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
         let seen = for_client(error, &self.credentials.provider);
         let body = seen.body();
-        let placed = host::replace(Buffer::Response, usize::MAX >> 1, &body);
+        let placed = host::replace(Buffer::Response, ALL, &body);
         if let Some(cluster) = next {
             host::set_property(CLUSTER, &cluster);
             let status = seen.status.to_string();
@@ -404,7 +434,7 @@ impl ProviderStream {
                 ),
             );
         }
-        error.clone()
+        without_secrets(error, &self.credentials.secrets)
     }
 }
 
@@ -426,6 +456,11 @@ fn commit(
     headers.extend(retry_after(retry_after_ms));
     headers.extend(exchange.signature(warnings));
     host::set_headers(Map::Response, &borrow(&headers));
+}
+
+fn is_event_stream(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 fn failed(status: Option<u16>, error: &Error) -> Outcome {

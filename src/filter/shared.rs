@@ -24,6 +24,7 @@ thread_local! {
     static OPEN: RefCell<HashMap<u64, Open>> = RefCell::new(HashMap::new());
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
     static HELD: Cell<u64> = const { Cell::new(0) };
+    static ANSWERS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Keeps an exchange and gives it an id.
@@ -67,4 +68,27 @@ pub fn hold(bytes: u64, limit: u64) -> bool {
 /// Counts `bytes` as no longer held.
 pub fn release(bytes: u64) {
     HELD.set(HELD.get().saturating_sub(bytes));
+}
+
+/// What an answer that is being read takes of the worker's memory; given back when dropped.
+#[derive(Default)]
+pub struct Share(usize);
+
+impl Share {
+    /// Takes `bytes` more. False, and nothing is taken, when all shares would exceed `limit`.
+    pub fn grow(&mut self, bytes: usize, limit: usize) -> bool {
+        let all = ANSWERS.get().saturating_add(bytes);
+        let fits = all <= limit;
+        if fits {
+            ANSWERS.set(all);
+            self.0 += bytes;
+        }
+        fits
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        ANSWERS.set(ANSWERS.get().saturating_sub(self.0));
+    }
 }

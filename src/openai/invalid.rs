@@ -3,15 +3,16 @@
 //! Parsing keeps no path, since nearly every request is fine. One that is not is read again here,
 //! slowly, and the answer names the place.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::error::{Class, Error};
 use super::outer::Outer;
 
-/// The error for a body that is not UTF-8.
+/// The error for a body that is not UTF-8 from the byte `at` on.
 #[must_use]
-pub fn not_utf8(body: &[u8], error: &std::str::Utf8Error) -> Error {
-    let at = error.valid_up_to();
+pub fn not_utf8(body: &[u8], at: usize) -> Error {
     let before = body.get(..at).unwrap_or_default();
     let line = 1 + memchr::memchr_iter(b'\n', before).count();
     let column = at - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;
@@ -69,7 +70,10 @@ fn join(path: &str, below: &str) -> String {
 
 fn wrong_type(path: &str, error: &serde_json::Error) -> Error {
     let full = error.to_string();
-    let said = full.split(" at line ").next().unwrap_or(&full);
+    let said = full.rsplit_once(" at line ").map_or(&*full, |(said, _)| said);
+    let word = said.strip_prefix("unknown variant ").map(|rest| format!("unknown word {rest}"));
+    let said = word.as_deref().unwrap_or(said);
+    let mismatch = Mismatch::read(said);
     let top = path.is_empty() || path == ".";
     if let Some(field) = said.strip_prefix("missing field `").and_then(|s| s.strip_suffix('`')) {
         let param = if top { field.to_owned() } else { join(path, field) };
@@ -81,21 +85,75 @@ fn wrong_type(path: &str, error: &serde_json::Error) -> Error {
             .strip_prefix("duplicate field `")
             .and_then(|said| said.strip_suffix('`'))
             .map(str::to_owned);
-        let message = format!("The request is invalid: {said}.");
+        let message = match &mismatch {
+            Some(mismatch) => format!("The request is invalid: {mismatch}."),
+            None => format!("The request is invalid: {said}."),
+        };
         return Error { param, ..Error::new(Class::Client, message) };
     }
-    let message =
-        match said.strip_prefix("invalid type: ").and_then(|s| s.split_once(", expected ")) {
-            Some((found, wanted)) => {
-                format!("Invalid type for '{path}': expected {wanted}, but got {found} instead.")
-            }
-            None => format!("Invalid value for '{path}': {said}."),
+    match mismatch {
+        Some(mismatch) if mismatch.wrong_type => {
+            Error::invalid(path, format!("Invalid type for '{path}': {mismatch}."))
+                .with_code("invalid_type")
+        }
+        Some(mismatch) => Error::invalid(path, format!("Invalid value for '{path}': {mismatch}."))
+            .with_code("invalid_value"),
+        None => Error::invalid(path, format!("Invalid value for '{path}': {said}."))
+            .with_code("invalid_value"),
+    }
+}
+
+/// What was wanted and what was there, in the words of JSON. The parser's own are Rust's: it says
+/// "expected struct Options" and "sequence".
+struct Mismatch<'a> {
+    wanted: &'a str,
+    found: &'a str,
+    /// Not only the value is wrong.
+    wrong_type: bool,
+}
+
+impl<'a> Mismatch<'a> {
+    /// Reads what the parser says. A text that it quotes may hold anything, so the last `expected`
+    /// is its own.
+    fn read(said: &'a str) -> Option<Self> {
+        let (found, wanted) = said.rsplit_once(", expected ")?;
+        let wanted = match wanted {
+            "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+            "f32" | "f64" => "a number",
+            "a map" => "an object",
+            "a sequence" => "a list",
+            _ if wanted.starts_with("struct ") => "an object",
+            _ => wanted,
         };
-    Error::invalid(path, message).with_code(if said.starts_with("invalid type") {
-        "invalid_type"
-    } else {
-        "invalid_value"
-    })
+        if let Some(found) = found.strip_prefix("invalid type: ") {
+            return Some(Self { wanted, found: plain(found), wrong_type: true });
+        }
+        if let Some(found) = found.strip_prefix("invalid value: ") {
+            return Some(Self { wanted, found: plain(found), wrong_type: false });
+        }
+        // A list of the wrong length where the fields of an object would do.
+        let length = found.starts_with("invalid length ");
+        length.then_some(Self { wanted, found: "a list", wrong_type: true })
+    }
+}
+
+impl fmt::Display for Mismatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, but got {} instead", self.wanted, self.found)
+    }
+}
+
+/// What was found. Of a text only that it is one: it may be long.
+fn plain(found: &str) -> &str {
+    let (kind, quoted) = found.split_once('`').unwrap_or((found, ""));
+    match kind.trim_end() {
+        "map" => "an object",
+        "sequence" => "a list",
+        "boolean" => "a boolean",
+        "integer" | "floating point" => quoted.trim_end_matches('`'),
+        _ if found.starts_with("string ") => "a string",
+        _ => found,
+    }
 }
 
 fn place(error: &serde_json::Error) -> String {

@@ -4,6 +4,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`request`] | a chat request, parsed once, borrowing from the body |
+//! | [`json`] | pieces of JSON text that are passed on as they were written |
 //! | [`outer`] | its outermost object |
 //! | [`message`] | its messages, parts, tools |
 //! | [`invalid`] | the cold path: why a body is not a request, and which field is to blame |

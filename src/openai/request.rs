@@ -107,7 +107,8 @@ impl<'a> Chat<'a> {
     /// # Errors
     /// A 400 that names line and column of broken JSON, or the field that has the wrong type.
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
-        let text = std::str::from_utf8(body).map_err(|error| invalid::not_utf8(body, &error))?;
+        let text = simdutf8::compat::from_utf8(body)
+            .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
         let outer: Outer<'a> =
             serde_json::from_str(text).map_err(|error| invalid::explain(text, &error))?;
         let mut chat =

@@ -32,6 +32,10 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
+    /// Whether the capabilities are known of the model, and not only assumed. What stands in the
+    /// data is known.
+    #[serde(skip, default = "yes")]
+    pub known: bool,
     /// The API that serves the model.
     pub mode: Mode,
     /// List prices.
@@ -145,6 +149,7 @@ impl Facts {
     #[must_use]
     pub fn unknown() -> Self {
         Self {
+            known: false,
             mode: Mode::Chat,
             price: None,
             context_window: None,
@@ -155,6 +160,10 @@ impl Facts {
             deprecated_on: None,
         }
     }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Catalogue {

@@ -6,6 +6,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`registry`] | the table: a row for each `api` a user may name |
+//! | [`headers`] | headers as the host gives them |
 //! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
 //! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |

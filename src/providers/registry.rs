@@ -56,6 +56,12 @@ pub fn find(name: &str) -> Option<&'static Api> {
     APIS.iter().find(|api| api.name == name)
 }
 
+/// The names of all of them, in their order.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    APIS.iter().map(|api| api.name).collect()
+}
+
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)

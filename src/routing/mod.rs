@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`plan`] | rules to candidates |
+//! | [`mod@plan`] | rules to candidates |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;

@@ -43,7 +43,9 @@ def unharmed() -> Iterator[None]:
     yield
     for gateway in gateways.running:
         if not gateway.expects_trouble:
-            assert gateway.trouble() == []
+            gateways.past_trouble.extend(gateway.trouble())
+    trouble, gateways.past_trouble[:] = list(gateways.past_trouble), []
+    assert trouble == []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,7 +54,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed:
         values = {id(value): value for value in getattr(item, "funcargs", {}).values()}
-        stages = [value for value in values.values() if isinstance(value, Stage)]
+        stages = [one for one in values.values() if isinstance(one, Stage) and one.gateway in gateways.running]
         for one in stages:
             report.sections += [("Envoy", one.gateway.tail()), ("fake providers", asked(one))]
         # Those that the test started itself.

@@ -48,6 +48,10 @@ running: list[Gateway] = []
 """Every gateway that is up, for those who look at all logs after a test."""
 
 
+past_trouble: list[str] = []
+"""What was wrong with gateways that are no longer up, until somebody looks."""
+
+
 def envoy_binary() -> Path:
     """The Envoy to test: `$ENVOY`, else that of the `envoy` package in `.local/` or here.
 
@@ -164,6 +168,8 @@ class Cluster:
     backstop: bool = True
     outlier: bool = False
     """Whether Envoy puts an address out that fails: tests of single failures share addresses."""
+    http2: bool = False
+    """Whether it is spoken to in HTTP/2, with prior knowledge."""
     connect_timeout: str = "1s"
     more: dict[str, Any] = field(default_factory=dict)
     """Fields of the cluster that stand in the place of the template's."""
@@ -173,15 +179,13 @@ def configuration(
     gateway: dict[str, Any] | None = None,
     clusters: list[Cluster] | None = None,
     change: Any = None,
-    demo: bool = True,
     **marks: str,
 ) -> dict[str, Any]:
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
-    place of the ones there, made from the first; `change` is called with the result. Without `demo`, providers are spoken to
-    over TLS."""
+    place of the ones there, made from the first; `change` is called with the result."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())} | marks
-    config = yaml.safe_load(render(template, demo=demo, values=values))
+    config = yaml.safe_load(render(template, demo=True, values=values))
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     if gateway is not None:
@@ -218,6 +222,8 @@ def _cluster(template: dict[str, Any], wanted: Cluster) -> dict[str, Any]:
     if not wanted.outlier:
         cluster.pop("outlier_detection", None)
     options = next(iter(cluster["typed_extension_protocol_options"].values()))
+    if wanted.http2:
+        options["explicit_http_config"] = {"http2_protocol_options": {}}
     role: dict[str, Any] = {"role": "provider", "provider": wanted.provider}
     if wanted.key:
         role["credentials"] = [{"env": wanted.key}]
@@ -275,10 +281,13 @@ class Gateway:
     def stop(self) -> None:
         if self in running:
             running.remove(self)
+            if not self.expects_trouble:
+                past_trouble.extend(self.trouble())
         self._process.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
+            past_trouble.append("Envoy did not stop within 10 s")
             self._process.kill()
             self._process.wait()
         self._output.close()

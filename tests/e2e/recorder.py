@@ -10,7 +10,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,7 @@ def anthropic(request: Recorded) -> bytes:
 class Recorder:
     """Listens on a free port until it is closed."""
 
-    def __init__(self, reply: Callable[[Recorded], bytes] = openai) -> None:
+    def __init__(self, reply: Callable[[Recorded], bytes | Iterable[bytes]] = openai) -> None:
         self.reply = reply
         self.requests: list[Recorded] = []
         self.bytes = 0
@@ -119,7 +119,9 @@ class Recorder:
                     self.misread.append(f"connection {number}: {problem}")
                     return
                 self.requests.append(request)
-                accepted.sendall(self.reply(request))
+                reply = self.reply(request)
+                for piece in [reply] if isinstance(reply, bytes) else reply:
+                    accepted.sendall(piece)
 
 
 class _Wire:

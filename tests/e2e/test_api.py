@@ -74,6 +74,40 @@ def test_a_tool_call_comes_back_through_either_dialect(default):
         assert json.loads(call["function"]["arguments"])["city"] == "Paris"
 
 
+ODD = 'héllo 😀 日本 "quoted" \\ back\tslash \u2028 \x7f end'
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("mark", ["", "[[*:bytewise]]"], ids=["at once", "bytewise"])
+def test_any_text_comes_back_as_it_was_said(default, model, stream, mark):
+    plain = request(ODD + mark, model, stream=stream)
+    escaped = json.dumps(json.loads(plain)).encode()
+    assert plain != escaped
+    for body in (plain, escaped):
+        answer = default.ask("POST", CHAT, body)
+        assert answer.status == 200 and answer.text.endswith(f"You said: {ODD}"), answer
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_a_provider_cannot_take_is_named_in_a_warning(default, stream):
+    answer = default.chat(model="claude-sonnet-4-5", seed=1, temperature=1.7, stream=stream)
+    assert answer.status == 200
+    warnings = answer["x-waypost-warnings"]
+    assert "seed dropped" in warnings and "temperature changed to 1" in warnings
+    assert default.chat(model="gpt-4o", seed=1, stream=stream).get("x-waypost-warnings") is None
+
+
+def test_the_largest_body_fails_over_whole(default):
+    """31 MiB; the limit is 32."""
+    text = "x" * (31 << 20)
+    for model, failing, other in (("gpt-4o", "openai", "claude"), ("claude-sonnet-4-5", "anthropic", "openai")):
+        answer = default.chat(text + f"[[{failing}:status=503]]", model, max_tokens=10, timeout=30)
+        assert (answer.status, answer["x-waypost-provider"], answer["x-waypost-attempts"]) == (200, other, "2"), answer
+    refused = default.chat(text + "x" * (1 << 20), timeout=30)
+    assert refused.status == 413 and refused.error["code"] == "request_too_large"
+
+
 def test_a_chunked_request_with_trailers_is_answered(default):
     body = request("hi")
     with Connection(default.port) as connection:
@@ -264,6 +298,31 @@ def test_malformed_http_is_a_400_in_openais_shape(default):
             answer = connection.receive()
         assert answer.status == 400, (head, answer)
         assert answer.error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /v1/models HTTP/1.0\r\nhost: x", 426),
+        (b"OPTIONS * HTTP/1.1\r\nhost: x", 404),
+        (b"CONNECT a:443 HTTP/1.1\r\nhost: a:443", 404),
+        (b"BREW /v1/models HTTP/1.1\r\nhost: x", 400),
+        (b"GET /v1/models#x HTTP/1.1\r\nhost: x", 400),
+        (b"GET /v1/models?\xff\xfe HTTP/1.1\r\nhost: x", 400),
+        (b"GET /v1/models/%ff%00%2e HTTP/1.1\r\nhost: x", 404),
+        (b"GET /v1/models HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade", 403),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6", 400),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999", 400),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x", 431),
+    ],
+    ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else None,
+)
+def test_odd_requests_get_an_error_in_openais_shape(default, head, status):
+    with Connection(default.port) as connection:
+        connection.send(head + b"\r\n\r\n")
+        answer = connection.receive()
+    assert answer.status == status, answer
+    assert answer.error["type"] == "invalid_request_error"
 
 
 def test_headers_that_are_too_large_are_a_431_in_openais_shape(default):

@@ -66,6 +66,9 @@ def one(made, seed):
             time.sleep(dice.random() * 0.3)
             return None
         answer = connection.receive()
+    if ends_badly and answer.status >= 400 and answer.error["message"]:
+        # On a busy machine the error came in the same bytes as the first content.
+        return None
     if answer.status != 200:
         return f"{seed}: {answer}"
     if not answer.text.startswith("Hello from "):

@@ -1,4 +1,4 @@
-"""Where one message ends and the next begins, on both sides of the gateway.
+"""Where one request ends and the next begins.
 
 The guards under test stand in `src/filter/`: the content-length that the provider role writes itself,
 the headers that are held until the whole body has been judged, the trailers that end a body and go
@@ -9,63 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from client import CLIENT_KEY, Connection, request
 from gateway import Cluster, Fakes, Gateway, Stage, configuration
 from http2 import Http2, Http2Recorder
-from recorder import Recorder, answer, anthropic, openai, said
-
-CHAT = "/v1/chat/completions"
-MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5"}
-
-
-class Lane:
-    """A gateway before one recorder that speaks a dialect."""
-
-    def __init__(self, dialect: str) -> None:
-        self.dialect = dialect
-        self.model = MODELS[dialect]
-        self.recorder = Recorder({"openai": openai, "anthropic": anthropic}[dialect])
-        gateway: dict[str, Any] = {
-            "providers": {
-                "p": {"api": dialect, "endpoints": [{"cluster": "p"}], "models": {self.model: {}}}
-            }
-        }
-        clusters = [Cluster("p", "p", self.recorder.address)]
-        # One worker, so that all requests come to one pool of connections.
-        self.gateway = Gateway(configuration(gateway, clusters), concurrency=1)
-        self.port = self.gateway.port
-
-    def body(self, text: str, **fields: Any) -> bytes:
-        return request(text, self.model, **fields)
-
-    def works(self) -> bool:
-        """Whether the next request is answered as if nothing had been before it."""
-        with Connection(self.port) as connection:
-            connection.send_request("POST", CHAT, self.body("still there"))
-            return connection.receive().text == "still there"
-
-
-@pytest.fixture(scope="module", params=["openai", "anthropic"])
-def every(request: pytest.FixtureRequest) -> Iterator[Lane]:
-    lane = Lane(request.param)
-    with lane.recorder:
-        yield lane
-    lane.gateway.stop()
-
-
-@pytest.fixture
-def lane(every: Lane) -> Lane:
-    """A lane whose recorder has seen nothing, and whose provider answers as usual."""
-    every.recorder.requests.clear()
-    every.recorder.misread.clear()
-    every.recorder.bytes = 0
-    every.recorder.reply = {"openai": openai, "anthropic": anthropic}[every.dialect]
-    return every
-
+from lane import CHAT, Lane, every, lane  # noqa: F401  Fixtures.
+from recorder import Recorder, answer, said
 
 def sent_raw(lane: Lane, data: bytes, timeout: float = 5) -> Any:
     with Connection(lane.port, timeout) as connection:
@@ -117,9 +68,6 @@ def test_a_body_that_never_ends_reaches_nobody(lane: Lane) -> None:
         time.sleep(0.1)
     assert lane.recorder.bytes == 0
     assert lane.works()
-
-
-TRAILERS = {"x-late": "1", "authorization": "Bearer late", "content-length": "3", "x-api-key": "late"}
 
 
 def test_request_trailers_end_a_chunked_body_and_go_no_further(lane: Lane) -> None:
@@ -180,86 +128,6 @@ def test_trailers_without_a_body_are_an_empty_request(lane: Lane) -> None:
     assert lane.recorder.bytes == 0
 
 
-def chunked(whole: bytes, *trailers: bytes) -> bytes:
-    """An answer in chunks of 50 bytes, with trailers."""
-    head, _, body = whole.partition(b"\r\n\r\n")
-    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"content-length")]
-    pieces = [body[at : at + 50] for at in range(0, len(body), 50)]
-    data = b"".join(b"%x;ext=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
-    end = b"0\r\n" + b"".join(line + b"\r\n" for line in trailers) + b"\r\n"
-    return b"\r\n".join([*lines, b"transfer-encoding: chunked", b"", b""]) + data + end
-
-
-@pytest.mark.parametrize("protocol", ["HTTP/1", "HTTP/2"])
-def test_response_trailers_end_an_answer_and_go_no_further(lane: Lane, protocol: str) -> None:
-    """Guard: the provider role translates in the trailers callback too (envoy-wasm.md §0.4)."""
-    usual = lane.recorder.reply
-    late = [b"x-late: 1", b"set-cookie: a=b", b"x-bad: \xff\xfe", b"content-length: 2"]
-    lane.recorder.reply = lambda one: chunked(usual(one), *late)
-    if protocol == "HTTP/1":
-        with Connection(lane.port) as connection:
-            connection.send_request("POST", CHAT, lane.body("hello"), {"te": "trailers"})
-            response = connection.receive()
-            assert response.text == "hello" and int(response["content-length"]) == len(response.body)
-            connection.send_request("POST", CHAT, lane.body("again"))
-            assert connection.receive().text == "again"
-    else:
-        with Http2(lane.port) as client:
-            stream = client.ask(lane.body("hello"), [(b"te", b"trailers")])
-        assert (stream.status, stream.ending, stream.trailers) == (200, "complete", [])
-        assert json.loads(stream.body)["choices"][0]["message"]["content"] == "hello"
-
-
-def test_an_error_that_ends_in_trailers_is_translated(lane: Lane) -> None:
-    refusal = b'{"type":"error","error":{"type":"invalid_request_error","message":"no"}}'
-    lane.recorder.reply = lambda _: chunked(answer("400 Bad Request", refusal), b"x-late: 1")
-    with Connection(lane.port) as connection:
-        connection.send_request("POST", CHAT, lane.body("hello"))
-        response = connection.receive()
-    assert (response.status, response.error["message"]) == (400, "no")
-
-
-EMPTY = {
-    "a length of none": b"content-length: 0\r\n\r\n",
-    "no chunk": b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "no chunk but trailers": b"transfer-encoding: chunked\r\n\r\n0\r\nx-late: 1\r\n\r\n",
-    "another coding": b"content-encoding: br\r\ncontent-length: 3\r\n\r\nabc",
-    "another coding of nothing": b"content-encoding: br\r\ncontent-length: 0\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("rest", EMPTY.values(), ids=EMPTY.keys())
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "503 Busy", "204 No Content", "302 Found"])
-@pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_without_a_body_becomes_an_error_that_has_one(
-    lane: Lane, status: str, rest: bytes, stream: bool
-) -> None:
-    """There is no body in which our error could be put, and its length must not be promised."""
-    if status.startswith("204"):
-        rest = b"\r\n"
-    head = f"HTTP/1.1 {status}\r\n".encode()
-    usual = lane.recorder.reply
-    lane.recorder.reply = lambda one: head + rest if said(one) == "hello" else usual(one)
-    with Connection(lane.port, 3) as connection:
-        connection.send_request("POST", CHAT, lane.body("hello", stream=stream))
-        response = connection.receive()
-    assert response.ending == "complete" and response.status >= 400, response
-    assert response.error["message"]
-    assert response["x-waypost-attempts"] == "1"
-    assert lane.works()
-
-
-def test_an_answer_longer_than_it_says_is_not_the_next_ones_beginning(lane: Lane) -> None:
-    """The provider's surplus bytes must not answer another client."""
-    usual = lane.recorder.reply
-    evil = answer("200 OK", b'{"error":{"message":"stolen"}}')
-    lane.recorder.reply = lambda one: usual(one) + (evil if said(one) == "first" else b"")
-    for text in ["first", "second", "third"]:
-        with Connection(lane.port) as connection:
-            connection.send_request("POST", CHAT, lane.body(text))
-            assert connection.receive().text == text
-
-
 def test_pipelined_requests_are_answered_in_order(lane: Lane) -> None:
     texts = ["one", "two", "three"]
     with Connection(lane.port) as connection:
@@ -291,6 +159,20 @@ def test_chunk_extensions_are_not_part_of_the_body(lane: Lane) -> None:
     response = sent_raw(lane, raw)
     # Envoy may refuse white space there. What counts is that nothing is misread.
     assert response.status in (200, 400)
+    assert lane.recorder.misread == []
+    assert lane.works()
+
+
+def test_an_upgrade_is_not_made(lane: Lane) -> None:
+    body = lane.body("hello")
+    for wanted in ("websocket", "h2c", "TLS/1.0"):
+        with Connection(lane.port) as connection:
+            given = {"connection": "upgrade", "upgrade": wanted}
+            connection.send_request("POST", CHAT, body, given)
+            response = connection.receive()
+        assert response.status in (200, 400, 403), response
+        assert response.text == "hello" if response.status == 200 else response.error["message"]
+    assert all("upgrade" not in one.names for one in lane.recorder.requests)
     assert lane.recorder.misread == []
     assert lane.works()
 

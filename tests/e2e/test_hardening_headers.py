@@ -43,31 +43,90 @@ CONTROLS = {
     "waypost_cluster": "anthropic",
     "waypost_exchange": "1",
 }
-"""Headers by which a client would steer Envoy or the module. 127.0.0.1 counts as internal, so Envoy
-takes none of them away by itself."""
+"""Headers by which a client would steer Envoy or the module."""
+
+
+@pytest.fixture(scope="module")
+def inner() -> Iterator[Stage]:
+    """An Envoy for which this machine is internal, as in a mesh: it takes none of those away by itself."""
+
+    def trusting(config: dict[str, Any]) -> None:
+        listener = config["static_resources"]["listeners"][0]
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        ranges = [{"address_prefix": "127.0.0.1", "prefix_len": 32}]
+        manager["internal_address_config"] = {"cidr_ranges": ranges}
+
+    fakes = Fakes()
+    marks = {name: f"127.0.0.1:{fakes.ports[name][0]}" for name in ("openai", "anthropic")}
+    gateway = Gateway(configuration(change=trusting, **marks), concurrency=1)
+    yield Stage(gateway, fakes)
+    gateway.stop()
+    fakes.stop()
+
+
+@pytest.fixture
+def inside(inner: Stage) -> Stage:
+    inner.fakes.reset()
+    return inner
 
 
 @pytest.mark.parametrize("name", [*CONTROLS, "all"])
-def test_a_control_header_from_a_client_has_no_effect(default: Stage, name: str) -> None:
+def test_a_control_header_from_a_client_has_no_effect(inside: Stage, name: str) -> None:
     """Guard: the gateway role removes x-envoy-* and x-waypost-* before it sets its own. The first
     provider is slower than the timeout asked for, and fails, so that retries count too."""
     headers = CONTROLS if name == "all" else {name: CONTROLS[name]}
-    response = default.chat("hi [[openai:slow=0.02,status=503]]", headers=headers)
+    response = inside.chat("hi [[openai:slow=0.02,status=503]]", headers=headers)
     assert response.status == 200 and "Hello from anthropic" in response.text, response
     assert [response[f"x-waypost-{one}"] for one in ("provider", "attempts")] == ["claude", "2"]
-    assert default.fakes.seen() == [1, 1]
-    [port] = default.fakes.ports["anthropic"]
-    received = {key.lower(): value for key, value in default.fakes.last(port)["headers"]}
+    assert inside.fakes.seen() == [1, 1]
+    [port] = inside.fakes.ports["anthropic"]
+    received = {key.lower(): value for key, value in inside.fakes.last(port)["headers"]}
     assert not {key for key in received if key.startswith(("x-envoy", "x-waypost"))}
     assert "evil" not in str(received)
 
 
 @pytest.mark.parametrize("name", [*CONTROLS, "all"])
-def test_a_control_header_does_not_disturb_a_request_that_succeeds(default: Stage, name: str) -> None:
+def test_a_control_header_does_not_disturb_a_request_that_succeeds(inside: Stage, name: str) -> None:
     headers = CONTROLS if name == "all" else {name: CONTROLS[name]}
-    response = default.chat("hi [[openai:slow=0.02]]", headers=headers)
+    response = inside.chat("hi [[openai:slow=0.02]]", headers=headers)
     assert response.status == 200 and response["x-waypost-provider"] == "openai"
-    assert default.fakes.seen() == [1, 0]
+    assert inside.fakes.seen() == [1, 0]
+
+
+STEERING = {
+    "a status to try again": (
+        "hi [[openai:status=400]]",
+        {"x-envoy-retry-on": "retriable-status-codes", "x-envoy-retriable-status-codes": "400"},
+    ),
+    "a header to try again": (
+        "hi", {"x-envoy-retry-on": "retriable-headers", "x-envoy-retriable-header-names": "content-type"},
+    ),
+    "our own mark": (
+        "hi", {"x-envoy-retry-on": "retriable-headers", "x-envoy-retriable-header-names": "x-waypost-provider"},
+    ),
+    "every refusal": ("hi [[openai:status=409]]", {"x-envoy-retry-on": "retriable-4xx,5xx,gateway-error"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "headers"), STEERING.values(), ids=STEERING.keys())
+def test_a_client_does_not_say_when_envoy_tries_again(inside: Stage, text: str, headers: dict[str, str]) -> None:
+    """The same guard. The second candidate is named before the first has answered, so a retry that
+    only Envoy knows of would go there: the client would pay twice."""
+    first = inside.chat(text)
+    seen = inside.fakes.seen()
+    inside.fakes.reset()
+    response = inside.chat(text, headers=headers)
+    assert response.status == first.status
+    assert response["x-waypost-provider"] == first["x-waypost-provider"]
+    assert inside.fakes.seen() == seen
+
+
+def test_a_client_does_not_name_statistics(inside: Stage) -> None:
+    """The same guard: names of statistics are never freed."""
+    for number in range(3):
+        assert inside.chat(headers={"x-envoy-upstream-alt-stat-name": f"evil{number}"}).status == 200
+    assert inside.gateway.stats("cluster.openai.upstream_rq_total")
+    assert inside.gateway.stats("cluster.openai.evil") == {}
 
 
 def test_the_provider_sees_our_headers_and_no_others(default: Stage) -> None:

@@ -117,5 +117,5 @@ def test_a_hundred_dead_streams_do_not_hold_up_the_living(crowd):
         time.sleep(0.3)
         began = time.monotonic()
         assert crowd.chat(model="claude-sonnet-4-5").status == 200
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 0.9
         assert {one.result().status for one in waiting} == {200}

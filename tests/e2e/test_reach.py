@@ -1,88 +1,11 @@
-"""How a provider is reached: names and certificates, several endpoints, addresses that swallow."""
+"""Which way a provider is reached: several endpoints, several models, addresses that swallow."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from contextlib import contextmanager
-
 import pytest
-from gateway import Cluster, Fakes, Gateway, Stage, configuration, stage, swallowing_port
+from gateway import Cluster, configuration, stage, swallowing_port
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-# TLS
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """Makes a certificate and its key for names; every one is its own authority."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl to make a certificate")
-    made = {}
-
-    def make(*names):
-        if names not in made:
-            folder = tmp_path_factory.mktemp("tls")
-            certificate, key = folder / "cert.pem", folder / "key.pem"
-            command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
-            command += " -addext subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
-            subprocess.run(
-                [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
-            )
-            made[names] = certificate, key
-        return made[names]
-
-    return make
-
-
-@contextmanager
-def over_tls(tmp_path, of_openai, of_anthropic, trusted):
-    """The reference configuration as it is used, with its names and TLS, in front of fakes."""
-    bundle = tmp_path / "bundle.pem"
-    bundle.write_bytes(b"".join(certificate.read_bytes() for certificate, _ in trusted))
-    openai, anthropic = Fakes(1, 0, of_openai), Fakes(0, 1, of_anthropic)
-    try:
-        marks = {"openai": openai.all[0], "anthropic": anthropic.all[0]}
-        addresses = {name: f"127.0.0.1:{port}" for name, port in marks.items()}
-        gateway = Gateway(configuration(demo=False, ca=str(bundle), **addresses))
-        try:
-            yield Stage(gateway, openai), openai, anthropic
-        finally:
-            gateway.stop()
-    finally:
-        openai.stop()
-        anthropic.stop()
-
-
-def test_providers_are_reached_over_tls_under_their_own_names(certificates, tmp_path):
-    openai, anthropic = certificates("api.openai.com"), certificates("api.anthropic.com")
-    with over_tls(tmp_path, openai, anthropic, [openai, anthropic]) as (made, at_openai, at_anthropic):
-        for stream in (False, True):
-            assert made.chat(stream=stream)["x-waypost-provider"] == "openai"
-            assert made.chat(model="claude-sonnet-4-5", stream=stream)["x-waypost-provider"] == "claude"
-        for fakes, name in ((at_openai, "api.openai.com"), (at_anthropic, "api.anthropic.com")):
-            last = fakes.last(fakes.all[0])
-            assert (last["sni"], dict(last["headers"])["host"]) == (name, name)
-        answer = made.chat("[[openai:status=503]]")
-        assert (answer["x-waypost-provider"], answer["x-waypost-attempts"]) == ("claude", "2")
-
-
-@pytest.mark.parametrize("why", ["another name", "not trusted"])
-def test_a_certificate_that_does_not_fit_gets_no_request(certificates, tmp_path, why):
-    name = "api.openai.com.evil.test" if why == "another name" else "api.openai.com"
-    openai, anthropic = certificates(name), certificates("api.anthropic.com")
-    trusted = [openai, anthropic] if why == "another name" else [anthropic]
-    with over_tls(tmp_path, openai, anthropic, trusted) as (made, at_openai, _):
-        for stream in (False, True):
-            answer = made.chat(stream=stream)
-            assert (answer.status, answer["x-waypost-provider"]) == (200, "claude"), answer
-            assert answer["x-waypost-attempts"] == "2"
-        assert at_openai.seen() == [0]
-
-
-# Endpoints, models and addresses
 
 
 @pytest.fixture(scope="module")

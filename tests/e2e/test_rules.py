@@ -12,7 +12,7 @@ def ruled():
 
     def build(fakes):
         openai, anthropic = fakes.all
-        fast, slow = {"first_token": "400ms", "answer": "800ms"}, {"first_token": "3s", "answer": "3s"}
+        fast, slow = {"first_token": "400ms", "answer": "1500ms"}, {"first_token": "3s", "answer": "3s"}
         both = ["openai/gpt-4o", "claude/claude-sonnet-4-5"]
         gateway = {
             "tenant_header": "x-tenant",
@@ -41,7 +41,7 @@ def ruled():
                 {"name": "slow", "when": {"model": "slow"}, "targets": both, "timeouts": slow},
                 {"name": "capped", "when": {"model": "capped"}, "targets": both, "timeouts": {"first_token": "400ms", "answer": "400ms", "total": "600ms"}},
                 {"name": "idle", "when": {"model": "idle"}, "targets": both, "timeouts": {"idle": "1s"}},
-                {"name": "patient", "when": {"model": "patient"}, "targets": both, "timeouts": {"idle": "4s"}},
+                {"name": "patient", "when": {"model": "patient"}, "targets": both, "timeouts": {"idle": "3s"}},
                 {"name": "short", "when": {"model": "short"}, "targets": both, "timeouts": {"first_token": "500ms", "answer": "500ms", "total": "1500ms"}},
             ],
         }  # fmt: skip
@@ -119,8 +119,8 @@ def test_models_named_by_rules_are_listed(ruled):
 
 
 def test_a_stream_waits_for_its_first_token_and_an_answer_for_its_end(ruled):
-    """600 ms before the headers: too long for a stream of `fast`, not for an answer."""
-    text = "[[openai:slow=0.6]]"
+    """700 ms before the headers: too long for a stream of `fast`, not for an answer."""
+    text = "[[openai:slow=0.7]]"
     assert ruled.chat(text, "fast", stream=True)["x-waypost-provider"] == "claude"
     assert ruled.chat(text, "fast", stream=False)["x-waypost-provider"] == "openai"
     assert ruled.chat(text, "slow", stream=True)["x-waypost-provider"] == "openai"
@@ -128,7 +128,7 @@ def test_a_stream_waits_for_its_first_token_and_an_answer_for_its_end(ruled):
 
 def test_headers_alone_are_no_first_token(ruled):
     text = "[[openai:silent_after_headers]]"
-    for stream, least in ((True, 0.3), (False, 0.7)):
+    for stream, least in ((True, 0.3), (False, 1.4)):
         answer = ruled.chat(text, "fast", stream=stream)
         assert answer["x-waypost-provider"] == "claude"
         assert least < answer.took < least + 1.2
@@ -149,7 +149,7 @@ def test_a_stream_may_last_longer_than_its_first_token_may_take(ruled):
 
 def test_an_answer_that_trickles_for_too_long_is_left(ruled):
     answer = ruled.chat("[[openai:stall_after=1]]", "fast")
-    assert answer["x-waypost-provider"] == "claude" and 0.7 < answer.took < 2
+    assert answer["x-waypost-provider"] == "claude" and 1.4 < answer.took < 3
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -162,10 +162,10 @@ def test_the_total_time_caps_all_attempts_together(ruled, stream):
 
 def test_idle_is_a_rules_own(ruled):
     text = "some words[[openai:chunks=6,slow_chunks=0.05,stall_after=2]]"
-    cut = ruled.chat(text, "idle", stream=True)
-    assert cut.text and b"[DONE]" not in cut.body and 0.9 < cut.took < 3
-    slow = "some words[[openai:chunks=1,slow_chunks=1.6]]"
-    assert ruled.chat(slow, "patient", stream=True).events()[-1] == "[DONE]"
+    for model, least, most in (("idle", 0.9, 2.8), ("patient", 2.9, 5)):
+        cut = ruled.chat(text, model, stream=True)
+        assert cut.text and b"[DONE]" not in cut.body
+        assert least < cut.took < most, cut.took
 
 
 def test_the_total_time_does_not_pass_for_a_whole_stream(ruled):

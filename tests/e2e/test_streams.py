@@ -285,6 +285,40 @@ def test_clients_that_leave_take_nothing_with_them(quick):
         assert quick.fakes.idle(provider_of(quick, model))
 
 
+def test_more_bodies_than_may_be_held_are_refused_until_some_are_gone(quick):
+    """1 MiB a worker, and two workers: of twelve bodies of 300 KB six at most may wait."""
+    port = provider_of(quick, "gpt-4o")
+    body = request("x" * 300_000 + "[[*:silent]]")
+    connections = [Connection(quick.port, 0.5) for _ in range(12)]
+    try:
+        for connection in connections:
+            connection.send_request("POST", CHAT, body)
+        answers = [connection.receive() for connection in connections]
+    finally:
+        for connection in connections:
+            connection.close()
+    refused = [answer for answer in answers if answer.ending == "complete"]
+    assert {answer.ending for answer in answers} == {"complete", "silent"}
+    assert 6 <= len(refused) < 12
+    for answer in refused:
+        assert (answer.status, answer.error["code"], answer["retry-after"]) == (503, "gateway_overloaded", "1")
+        assert "limits.held" in answer.error["message"]
+    assert quick.fakes.idle(port)
+    for _ in range(4):
+        assert quick.chat("x" * 300_000, max_tokens=10).status == 200
+
+
+@BOTH
+def test_a_client_that_reads_late_gets_all_of_a_long_stream(quick, model):
+    with Connection(quick.port) as connection:
+        body = request("[[*:big=6000000,chunks=1000]]", model, stream=True)
+        connection.send_request("POST", CHAT, body)
+        time.sleep(0.4)
+        answer = connection.receive()
+    assert answer.ending == "complete" and answer.events()[-1] == "[DONE]"
+    assert len(answer.text) == 6_000_000
+
+
 # HTTP/2
 
 

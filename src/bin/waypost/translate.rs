@@ -17,7 +17,8 @@ Examples:
   waypost translate request --api anthropic --model claude-sonnet-4-5 < openai.json
   waypost translate request --api openai --provider p.json < openai.json
 
-where p.json is a provider's entry as in the configuration:
+where p.json is a provider's entry as in the configuration, of which api, endpoints and models may
+be missing:
   {\"base_url\": \"https://eu.api.openai.com/v1\", \"organization\": \"org-1\"}";
 
 const RESPONSE_EXAMPLES: &str = "\

@@ -7,13 +7,13 @@
 //! | file | what it looks at |
 //! |---|---|
 //! | `yaml` | YAML into values |
-//! | [`document`] | values with their paths |
-//! | [`setup`] | where everything is: connection managers, waypost filters, clusters |
-//! | [`plugin`] | one waypost filter, and that all of them share one VM |
-//! | [`manager`] | the connection manager around the gateway filter |
-//! | [`route`] | routes, retries, the matcher |
-//! | [`cluster`] | provider clusters |
-//! | [`leak`] | credentials in logs and headers |
+//! | `document` | values with their paths |
+//! | `setup` | where everything is: connection managers, waypost filters, clusters |
+//! | `plugin` | one waypost filter, and that all of them share one VM |
+//! | `manager` | the connection manager around the gateway filter |
+//! | `route` | routes, retries, the matcher |
+//! | `cluster` | provider clusters |
+//! | `leak` | credentials in logs and headers |
 //!
 //! # Not supported
 //! What arrives by xDS is not in the file; the report says so. Environment variables and other

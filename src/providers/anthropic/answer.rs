@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::block::{
     Block, Citations, Thoughts, escape, explanation, finish_reason, no_answer, string, update,
 };
-use super::tools::{self, JSON_TOOL, JsonAnswer};
+use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
@@ -41,13 +41,17 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let message: Message<'_> = serde_json::from_str(text).map_err(|error| {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
-    // Proxies leave out the `type` of an error.
-    let untyped = message.content.is_none() && failure::message(body).is_some();
-    if untyped || message.kind.as_deref() == Some("error") {
+    if message.kind.as_deref() == Some("error") {
         return Err(failure::in_stream(body));
     }
-    let blocks = message.content.ok_or_else(|| no_answer("it has no content"))?.0;
-    let json = tools::json_answer(call.chat, call.target.facts) == JsonAnswer::Tool;
+    let Some(blocks) = message.content.map(|list| list.0) else {
+        // Proxies leave out the `type` of an error.
+        return Err(match failure::message(body) {
+            Some(_) => failure::in_stream(body),
+            None => no_answer("it has no content"),
+        });
+    };
+    let json = json_answer::way(call.chat, call.target.facts) == JsonAnswer::Tool;
     let stop_reason = string(message.stop_reason).map(|text| text.decode()).unwrap_or_default();
 
     let mut choice = choice(&blocks, json)?;

@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::cache::{self, Mark};
 use super::ids;
-use super::messages::{Turns, old_form, within};
-use super::request::unsupported;
 use super::thinking::Surroundings;
 use super::tools::separate;
+use super::turns::{Turns, old_form, within};
+use super::warnings::unsupported;
 use crate::openai::json::{RawStr, is_object, write_str};
 use crate::openai::message::{Content, Items, Message, Role, ToolCall};
 use crate::openai::request::read;
@@ -42,9 +42,7 @@ impl<'a> Turns<'_, 'a> {
             && !text.is_blank()
             && is_plain(message)
         {
-            if message.name.is_some() {
-                self.warnings.dropped("messages[].name");
-            }
+            self.drop_name(message);
             out.extend_from_slice(text.as_written().as_bytes());
             out.push(b'}');
             return Ok(());
@@ -71,9 +69,7 @@ impl<'a> Turns<'_, 'a> {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
+        self.drop_name(message);
         if message.function_call.is_some() {
             return Err(old_form(format!("messages[{index}].function_call")));
         }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Warnings;
+use super::warnings::Warnings;
 use crate::openai::message::Message;
 
 /// Most marks the API takes in one request.

@@ -1,29 +1,21 @@
-//! Turns: who speaks, tool results, thinking.
+//! Who speaks: instructions, the user's words, results of tools.
 //!
 //! The API knows two speakers who take turns. All that is not the assistant's becomes one user
 //! turn, results of tools first, since a call must be answered at the start of the next turn.
 
 use serde_json::value::RawValue;
 
-use super::Warnings;
-use super::cache::{self, Mark, Marks};
+use super::cache::{self, Mark};
 use super::ids;
+use super::json_answer::{self, JsonAnswer};
 use super::media::Media;
-use super::request::unsupported;
-use super::tools::{self, JsonAnswer, separate};
+use super::tools::separate;
+use super::turns::{Turns, old_form, within};
+use super::warnings::unsupported;
+use crate::openai::Error;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, File, Items, Message, Part, Role};
 use crate::openai::request::read;
-use crate::openai::{Chat, Error};
-use crate::providers::Target;
-
-/// Writes the turns of one request.
-pub(super) struct Turns<'c, 'a> {
-    pub(super) chat: &'c Chat<'a>,
-    pub(super) target: &'c Target<'c>,
-    pub(super) marks: Marks,
-    pub(super) warnings: Warnings,
-}
 
 impl<'a> Turns<'_, 'a> {
     /// Appends `,"system":…` and `,"messages":[…]`.
@@ -68,8 +60,7 @@ impl<'a> Turns<'_, 'a> {
         for (index, message) in run.iter().enumerate() {
             self.texts(index, message, &mut texts)?;
         }
-        let instruction =
-            tools::json_answer(self.chat, self.target.facts) == JsonAnswer::Instruction;
+        let instruction = json_answer::way(self.chat, self.target.facts) == JsonAnswer::Instruction;
         match texts.as_slice() {
             [] if !instruction => {}
             [(text, None)] if !instruction => {
@@ -85,7 +76,7 @@ impl<'a> Turns<'_, 'a> {
                     self.warnings.changed("response_format", "an instruction");
                     separate(out);
                     out.extend_from_slice(br#"{"type":"text","text":"#);
-                    tools::write_instruction(self.chat, out);
+                    json_answer::write_instruction(self.chat, out);
                     out.push(b'}');
                 }
                 out.push(b']');
@@ -101,9 +92,7 @@ impl<'a> Turns<'_, 'a> {
         message: &Message<'a>,
         texts: &mut Vec<(RawStr<'a>, Option<Mark>)>,
     ) -> Result<(), Error> {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
+        self.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => {}
             Content::Text(text) => {
@@ -141,9 +130,7 @@ impl<'a> Turns<'_, 'a> {
         if let [Message { role: Role::User, content: Content::Text(text), rest, .. }] = said
             && rest.is_empty()
         {
-            if said.iter().any(|message| message.name.is_some()) {
-                self.warnings.dropped("messages[].name");
-            }
+            said.iter().for_each(|message| self.drop_name(message));
             if !text.is_blank() {
                 separate(out);
                 out.extend_from_slice(br#"{"role":"user","content":"#);
@@ -206,9 +193,7 @@ impl<'a> Turns<'_, 'a> {
         if is_instruction(message.role) {
             self.warnings.changed("messages[].role", "user");
         }
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
+        self.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => Ok(()),
             Content::Text(text) => {
@@ -304,18 +289,6 @@ impl<'a> Turns<'_, 'a> {
         out.push(b'}');
         Ok(())
     }
-
-    pub(super) fn write_text(&mut self, written: &str, mark: Option<Mark>, out: &mut Vec<u8>) {
-        separate(out);
-        out.extend_from_slice(br#"{"type":"text","text":"#);
-        out.extend_from_slice(written.as_bytes());
-        self.marks.write(out, mark, &mut self.warnings);
-        out.push(b'}');
-    }
-
-    fn mark_of(&mut self, part: &Part<'_>) -> Option<Mark> {
-        cache::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
-    }
 }
 
 /// Where a part stands.
@@ -344,18 +317,4 @@ const fn is_instruction(role: Role) -> bool {
 fn parts_of<'a>(index: usize, parts: &'a RawValue) -> Result<Vec<Part<'a>>, Error> {
     let parts: Items<Part<'a>> = read("content", parts).map_err(|error| within(index, error))?;
     Ok(parts.0)
-}
-
-/// The error with its place inside the message put behind the message's own.
-pub(super) fn within(index: usize, error: Error) -> Error {
-    let field = error.param.as_deref().unwrap_or_default();
-    let param = format!("messages[{index}].{field}");
-    let message = error.message.replace(&format!("'{field}'"), &format!("'{param}'"));
-    Error { message, ..error }.with_param(param)
-}
-
-pub(super) fn old_form(param: String) -> Error {
-    let message =
-        format!("'{param}': the older form of function calls is not translated; use 'tools'.");
-    Error::unsupported(param, message)
 }

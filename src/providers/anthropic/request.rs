@@ -5,14 +5,22 @@ use std::io::Write as _;
 
 use super::assistant;
 use super::cache::{self, Marks};
-use super::messages::Turns;
+use super::json_answer::{self, JsonAnswer};
 use super::thinking::{self, Plan, Thinking};
-use super::tools::{self, JsonAnswer};
-use super::{NEW_VERSION, OLD_VERSION, Warnings};
+use super::tools;
+use super::turns::Turns;
+use super::warnings::{Warnings, clamp, unsupported};
 use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::{Outbound, Payload, Target, Warning};
+
+/// Values of `anthropic_version`. `auto` takes the newest, and the old one only for a request with
+/// sampling parameters to a model that still takes them: the newest has none.
+pub const VERSIONS: &[&str] = &["auto", OLD_VERSION, NEW_VERSION];
+
+pub(super) const OLD_VERSION: &str = "2023-06-01";
+pub(super) const NEW_VERSION: &str = "2026-10-21";
 
 /// The longest answer asked of a model of which nothing is known, in tokens. The API needs a
 /// number, and this is one that every model takes.
@@ -89,25 +97,6 @@ pub(super) fn write(
     })
 }
 
-/// Refuses `param`, or drops it under the name `dropped` where the policy says so.
-///
-/// # Errors
-/// The refusal.
-pub(super) fn unsupported(
-    param: impl Into<String>,
-    dropped: &'static str,
-    message: impl Into<String>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<(), Error> {
-    if target.policy.drop_unsupported {
-        warnings.dropped(dropped);
-        Ok(())
-    } else {
-        Err(Error::unsupported(param, message))
-    }
-}
-
 fn refuse_what_shapes_the_answer(
     chat: &Chat<'_>,
     target: &Target<'_>,
@@ -163,28 +152,6 @@ fn max_tokens(chat: &Chat<'_>, target: &Target<'_>, warnings: &mut Warnings) -> 
         }
         _ => Ok(wanted),
     }
-}
-
-/// Notes that `param` is lowered to `most`.
-///
-/// # Errors
-/// A 400 where the policy is to refuse what is out of range.
-fn clamp(
-    param: &'static str,
-    wanted: impl std::fmt::Display,
-    most: u64,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<(), Error> {
-    if target.policy.reject_out_of_range {
-        let message = format!(
-            "'{param}' must be at most {most} for the model '{}', but is {wanted}.",
-            target.model
-        );
-        return Err(Error::invalid(param, message));
-    }
-    warnings.changed(param, most.to_string());
-    Ok(())
 }
 
 /// What stands in the body about sampling.
@@ -265,7 +232,7 @@ fn write_output_config(
 ) -> Result<(), Error> {
     let schema = match &chat.response_format {
         Some(ResponseFormat::JsonSchema(wanted))
-            if tools::json_answer(chat, target.facts) == JsonAnswer::Format =>
+            if json_answer::way(chat, target.facts) == JsonAnswer::Format =>
         {
             wanted.schema
         }
@@ -282,7 +249,7 @@ fn write_output_config(
         };
         out.extend_from_slice(begin);
         out.extend_from_slice(br#"{"type":"json_schema","schema":"#);
-        tools::write_format(schema, out, warnings)?;
+        json_answer::write_format(schema, out, warnings)?;
         out.push(b'}');
     }
     if plan.effort.is_some() || schema.is_some() {

@@ -28,8 +28,8 @@ use serde_json::value::RawValue;
 use super::Call;
 use super::answer::{id, model};
 use super::block::{Block, escape, explanation, no_answer, string, update};
+use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::told::{CHOICE, Thought, Told, written};
-use super::tools::{self, JSON_TOOL, JsonAnswer};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, is_object};
 use crate::openai::{Error, Usage};
@@ -39,7 +39,7 @@ use crate::wire::sse::Event;
 
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
-    let json = tools::json_answer(call.chat, call.target.facts) == JsonAnswer::Tool;
+    let json = json_answer::way(call.chat, call.target.facts) == JsonAnswer::Tool;
     Box::new(Sse::new(Answer {
         state: State::Waiting(Head {
             id: call.id.to_owned(),

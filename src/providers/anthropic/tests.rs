@@ -1,6 +1,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use super::request::{NEW_VERSION, OLD_VERSION};
 use super::*;
 use crate::providers::catalogue::{Catalogue, Facts};
 use crate::providers::stream::{Phase, Stream};

@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use super::Warnings;
+use super::warnings::Warnings;
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Effort, Facts, ThinkingOff};
 

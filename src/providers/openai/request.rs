@@ -85,7 +85,7 @@ impl Fit<'_, '_> {
     fn reasoning(&mut self) -> Result<(), Error> {
         let parameters = &self.target.facts.parameters;
         if !self.reasons() {
-            if self.is_known() && self.chat.reasoning_effort.is_some() {
+            if self.target.facts.known && self.chat.reasoning_effort.is_some() {
                 self.drop("reasoning_effort");
             }
             return Ok(());
@@ -168,13 +168,7 @@ impl Fit<'_, '_> {
     }
 
     fn reasons(&self) -> bool {
-        self.is_known() && self.target.facts.capabilities.has(Capability::Reasoning)
-    }
-
-    /// Of a model that is not in the catalogue every ability is assumed, see `Facts::unknown`; no
-    /// model has them all.
-    fn is_known(&self) -> bool {
-        self.target.facts.capabilities != Capability::ALL.into_iter().collect()
+        self.target.facts.known && self.target.facts.capabilities.has(Capability::Reasoning)
     }
 
     /// The effort asked for. A word that is not one stays for the provider to refuse.

@@ -1,0 +1,110 @@
+//! How a model that is asked for JSON is brought to give it: by its own means, by way of a tool, or
+//! by an instruction.
+
+use serde_json::value::RawValue;
+
+use super::schema;
+use super::warnings::Warnings;
+use crate::openai::json::{write_compact, write_str};
+use crate::openai::request::{ResponseFormat, ToolChoice};
+use crate::openai::{Chat, Error};
+use crate::providers::catalogue::{Capability, Facts};
+
+/// The tool through which a model without JSON answers gives one. Its call never reaches the
+/// client: the arguments are the content.
+pub(super) const JSON_TOOL: &str = "waypost_json_answer";
+
+/// How the model is brought to answer in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JsonAnswer {
+    /// It is not asked to, or must call a tool in any case.
+    No,
+    /// By `output_config.format`.
+    Format,
+    /// By having to call [`JSON_TOOL`].
+    Tool,
+    /// By an instruction: the model takes no forced call.
+    Instruction,
+}
+
+/// How this request's answer becomes JSON. Depends on nothing but the request and the model, so
+/// whoever reads the answer finds the same.
+pub(super) fn way(chat: &Chat<'_>, facts: &Facts) -> JsonAnswer {
+    match &chat.response_format {
+        None | Some(ResponseFormat::Text) => JsonAnswer::No,
+        Some(ResponseFormat::JsonSchema(wanted))
+            if wanted.schema.is_some() && facts.capabilities.has(Capability::JsonSchema) =>
+        {
+            JsonAnswer::Format
+        }
+        Some(_) if forces_a_call(chat) => JsonAnswer::No,
+        Some(_) if facts.parameters.forced_tool_use => JsonAnswer::Tool,
+        Some(_) => JsonAnswer::Instruction,
+    }
+}
+
+/// Whether the client wants a call in any case.
+pub(super) fn forces_a_call(chat: &Chat<'_>) -> bool {
+    match chat.tool_choice {
+        Some(ToolChoice::Required | ToolChoice::Function(_)) => true,
+        Some(ToolChoice::Allowed { required, .. }) => required,
+        None | Some(ToolChoice::Auto | ToolChoice::None | ToolChoice::Custom(_)) => false,
+    }
+}
+
+/// Appends [`JSON_TOOL`].
+///
+/// # Errors
+/// A 400 for what is no schema.
+pub(super) fn write_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+    out.extend_from_slice(b"{\"name\":");
+    write_str(out, JSON_TOOL);
+    let mut schema = None;
+    let mut description = None;
+    if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format {
+        schema = wanted.schema;
+        description = wanted.description.filter(|text| !text.is_empty());
+    }
+    out.extend_from_slice(b",\"description\":");
+    match description {
+        Some(text) => out.extend_from_slice(text.as_written().as_bytes()),
+        None => write_str(out, "Gives the answer as JSON. Always answer through this tool."),
+    }
+    out.extend_from_slice(b",\"input_schema\":");
+    schema::write(schema, out).map_err(bad_format)?;
+    out.push(b'}');
+    Ok(())
+}
+
+/// The schema of [`JsonAnswer::Format`], as the provider enforces it.
+///
+/// # Errors
+/// A 400 for what is no schema.
+pub(super) fn write_format(
+    schema: &RawValue,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if schema::write_enforced(schema, out).map_err(bad_format)? {
+        warnings.changed(FORMAT_SCHEMA, "what the provider enforces");
+    }
+    Ok(())
+}
+
+const FORMAT_SCHEMA: &str = "response_format.json_schema.schema";
+
+fn bad_format(fault: schema::Fault) -> Error {
+    Error::invalid(FORMAT_SCHEMA, format!("'{FORMAT_SCHEMA}' {fault}."))
+}
+
+/// The instruction of [`JsonAnswer::Instruction`], as a JSON string.
+pub(super) fn write_instruction(chat: &Chat<'_>, out: &mut Vec<u8>) {
+    let mut text = b"Answer with one JSON object and nothing else.".to_vec();
+    if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format
+        && let Some(schema) = wanted.schema
+    {
+        text.extend_from_slice(b" It must follow this JSON Schema: ");
+        write_compact(&mut text, schema.get());
+    }
+    write_str(out, &String::from_utf8_lossy(&text));
+}
