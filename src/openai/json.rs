@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
+use serde::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON string as written, quotes and escapes included.
@@ -123,6 +123,36 @@ impl<'de: 'a, 'a> Deserialize<'de> for Num<'a> {
         }
     }
 }
+
+/// Reads an object only. The readers that serde writes take a list too, with the fields in order,
+/// and no client means that.
+pub(crate) struct ObjectOnly<D>(pub D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectOnly<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
+/// Lets types that derive `Deserialize` with `remote = "Self"` be read from objects only.
+macro_rules! objects {
+    ($($name:ident),*) => {$(
+        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $name::deserialize($crate::openai::json::ObjectOnly(deserializer))
+            }
+        }
+    )*};
+}
+pub(crate) use objects;
 
 /// What a raw value is, for the error that it is not what was wanted.
 #[must_use]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{RawStr, is_null, unexpected};
+use super::json::{RawStr, is_null, objects, unexpected};
 
 /// Most messages in a request. A message takes a few hundred bytes of memory however short it is,
 /// so the size of the body alone is no bound.
@@ -280,6 +280,7 @@ pub type Items<T> = Bounded<T, MAX_ITEMS>;
 
 /// One part of a message's content. `kind` says which of the other fields counts.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Part<'a> {
     /// `text`, `image_url`, `input_audio`, `file`, `refusal`, or a provider's own.
     #[serde(rename = "type", borrow)]
@@ -309,6 +310,7 @@ pub struct Part<'a> {
 
 /// A picture by URL or inline as a `data:` URL.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ImageUrl<'a> {
     /// `https://…` or `data:image/png;base64,…`.
     #[serde(borrow)]
@@ -320,6 +322,7 @@ pub struct ImageUrl<'a> {
 
 /// Sound, inline.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct InputAudio<'a> {
     /// Base64.
     #[serde(borrow)]
@@ -331,6 +334,7 @@ pub struct InputAudio<'a> {
 
 /// A document, inline or by the provider's id.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct File<'a> {
     /// A `data:` URL, or bare base64.
     #[serde(borrow)]
@@ -345,6 +349,7 @@ pub struct File<'a> {
 
 /// A call that an assistant made.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ToolCall<'a> {
     /// The id that the result will name.
     #[serde(borrow)]
@@ -365,6 +370,7 @@ pub struct ToolCall<'a> {
 
 /// Name and arguments of a call.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct FunctionCall<'a> {
     /// Which function.
     #[serde(borrow)]
@@ -376,6 +382,7 @@ pub struct FunctionCall<'a> {
 
 /// A tool that the model may call.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Tool<'a> {
     /// `function` or `custom`.
     #[serde(rename = "type", borrow)]
@@ -393,6 +400,7 @@ pub struct Tool<'a> {
 
 /// A function's declaration.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Function<'a> {
     /// `[A-Za-z0-9_-]`, at most 64.
     #[serde(borrow)]
@@ -406,3 +414,5 @@ pub struct Function<'a> {
     /// Whether arguments must follow the schema.
     pub strict: Option<bool>,
 }
+
+objects!(File, Function, FunctionCall, ImageUrl, InputAudio, Part, Tool, ToolCall);

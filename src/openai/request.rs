@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::invalid;
-use super::json::{Num, RawStr, is_null};
+use super::json::{Num, ObjectOnly, RawStr, is_null, objects};
 use super::message::{Items, Message, Tool};
 use super::outer::{Field, Outer};
 
@@ -87,6 +87,7 @@ pub enum ResponseFormat<'a> {
 
 /// `response_format.json_schema`.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub struct JsonSchema<'a> {
     /// A name for it.
     #[serde(borrow)]
@@ -100,6 +101,8 @@ pub struct JsonSchema<'a> {
     /// Whether the answer must follow it.
     pub strict: Option<bool>,
 }
+
+objects!(JsonSchema);
 
 impl<'a> Chat<'a> {
     /// Parses a request. What is missing counts as absent: see [`Chat::validate`].
@@ -172,11 +175,13 @@ fn stop(value: &RawValue) -> Result<Vec<RawStr<'_>>, Error> {
 
 fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
     #[derive(Deserialize)]
+    #[serde(remote = "Self")]
     struct Named<'a> {
         #[serde(borrow)]
         name: RawStr<'a>,
     }
     #[derive(Deserialize)]
+    #[serde(remote = "Self")]
     struct Allowed<'a> {
         #[serde(borrow)]
         mode: RawStr<'a>,
@@ -184,11 +189,13 @@ fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
         tools: Items<AllowedTool<'a>>,
     }
     #[derive(Deserialize)]
+    #[serde(remote = "Self")]
     struct AllowedTool<'a> {
         #[serde(borrow)]
         function: Named<'a>,
     }
     #[derive(Deserialize)]
+    #[serde(remote = "Self")]
     struct Object<'a> {
         #[serde(rename = "type", borrow)]
         kind: RawStr<'a>,
@@ -199,6 +206,7 @@ fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
         #[serde(borrow)]
         allowed_tools: Option<Allowed<'a>>,
     }
+    objects!(Allowed, AllowedTool, Named, Object);
     const WORDS: &str = "'tool_choice' must be \"none\", \"auto\", \"required\", or an object that names a function";
     if let Some(word) = RawStr::from_raw(value) {
         return match &*word.decode() {
@@ -247,12 +255,14 @@ fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
 
 fn response_format(value: &RawValue) -> Result<ResponseFormat<'_>, Error> {
     #[derive(Deserialize)]
+    #[serde(remote = "Self")]
     struct Object<'a> {
         #[serde(rename = "type", borrow)]
         kind: RawStr<'a>,
         #[serde(borrow)]
         json_schema: Option<JsonSchema<'a>>,
     }
+    objects!(Object);
     let object: Object<'_> = read("response_format", value)?;
     match &*object.kind.decode() {
         "text" => Ok(ResponseFormat::Text),
@@ -272,8 +282,15 @@ fn response_format(value: &RawValue) -> Result<ResponseFormat<'_>, Error> {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct StreamOptions {
     include_usage: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for StreamOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(ObjectOnly(deserializer))
+    }
 }
 
 self_cell::self_cell!(

@@ -341,6 +341,7 @@ mod tests {
                 "messages[1].content[0].text",
             ),
             (r#"{"role":"user","content":[{"text":"x"}]}"#, "messages[1].content[0].type"),
+            (r#"{"role":"user","content":[["text","x"]]}"#, "messages[1].content[0]"),
             (r#"{"role":"user","content":[{"type":"video"}]}"#, "messages[1].content[0].type"),
             (
                 r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#,

@@ -65,6 +65,11 @@ fn a_wrong_type_names_the_field_as_a_path() {
         (r#"{"response_format":{"type":"json_schema"}}"#, "response_format.json_schema"),
         (r#"{"response_format":{"type":"xml"}}"#, "response_format.type"),
         (r#"{"model":"a","model":"b"}"#, "model"),
+        (r#"{"tools":[["function",{"name":"f"}]]}"#, "tools[0]"),
+        (r#"{"tools":[{"type":"function","function":["f"]}]}"#, "tools[0].function"),
+        (r#"{"tool_choice":["function",{"name":"f"}]}"#, "tool_choice"),
+        (r#"{"response_format":["text"]}"#, "response_format"),
+        (r#"{"stream_options":[true]}"#, "stream_options"),
     ] {
         assert_eq!(error(json).param.as_deref(), Some(param), "{json}: {}", error(json).message);
     }
