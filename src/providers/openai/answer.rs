@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::edit::{Splice, span, splice, written};
 use crate::openai::chunk::FinishReason;
-use crate::openai::json::{is_object, write_str};
+use crate::openai::json::{is_object, objects, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::usage::{Usage, WireUsage};
 use crate::openai::validate::MAX_N;
@@ -19,6 +19,7 @@ use crate::providers::{Answer, Call, Payload, failure};
 pub const MAX_CHOICES: usize = MAX_N as usize;
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Completion<'a> {
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -37,6 +38,7 @@ struct Completion<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Choice<'a> {
     #[serde(borrow, default)]
     index: Option<&'a RawValue>,
@@ -49,12 +51,15 @@ struct Choice<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Said<'a> {
     #[serde(borrow, default)]
     role: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tool_calls: Option<&'a RawValue>,
 }
+
+objects!(Completion, Choice, Said);
 
 /// Reads the body of an answer with a status below 300.
 ///

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::answer::{Finish, MAX_CHOICES, failed, finish, is_empty, is_truthy, read_usage};
 use super::edit::{Splice, span, splice, written};
 use crate::openai::chunk::DONE;
-use crate::openai::json::RawStr;
+use crate::openai::json::{RawStr, objects};
 use crate::openai::message::{Bounded, present};
 use crate::openai::{Class, Error, Usage};
 use crate::providers::stream::{Events, cut_short};
@@ -45,6 +45,7 @@ pub struct Chunks {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Chunk<'a> {
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -63,6 +64,7 @@ struct Chunk<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Choice<'a> {
     #[serde(default)]
     index: Option<u32>,
@@ -75,6 +77,7 @@ struct Choice<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Delta<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
@@ -91,6 +94,8 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     audio: Option<&'a RawValue>,
 }
+
+objects!(Chunk, Choice, Delta);
 
 impl Chunks {
     /// The translator of the answer to `call`.

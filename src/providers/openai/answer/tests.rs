@@ -140,6 +140,8 @@ fn what_is_no_answer_is_the_providers_fault() {
         r#"{"choices":[{"message":null}]}"#,
         r#"{"choices":[{"message":{"content":"x"},"finish_re"#,
         r#"{"choices":7}"#,
+        r#"{"choices":[[0,{"role":"assistant","content":"x"},"stop"]]}"#,
+        r#"[null,"a","chat.completion",1,"x",[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}],null]"#,
     ] {
         let error = answered(body).unwrap_err();
         assert_eq!((error.class, error.status), (Class::Server, 502), "{body}");
