@@ -19,6 +19,10 @@ pub const MAX_ITEMS: usize = 8_192;
 /// Most unknown fields of one object that are carried along.
 pub const MAX_UNKNOWN_FIELDS: usize = 128;
 
+/// Most unknown fields of all messages together. Each takes several times the memory that it takes
+/// in the body.
+pub const MAX_UNKNOWN_FIELDS_IN_ALL: usize = 65_536;
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -173,7 +177,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
                         }
                         "content" => message.content = map.next_value()?,
                         "name" => message.name = map.next_value()?,
+                        "tool_call_id" if message.tool_call_id.is_some() => {
+                            return Err(A::Error::duplicate_field("tool_call_id"));
+                        }
                         "tool_call_id" => message.tool_call_id = map.next_value()?,
+                        "tool_calls" if message.tool_calls.is_some() => {
+                            return Err(A::Error::duplicate_field("tool_calls"));
+                        }
                         "tool_calls" => message.tool_calls = present(map.next_value()?),
                         "function_call" => message.function_call = present(map.next_value()?),
                         "refusal" => message.refusal = map.next_value()?,
@@ -210,6 +220,42 @@ impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
             }
         }
         deserializer.deserialize_map(MessageVisitor)
+    }
+}
+
+/// The list of messages, at most [`MAX_MESSAGES`].
+#[derive(Debug, Default)]
+pub(super) struct Messages<'a>(pub Vec<Message<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Messages<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MessagesVisitor;
+        impl<'de> Visitor<'de> for MessagesVisitor {
+            type Value = Messages<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Messages<'de>, A::Error> {
+                let mut messages = Vec::new();
+                let mut unknown = 0;
+                while let Some(message) = seq.next_element::<Message<'de>>()? {
+                    unknown += message.rest.len();
+                    if messages.len() >= MAX_MESSAGES {
+                        return Err(A::Error::custom(format_args!(
+                            "more than {MAX_MESSAGES} entries in a list"
+                        )));
+                    }
+                    if unknown > MAX_UNKNOWN_FIELDS_IN_ALL {
+                        return Err(A::Error::custom(format_args!(
+                            "more than {MAX_UNKNOWN_FIELDS_IN_ALL} unknown fields in all messages"
+                        )));
+                    }
+                    messages.push(message);
+                }
+                Ok(Messages(messages))
+            }
+        }
+        deserializer.deserialize_seq(MessagesVisitor)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::message::{Bounded, Key, MAX_MESSAGES, Message};
+use super::message::{Key, Message, Messages};
 
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
@@ -47,7 +47,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Outer<'a> {
                             return Err(A::Error::duplicate_field("messages"));
                         }
                         messages_at = fields.len();
-                        let list: Option<Bounded<Message<'de>, MAX_MESSAGES>> = map.next_value()?;
+                        let list: Option<Messages<'de>> = map.next_value()?;
                         messages = Some(list.unwrap_or_default().0);
                         continue;
                     }

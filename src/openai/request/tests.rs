@@ -1,7 +1,9 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::super::message::{Content, MAX_ITEMS, MAX_MESSAGES, MAX_UNKNOWN_FIELDS, Role};
+use super::super::message::{
+    Content, MAX_ITEMS, MAX_MESSAGES, MAX_UNKNOWN_FIELDS, MAX_UNKNOWN_FIELDS_IN_ALL, Role,
+};
 use super::super::outer::MAX_FIELDS;
 use super::*;
 
@@ -123,6 +125,11 @@ fn more_fields_than_the_cap_are_refused() {
     let many: Vec<String> = (0..=MAX_UNKNOWN_FIELDS).map(|i| format!("\"f{i}\":0")).collect();
     let message = format!(r#"{{"messages":[{{"role":"user",{}}}]}}"#, many.join(","));
     assert!(error(&message).message.contains("more than 128 unknown fields"));
+    let field = r#""a":0"#;
+    let message = format!(r#"{{"role":"user",{}}}"#, vec![field; MAX_UNKNOWN_FIELDS].join(","));
+    let many = vec![message.as_str(); 1 + MAX_UNKNOWN_FIELDS_IN_ALL / MAX_UNKNOWN_FIELDS];
+    let all = error(&format!(r#"{{"messages":[{}]}}"#, many.join(",")));
+    assert!(all.message.contains("more than 65536 unknown fields in all"), "{}", all.message);
     let stops = format!(r#"{{"stop":[{}"x"]}}"#, "\"x\",".repeat(MAX_ITEMS));
     assert!(error(&stops).message.contains("more than 8192 entries"));
 }
