@@ -27,7 +27,7 @@ def chunked(whole: bytes, *trailers: bytes) -> bytes:
 
 @pytest.mark.parametrize("protocol", ["HTTP/1", "HTTP/2"])
 def test_response_trailers_end_an_answer_and_go_no_further(lane: Lane, protocol: str) -> None:
-    """Guard: the provider role translates in the trailers callback too (envoy-wasm.md §0.4)."""
+    """Guard: the provider role translates in the trailers callback too."""
     usual = lane.recorder.reply
     late = [b"x-late: 1", b"set-cookie: a=b", b"x-bad: \xff\xfe", b"content-length: 2"]
     lane.recorder.reply = lambda one: chunked(usual(one), *late)

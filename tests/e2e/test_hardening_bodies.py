@@ -170,7 +170,7 @@ def test_a_body_may_have_its_limit_and_not_a_byte_more(small: Stage, chunk: int 
 
 def test_beyond_the_room_for_bodies_requests_are_put_off_and_the_others_go_on(small: Stage) -> None:
     """Guard: `limits.held`. The memory of a module only grows, and its end cuts every stream of the
-    worker (envoy-wasm.md §0.12)."""
+    worker."""
     small.fakes.reset()
     started = threading.Barrier(12)
 

@@ -26,7 +26,7 @@ def sent_raw(lane: Lane, data: bytes, timeout: float = 5) -> Any:
 
 def test_bodies_that_grow_and_shrink_never_run_into_the_next_request(lane: Lane) -> None:
     """Guard: the provider role replaces content-length with the length it will send. With the client's
-    own, what is longer would be read as another client's request (envoy-wasm.md §0.1)."""
+    own, what is longer would be read as another client's request."""
     sizes = [1, 5_000, 3, 70_000, 2, 300_000, 1, 900, 1]
     with Connection(lane.port) as connection:
         for number, size in enumerate(sizes * 3):
@@ -48,7 +48,7 @@ def test_bodies_that_grow_and_shrink_never_run_into_the_next_request(lane: Lane)
 
 def test_nothing_reaches_the_provider_before_the_whole_body_is_here(lane: Lane) -> None:
     """Guard: every body callback of the gateway role returns Pause until the verdict; one Continue
-    lets the held headers go (envoy-wasm.md §0.3)."""
+    lets the held headers go."""
     body = lane.body("slowly", metadata={"k": "v" * 5000})
     pieces = [body[:10], body[10:3000], body[3000:-1], body[-1:]]
     with Connection(lane.port) as connection:
@@ -71,8 +71,7 @@ def test_a_body_that_never_ends_reaches_nobody(lane: Lane) -> None:
 
 
 def test_request_trailers_end_a_chunked_body_and_go_no_further(lane: Lane) -> None:
-    """Guard: the gateway role decides in the trailers callback too; no body callback says end there
-    (envoy-wasm.md §0.4). Trailers are removed: a credential in them must not reach the provider."""
+    """Guard: the gateway role decides in the trailers callback too; no body callback says end there. Trailers are removed: a credential in them must not reach the provider."""
     body = lane.body("with trailers")
     raw = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntrailer: x-late\r\n\r\n".encode()
     raw += b"%x\r\n%s\r\n0\r\nx-late: 1\r\nauthorization: Bearer late\r\nx-api-key: late\r\n\r\n" % (len(body), body)
@@ -283,8 +282,7 @@ def test_the_clients_key_is_never_sent_on(lane: Lane) -> None:
 
 
 def test_without_the_flag_of_the_host_no_body_ever_comes() -> None:
-    """A fact of the host that envoy.yaml answers with allow_on_headers_stop_iteration
-    (envoy-wasm.md §0.2); every other test here would fail without it."""
+    """A fact of the host that envoy.yaml answers with allow_on_headers_stop_iteration; every other test here would fail without it."""
 
     def without(config: dict[str, Any]) -> None:
         listener = config["static_resources"]["listeners"][0]

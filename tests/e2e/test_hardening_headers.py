@@ -154,7 +154,7 @@ def test_the_provider_sees_our_headers_and_no_others(default: Stage) -> None:
 
 
 def test_bytes_that_are_no_text_do_not_harm_the_module(default: Stage) -> None:
-    """Guard: headers are read as bytes. The SDK's own calls trap on them (envoy-wasm.md §0.6)."""
+    """Guard: headers are read as bytes. The SDK's own calls trap on them."""
     head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n".encode()
     odd = [b"x-bad: \xff\xfe", b"x-task: \xc3\x28", b"authorization: \xf0\x90", b"x-request-id: \xff",
            b"content-type: \xe2\x82", b"accept: \x80", b"x-waypost-\xff: 1", b"user-agent: \xed\xa0\x80"]  # fmt: skip
@@ -325,8 +325,7 @@ OWN = {
 
 @pytest.mark.parametrize("case", OWN.values(), ids=OWN.keys())
 def test_our_own_answers_are_not_rewritten(default: Stage, case: tuple[Any, ...]) -> None:
-    """Guard: the gateway role knows its own replies when they come back through its callbacks
-    (envoy-wasm.md §0.9), and local_reply_config knows them by their details."""
+    """Guard: the gateway role knows its own replies when they come back through its callbacks, and local_reply_config knows them by their details."""
     method, path, body, status, code = case
     response = default.ask(method, path, body)
     assert (response.status, response.error["code"]) == (status, code)
@@ -337,7 +336,7 @@ def test_our_own_answers_are_not_rewritten(default: Stage, case: tuple[Any, ...]
 
 def test_a_cluster_that_is_reached_without_the_gateway_answers_403_and_sends_no_key() -> None:
     """Guard: the provider role adds a credential only to an attempt of an exchange. Nor does it
-    trap on headers that are out of its phase (envoy-wasm.md §0.7)."""
+    trap on headers that are out of its phase."""
 
     def past_the_gateway(config: dict[str, Any]) -> None:
         listener = config["static_resources"]["listeners"][0]

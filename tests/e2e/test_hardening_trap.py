@@ -1,7 +1,6 @@
 """What is left when the module traps: a worker that comes back, and another that never noticed.
 
-Guards: no panic in what ships, and `failure_policy: FAIL_RELOAD` in envoy.yaml (envoy-wasm.md §0.5,
-§0.8). The trap is a feature of a module that is built for these tests alone.
+Guards: no panic in what ships, and `failure_policy: FAIL_RELOAD` in envoy.yaml. The trap is a feature of a module that is built for these tests alone.
 """
 
 from __future__ import annotations
