@@ -42,8 +42,8 @@ class Render(unittest.TestCase):
         self.assertIn("api.example.com, port_value: 8 ", render.render(SMALL, values={"upstream": "8"}))
 
     def test_a_file_s_name_and_a_whole_line(self):
-        text = render.render(SMALL, values={"wasm": "/tmp/a b.wasm", "whole": "g: [3]", "ca": "ca.pem"})
-        self.assertIn("e: { filename: /tmp/a b.wasm }\n", text)
+        text = render.render(SMALL, values={"wasm": "some folder/a b.wasm", "whole": "g: [3]", "ca": "ca.pem"})
+        self.assertIn("e: { filename: some folder/a b.wasm }\n", text)
         self.assertIn("  d: { filename: ca.pem }\n", text)
         self.assertTrue(text.endswith("\ng: [3]\n"), text)
 
