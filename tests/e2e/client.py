@@ -17,6 +17,10 @@ import h2.events
 CLIENT_KEY = "sk-client-of-the-gateway-0123456789"
 """What the client sends as its own key. No provider may ever see it."""
 
+BUSY_SECONDS = 8
+"""How much longer than it should anything may take on a busy machine. What a test tells apart by time
+lies further apart than this, or is told by the lower bound."""
+
 
 @dataclass
 class Response:

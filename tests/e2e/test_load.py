@@ -54,7 +54,7 @@ def crowd():
                     clusters.append(Cluster(name, name, address, outlier=outlier))
                     rules.append({"name": name, "when": {"model": name}, "targets": [f"{name}/gpt-4o", "alive/claude-sonnet-4-5"]})
                     if death.startswith("silent"):
-                        rules[-1]["timeouts"] = {"first_token": "1s", "answer": "1s", "total": "60s"}
+                        rules[-1]["timeouts"] = {"first_token": "4s", "answer": "4s", "total": "60s"}
             return configuration({"providers": providers, "rules": rules}, clusters)  # fmt: skip
 
         with stage(build, openai=2 * (len(DEATHS) - 2)) as made:
@@ -117,5 +117,5 @@ def test_a_hundred_dead_streams_do_not_hold_up_the_living(crowd):
         time.sleep(0.3)
         began = time.monotonic()
         assert crowd.chat(model="claude-sonnet-4-5").status == 200
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 3.5
         assert {one.result().status for one in waiting} == {200}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from client import BUSY_SECONDS
 from gateway import Cluster, configuration, stage
 
 
@@ -12,7 +13,7 @@ def ruled():
 
     def build(fakes):
         openai, anthropic = fakes.all
-        fast, slow = {"first_token": "400ms", "answer": "1500ms"}, {"first_token": "3s", "answer": "3s"}
+        fast, slow = {"first_token": "400ms", "answer": "5s"}, {"first_token": "3s", "answer": "3s"}
         both = ["openai/gpt-4o", "claude/claude-sonnet-4-5"]
         gateway = {
             "tenant_header": "x-tenant",
@@ -39,7 +40,7 @@ def ruled():
                 {"name": "by-glob", "when": {"model": "team-*-large"}, "targets": ["openai/gpt-4o"]},
                 {"name": "fast", "when": {"model": "fast"}, "targets": both, "timeouts": fast},
                 {"name": "slow", "when": {"model": "slow"}, "targets": both, "timeouts": slow},
-                {"name": "capped", "when": {"model": "capped"}, "targets": both, "timeouts": {"first_token": "400ms", "answer": "400ms", "total": "600ms"}},
+                {"name": "capped", "when": {"model": "capped"}, "targets": both, "timeouts": {"first_token": "4s", "answer": "4s", "total": "5s"}},
                 {"name": "idle", "when": {"model": "idle"}, "targets": both, "timeouts": {"idle": "1s"}},
                 {"name": "patient", "when": {"model": "patient"}, "targets": both, "timeouts": {"idle": "3s"}},
                 {"name": "short", "when": {"model": "short"}, "targets": both, "timeouts": {"first_token": "500ms", "answer": "500ms", "total": "1500ms"}},
@@ -128,10 +129,10 @@ def test_a_stream_waits_for_its_first_token_and_an_answer_for_its_end(ruled):
 
 def test_headers_alone_are_no_first_token(ruled):
     text = "[[openai:silent_after_headers]]"
-    for stream, least in ((True, 0.3), (False, 1.4)):
+    for stream, least, most in ((True, 0.3, 4.9), (False, 4.9, 4.9 + BUSY_SECONDS)):
         answer = ruled.chat(text, "fast", stream=stream)
         assert answer["x-waypost-provider"] == "claude"
-        assert least < answer.took < least + 1.2
+        assert least < answer.took < most
 
 
 def test_a_preamble_alone_is_no_first_token(ruled):
@@ -149,20 +150,21 @@ def test_a_stream_may_last_longer_than_its_first_token_may_take(ruled):
 
 def test_an_answer_that_trickles_for_too_long_is_left(ruled):
     answer = ruled.chat("[[openai:stall_after=1]]", "fast")
-    assert answer["x-waypost-provider"] == "claude" and 1.4 < answer.took < 3
+    assert answer["x-waypost-provider"] == "claude" and 4.9 < answer.took < 5 + BUSY_SECONDS
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_the_total_time_caps_all_attempts_together(ruled, stream):
     answer = ruled.chat("[[*:silent]]", "capped", stream=stream)
     assert answer.status == 504, answer
-    assert 0.5 < answer.took < 1.5
+    # Two whole attempts would take eight seconds.
+    assert 4.9 < answer.took < 7.9 and answer["x-waypost-attempts"] == "2"
     assert "openai/gpt-4o" in answer.error["message"]
 
 
 def test_idle_is_a_rules_own(ruled):
     text = "some words[[openai:chunks=6,slow_chunks=0.05,stall_after=2]]"
-    for model, least, most in (("idle", 0.9, 2.8), ("patient", 2.9, 5)):
+    for model, least, most in (("idle", 0.9, 1 + BUSY_SECONDS), ("patient", 2.9, 3 + BUSY_SECONDS)):
         cut = ruled.chat(text, model, stream=True)
         assert cut.text and b"[DONE]" not in cut.body
         assert least < cut.took < most, cut.took
@@ -171,6 +173,6 @@ def test_idle_is_a_rules_own(ruled):
 def test_the_total_time_does_not_pass_for_a_whole_stream(ruled):
     """A stream that outlasts `total` is cut, never ended as if it were complete."""
     answer = ruled.chat("some words[[openai:chunks=40,slow_chunks=0.1]]", "short", stream=True)
-    assert answer.status == 200 and 1.3 < answer.took < 4, answer
+    assert answer.status == 200 and 1.3 < answer.took < 3.9, answer
     assert answer.text and b"[DONE]" not in answer.body
     assert answer.ending in ("cut", "reset") or set(answer.events()[-1]) == {"error"}
