@@ -2,10 +2,11 @@
 //! told in the words of JSON, never in those of the program.
 #![cfg(not(target_arch = "wasm32"))]
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use waypost::config::provider::read_alone;
 use waypost::openai::{Chat, Error};
 use waypost::providers::catalogue::{Catalogue, Facts};
-use waypost::providers::{Base, Policy, Settings, Target, registry};
+use waypost::providers::{Policy, Target, registry};
 
 /// Words of the program and of its parser.
 const INSIDE: &[&str] = &[
@@ -126,13 +127,14 @@ fn refusals(body: &str, catalogue: &Catalogue) -> Vec<Error> {
     };
     let mut errors: Vec<Error> = chat.validate().err().into_iter().collect();
     let unknown = Facts::unknown();
-    let (settings, policy) =
-        (Settings::default(), Policy { drop_unsupported: true, ..Policy::default() });
+    let policy = Policy { drop_unsupported: true, ..Policy::default() };
     for api in registry::APIS {
-        let Some(base) = Base::parse(api.base_url) else { continue };
+        let entry = read_alone(&Value::Object(Map::new()), api, catalogue)
+            .unwrap_or_else(|problems| panic!("{}: {problems:?}", api.name));
+        let (base, settings) = (&entry.base, &entry.settings);
         for model in ["m", "gpt-5", "claude-sonnet-4-5"] {
             let facts = catalogue.find(api.family, model).unwrap_or(&unknown);
-            let target = Target { base: &base, settings: &settings, model, facts, policy };
+            let target = Target { base, settings, model, facts, policy };
             errors.extend(api.dialect.request(&chat, body.as_bytes(), &target).err());
         }
     }

@@ -52,6 +52,12 @@ impl Provider {
         }
     }
 
+    /// Where the API is when no `base_url` says otherwise.
+    #[must_use]
+    pub fn own_base(&self) -> Option<Base> {
+        Base::parse(&self.api.base_url.resolve(&self.settings).ok()?)
+    }
+
     /// The model of that name.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&Model> {
@@ -120,16 +126,6 @@ fn read_entry(
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
-    let base = base_url.map_or_else(
-        || Base::parse(api.base_url),
-        |node| {
-            let base = Base::parse(node.text(problems)?);
-            if base.is_none() {
-                problems.add(&node.path, "must be a URL such as \"https://api.example.com/v1\"");
-            }
-            base
-        },
-    );
     let mut settings = Settings::default();
     for setting in api.settings {
         if let Some(node) = fields.take(setting.name)
@@ -144,6 +140,44 @@ fn read_entry(
             }
         }
     }
+    for setting in api.settings.iter().filter(|setting| setting.required) {
+        if settings.value(setting.name).is_none() {
+            if alone.is_some() {
+                // On the command line an entry may be missing; the path shows what belongs there.
+                settings.0.push((setting.name, setting.name.to_ascii_uppercase()));
+            } else if !node.has(setting.name) {
+                let message = format!("the API \"{}\" needs \"{}\"", api.name, setting.name);
+                problems.add(&node.path, message);
+            }
+        }
+    }
+    let base = match base_url {
+        Some(node) => node.text(problems).and_then(|url| {
+            let base = Base::parse(url);
+            if base.is_none() {
+                problems.add(&node.path, "must be a URL such as \"https://api.example.com/v1\"");
+            }
+            base
+        }),
+        None => match api.base_url.resolve(&settings) {
+            Ok(url) => {
+                let base = Base::parse(&url);
+                if base.is_none() {
+                    let message = format!("the settings give {url:?}, which is no URL");
+                    problems.add(&node.path, message);
+                }
+                base
+            }
+            Err(_) if alone.is_some() => Base::parse("https://localhost"),
+            Err(missing) if node.has(missing) => None,
+            Err(missing) => {
+                let message =
+                    format!("the API \"{}\" needs \"{missing}\", or a \"base_url\"", api.name);
+                problems.add(&node.path, message);
+                None
+            }
+        },
+    };
     fields.finish(problems);
     let models = models.map(|node| model::read(&node, api, catalogue, problems));
     let may_miss = alone.is_some();

@@ -77,6 +77,12 @@ impl<'a> Node<'a> {
         Self { path: String::new(), value }
     }
 
+    /// Whether it is an object with that field.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.value.get(name).is_some()
+    }
+
     /// The fields of an object; a problem, and no fields, when it is none.
     pub fn fields(&self, problems: &mut Problems) -> Fields<'a> {
         let object = self.value.as_object();

@@ -130,10 +130,14 @@ impl ProviderStream {
                 ("waypost_misconfigured", Error::new(Class::Server, message))
             })?;
         let length = outbound.body.len(exchange.parsed.body().len()).to_string();
-        let accept =
-            if exchange.parsed.chat().stream { "text/event-stream" } else { "application/json" };
-        let credential =
-            self.credentials.secrets.first().map(|s| found.provider.api.dialect.credential(s));
+        let dialect = found.provider.api.dialect;
+        let streamed = exchange.parsed.chat().stream;
+        let accept = if streamed { dialect.stream_type() } else { "application/json" };
+        let credential = self
+            .credentials
+            .secrets
+            .first()
+            .map(|secret| dialect.credential(secret, &found.provider.settings));
         let mut headers: Vec<(&str, &str)> = vec![
             (":method", outbound.method),
             (":scheme", "https"),
@@ -165,16 +169,16 @@ impl ProviderStream {
         let encoding = encoding.map(str::to_owned);
         let length = headers.text("content-length").and_then(|length| length.parse().ok());
         let kind = headers.text("content-type").unwrap_or_default();
-        let event_stream = kind.is_empty() || is_event_stream(kind);
         let (streamed, stream) = {
             let exchange = attempt.exchange.borrow();
             let streamed = exchange.parsed.chat().stream;
-            let stream = (streamed && event_stream).then(|| {
+            let stream = || {
                 let call = exchange.call(attempt.candidate)?;
-                let found = exchange.candidate(attempt.candidate)?;
-                Some(Stream::new(found.provider.api.dialect.stream(&call)))
-            });
-            (streamed, stream.flatten())
+                let dialect = exchange.candidate(attempt.candidate)?.provider.api.dialect;
+                let is_stream = kind.is_empty() || is_of_type(kind, dialect.stream_type());
+                is_stream.then(|| Stream::new(dialect.stream(&call)))
+            };
+            (streamed, if streamed { stream() } else { None })
         };
         let collected = |limit| Collected::new(packed, limit);
         if !(200..300).contains(&status) {
@@ -458,9 +462,9 @@ fn commit(
     host::set_headers(Map::Response, &borrow(&headers));
 }
 
-fn is_event_stream(content_type: &str) -> bool {
+fn is_of_type(content_type: &str, media_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("text/event-stream")
+    kind.trim().eq_ignore_ascii_case(media_type)
 }
 
 fn failed(status: Option<u16>, error: &Error) -> Outcome {

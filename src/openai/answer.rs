@@ -52,6 +52,8 @@ pub struct Call {
     pub name: String,
     /// JSON text, not yet escaped.
     pub arguments: String,
+    /// A JSON object with what its provider wants back.
+    pub extra_content: Option<String>,
 }
 
 impl Completion {
@@ -103,7 +105,11 @@ impl Choice {
                 write_str(out, &call.name);
                 out.extend_from_slice(b",\"arguments\":");
                 write_str(out, &call.arguments);
-                out.extend_from_slice(b"}}");
+                out.push(b'}');
+                if let Some(extra) = &call.extra_content {
+                    let _ = write!(out, ",\"extra_content\":{extra}");
+                }
+                out.push(b'}');
             }
             out.push(b']');
         }
@@ -147,6 +153,7 @@ mod tests {
                         id: "c".into(),
                         name: "f".into(),
                         arguments: r#"{"a":1.0}"#.into(),
+                        extra_content: Some(r#"{"x":1}"#.into()),
                     }],
                     finish: Some(FinishReason::ToolCalls),
                     ..Choice::default()

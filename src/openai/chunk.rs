@@ -68,6 +68,21 @@ impl ChunkWriter {
         self.delta(out, choice, &[br#""content":"#, json.as_written().as_bytes()]);
     }
 
+    /// A piece of text with its token probabilities: `logprobs` is a JSON object
+    /// `{"content":[…],"refusal":null}`.
+    pub fn content_with_logprobs(
+        &self,
+        out: &mut Vec<u8>,
+        choice: u32,
+        json: RawStr<'_>,
+        logprobs: &str,
+    ) {
+        let members: [&[u8]; 2] = [br#""content":"#, json.as_written().as_bytes()];
+        self.open(out, choice, &members);
+        let _ = write!(out, r#"}},"logprobs":{logprobs},"finish_reason":null}}]"#);
+        self.close(out);
+    }
+
     /// A piece of reasoning.
     pub fn reasoning(&self, out: &mut Vec<u8>, choice: u32, json: RawStr<'_>) {
         self.delta(out, choice, &[br#""reasoning_content":"#, json.as_written().as_bytes()]);
@@ -80,12 +95,29 @@ impl ChunkWriter {
 
     /// The beginning of a tool call. `index` counts the calls of the choice from 0.
     pub fn tool_start(&self, out: &mut Vec<u8>, choice: u32, index: u32, id: &str, name: &str) {
+        self.tool_start_with(out, choice, index, id, name, None);
+    }
+
+    /// The same with what its provider wants back: `extra` is the JSON object `extra_content`.
+    pub fn tool_start_with(
+        &self,
+        out: &mut Vec<u8>,
+        choice: u32,
+        index: u32,
+        id: &str,
+        name: &str,
+        extra: Option<&str>,
+    ) {
         let mut call = Vec::with_capacity(96);
         let _ = write!(call, r#""tool_calls":[{{"index":{index},"id":"#);
         write_str(&mut call, id);
         call.extend_from_slice(br#","type":"function","function":{"name":"#);
         write_str(&mut call, name);
-        call.extend_from_slice(br#","arguments":""}}]"#);
+        call.extend_from_slice(br#","arguments":""}"#);
+        if let Some(extra) = extra {
+            let _ = write!(call, r#","extra_content":{extra}"#);
+        }
+        call.extend_from_slice(b"}]");
         self.delta(out, choice, &[&call]);
     }
 
@@ -132,6 +164,13 @@ impl ChunkWriter {
     }
 
     fn delta(&self, out: &mut Vec<u8>, choice: u32, members: &[&[u8]]) {
+        self.open(out, choice, members);
+        out.extend_from_slice(br#"},"logprobs":null,"finish_reason":null}]"#);
+        self.close(out);
+    }
+
+    /// A chunk up to the end of its delta's members.
+    fn open(&self, out: &mut Vec<u8>, choice: u32, members: &[&[u8]]) {
         out.extend_from_slice(&self.head);
         if choice == 0 {
             out.extend_from_slice(br#"{"index":0,"delta":{"#);
@@ -141,8 +180,6 @@ impl ChunkWriter {
         for piece in members {
             out.extend_from_slice(piece);
         }
-        out.extend_from_slice(br#"},"logprobs":null,"finish_reason":null}]"#);
-        self.close(out);
     }
 
     fn close(&self, out: &mut Vec<u8>) {

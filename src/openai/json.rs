@@ -187,6 +187,21 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
+/// The string in a field, if it is one.
+#[must_use]
+pub fn string(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
+    raw.and_then(RawStr::from_raw)
+}
+
+/// `text` as it stands between the quotes of a JSON string.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut quoted = Vec::with_capacity(text.len() + 2);
+    write_str(&mut quoted, text);
+    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    String::from_utf8_lossy(inner).into_owned()
+}
+
 /// Appends the raw value without the white space between its tokens.
 pub fn write_compact(out: &mut Vec<u8>, json: &str) {
     let mut in_string = false;

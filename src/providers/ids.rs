@@ -1,37 +1,30 @@
 //! Ids and names that other providers made.
 //!
-//! The API takes only letters, digits, `_` and `-`. What fits stays as it is; the rest is written
-//! in them so that no two ids become one, and the same id becomes the same in every request.
+//! Every API but OpenAI's takes only some letters, and some only so many. What fits stays as it is;
+//! the rest is written anew so that no two ids become one, and the same id becomes the same in every
+//! request.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Stands in front of what was rewritten. An id that begins so by itself is rewritten too.
-const PREFIX: &str = "waypost_";
-
-/// The id in letters that the API takes.
-pub(super) fn fit(id: &str) -> Cow<'_, str> {
-    if fits(id) && !id.starts_with(PREFIX) { Cow::Borrowed(id) } else { Cow::Owned(rewrite(id)) }
+/// The name of a function that was called, in letters that every API takes: letters, digits, `_` and
+/// `-`. Those of the functions that can be called fit already, and a call has to name one as it is.
+pub(crate) fn fit_name(name: &str) -> Cow<'_, str> {
+    if is_plain(name) { Cow::Borrowed(name) } else { Cow::Owned(rewrite(name)) }
 }
 
-/// The name of a function that was called, in letters that the API takes. Those of the functions
-/// that can be called fit already, and a call has to name one as it is.
-pub(super) fn fit_name(name: &str) -> Cow<'_, str> {
-    if fits(name) { Cow::Borrowed(name) } else { Cow::Owned(rewrite(name)) }
+/// Whether it is not empty and holds only letters, digits, `_` and `-`.
+pub(crate) fn is_plain(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !id.is_empty() && id.bytes().all(plain)
 }
 
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-'
-}
-
-fn fits(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|byte| is_plain(byte) || byte == b'_')
-}
-
-fn rewrite(id: &str) -> String {
-    let mut safe = String::with_capacity(PREFIX.len() + 3 * id.len());
-    safe.push_str(PREFIX);
-    for byte in id.bytes() {
-        if is_plain(byte) {
+/// Each byte that is no letter, digit or `-` becomes `_` and what it is, so that no two names
+/// become one.
+fn rewrite(name: &str) -> String {
+    let mut safe = String::from("waypost_");
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
             safe.push(char::from(byte));
         } else if byte == b'_' {
             safe.push_str("__");
@@ -46,6 +39,117 @@ fn rewrite(id: &str) -> String {
     safe
 }
 
+/// What stands between a call's id and the signature of the thought that led to it, where a provider
+/// wants both back. It travels in the id, since every client returns that, and many nothing else.
+const SIGNED: &str = "__thought__";
+
+/// The id that carries `signature`, which holds base64 of either alphabet.
+#[must_use]
+pub(crate) fn sign(id: &str, signature: &str) -> String {
+    let mut signed = String::with_capacity(id.len() + SIGNED.len() + signature.len());
+    signed.push_str(id);
+    signed.push_str(SIGNED);
+    for letter in signature.chars().filter(|letter| *letter != '=') {
+        signed.push(match letter {
+            '+' => '-',
+            '/' => '_',
+            letter => letter,
+        });
+    }
+    signed
+}
+
+/// The id without the signature it carries, and the signature as [`sign`] wrote it: base64 with
+/// `-` and `_`, and without `=`.
+#[must_use]
+pub(crate) fn unsign(id: &str) -> (&str, Option<&str>) {
+    match id.split_once(SIGNED) {
+        Some((id, signature)) if !id.is_empty() && !signature.is_empty() => (id, Some(signature)),
+        _ => (id, None),
+    }
+}
+
+/// Which ids an API takes, and how others are written for it.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// Whether the API takes the id as it is.
+    pub fits: fn(&str) -> bool,
+    /// What begins an id that is written anew. It must fit.
+    pub prefix: &'static str,
+    /// How many letters of `0-9A-Za-z` follow, at most [`MAX_LETTERS`].
+    pub letters: usize,
+}
+
+/// As many letters as a 64-bit number can tell apart.
+pub(crate) const MAX_LETTERS: usize = 10;
+
+/// The ids of one request, for an API that takes only short ones.
+///
+/// The same id is always written the same, in the next request of a conversation too: a new one
+/// comes from a hash. Where two would become one, the later one is hashed again.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    form: &'static Form,
+    written: BTreeMap<String, String>,
+    taken: BTreeSet<String>,
+}
+
+impl Ids {
+    /// No ids yet.
+    pub(crate) const fn new(form: &'static Form) -> Self {
+        Self { form, written: BTreeMap::new(), taken: BTreeSet::new() }
+    }
+
+    /// The id as the API takes it.
+    pub(crate) fn fit(&mut self, id: &str) -> &str {
+        if !self.written.contains_key(id) {
+            let stays = (self.form.fits)(id) && !self.taken.contains(id);
+            let written = if stays { id.to_owned() } else { self.hashed(id) };
+            self.taken.insert(written.clone());
+            self.written.insert(id.to_owned(), written);
+        }
+        self.written.get(id).map_or("", String::as_str)
+    }
+
+    fn hashed(&self, id: &str) -> String {
+        let mut salt = 0;
+        loop {
+            let written = self.form.letters_of(hash(id, salt));
+            // There are more ids than a request can hold, so one is free.
+            if !self.taken.contains(&written) {
+                return written;
+            }
+            salt += 1;
+        }
+    }
+}
+
+impl Form {
+    fn letters_of(&self, mut number: u64) -> String {
+        const LETTERS: &[u8; 62] =
+            b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let mut written = String::with_capacity(self.prefix.len() + self.letters);
+        written.push_str(self.prefix);
+        for _ in 0..self.letters {
+            let letter = LETTERS.get((number % 62) as usize).copied().unwrap_or(b'0');
+            written.push(char::from(letter));
+            number /= 62;
+        }
+        written
+    }
+}
+
+/// FNV-1a, with its bits mixed once more: the same in every build and on every worker.
+fn hash(text: &str, salt: u64) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ salt;
+    for byte in text.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ hash >> 32
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -54,44 +158,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_that_fits_stays() {
-        for id in ["toolu_01A", "call-9", "functions_1", "x"] {
-            assert!(matches!(fit(id), Cow::Borrowed(kept) if kept == id));
-        }
-    }
-
-    #[test]
-    fn rewritten_ids_fit_and_never_meet() {
-        let ids = [
-            "",
-            "a.b",
-            "a:b",
-            "a_2Eb",
-            "a_.b",
-            "a__b.",
-            "é",
-            "waypost_a_2Eb",
-            "waypost_",
-            "a b",
-            "functions.f:0",
-            "waypost_a.b",
-        ];
-        let mut seen = std::collections::BTreeSet::new();
-        for id in ids {
-            let safe = fit(id).into_owned();
-            assert!(safe.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));
-            assert!(!safe.is_empty() && seen.insert(safe), "{id}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_fits_stays_whatever_it_begins_with() {
+    fn a_name_that_fits_stays_and_others_never_meet() {
         assert_eq!(fit_name("waypost_x"), "waypost_x");
         assert_eq!(fit_name("a.b"), "waypost_a_2Eb");
+        let mut seen = BTreeSet::new();
+        for name in ["", "a.b", "a:b", "a_2Eb.", "a_.b", "a__b.", "é", "a b", "f:0"] {
+            let safe = fit_name(name).into_owned();
+            assert!(is_plain(&safe) && seen.insert(safe), "{name}");
+        }
+    }
+
+    const NINE: Form = Form {
+        fits: |id| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        prefix: "",
+        letters: 9,
+    };
+
+    #[test]
+    fn short_ids_are_stable_and_what_fits_stays() {
+        let mut ids = Ids::new(&NINE);
+        let first = ids.fit("toolu_01A").to_owned();
+        assert!((NINE.fits)(&first), "{first}");
+        assert_eq!(ids.fit("abc123XYZ"), "abc123XYZ");
+        assert_eq!(ids.fit("toolu_01A"), first);
+        assert_eq!(Ids::new(&NINE).fit("toolu_01A"), first);
     }
 
     #[test]
-    fn a_long_id_is_not_cut() {
-        assert_eq!(fit(&".".repeat(300)).len(), PREFIX.len() + 900);
+    fn short_ids_never_meet_even_where_one_is_anothers_hash() {
+        let mut ids = Ids::new(&NINE);
+        let hashed = ids.fit("toolu_01A").to_owned();
+        assert_ne!(ids.fit(&hashed), hashed);
+        let mut seen = BTreeSet::new();
+        for at in 0..10_000 {
+            assert!(seen.insert(ids.fit(&format!("call_{at}")).to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_signature_travels_in_an_id_and_comes_back() {
+        let signed = sign("call_1", "CiQB+/8=");
+        assert_eq!(signed, "call_1__thought__CiQB-_8");
+        assert_eq!(unsign(&signed), ("call_1", Some("CiQB-_8")));
+        for plain in ["call_1", "", "__thought__x", "x__thought__"] {
+            assert_eq!(unsign(plain), (plain, None));
+        }
     }
 }

@@ -9,6 +9,11 @@
 //! | [`headers`] | headers as the host gives them |
 //! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
 //! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
+//! | `conversation` | messages, their parts and calls, for dialects that write them anew |
+//! | `ids` | ids and names that other providers made |
+//! | `media` | pictures, sound and documents as clients send them |
+//! | `thoughts` | thinking with its signatures |
+//! | `warnings` | what becomes of a field that an API does not take |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`anthropic`] | Anthropic Messages |
@@ -18,12 +23,18 @@ use std::fmt;
 
 pub mod anthropic;
 pub mod catalogue;
+mod conversation;
 pub mod failure;
 pub mod headers;
+mod ids;
+mod media;
 pub mod openai;
 pub mod registry;
 pub mod stream;
+mod thoughts;
+mod warnings;
 
+use crate::openai::json::RawStr;
 use crate::openai::{Chat, Error, Usage};
 use catalogue::Facts;
 pub use headers::Headers;
@@ -52,10 +63,18 @@ pub trait Dialect: Sync {
     }
 
     /// The header that carries a credential: its name, and the value for `secret`.
-    fn credential(&self, secret: &str) -> (&'static str, String) {
+    fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {
         ("authorization", format!("Bearer {secret}"))
     }
+
+    /// The media type of streamed answers: what is asked for, and what is read as a stream.
+    fn stream_type(&self) -> &'static str {
+        EVENT_STREAM
+    }
 }
+
+/// The media type of server-sent events.
+pub const EVENT_STREAM: &str = "text/event-stream";
 
 /// What is asked of a provider: where, which model, and what is known of that model.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +102,22 @@ pub struct Call<'a> {
     pub id: &'a str,
     /// When it was asked, in seconds since 1970: for answers that bring no time.
     pub created: u64,
+}
+
+/// The provider's id of an answer, or one made of `ours` where it gave none.
+pub(crate) fn completion_id(given: Option<RawStr<'_>>, ours: &str) -> String {
+    match given.filter(|id| !id.is_empty()) {
+        Some(id) => id.decode().into_owned(),
+        None => format!("chatcmpl-{ours}"),
+    }
+}
+
+/// The model that answered, or the one that was asked where the answer does not say.
+pub(crate) fn answering_model(given: Option<RawStr<'_>>, asked: &str) -> String {
+    match given.filter(|model| !model.is_empty()) {
+        Some(model) => model.decode().into_owned(),
+        None => asked.to_owned(),
+    }
 }
 
 /// Host and path in front of every request to a provider.

@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, anthropic, openai};
+use super::{Dialect, Settings, anthropic, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -12,9 +12,34 @@ pub struct Api {
     /// The provider's word in the catalogue of models.
     pub family: &'static str,
     /// Where it is, unless `base_url` says otherwise.
-    pub base_url: &'static str,
+    pub base_url: BaseUrl,
     /// The settings that its dialect reads.
     pub settings: &'static [Setting],
+}
+
+/// Where an API is.
+#[derive(Clone, Copy, Debug)]
+pub enum BaseUrl {
+    /// At one address for everyone.
+    At(&'static str),
+    /// At an address that the settings tell.
+    ///
+    /// # Errors
+    /// The name of the setting that is missing.
+    From(fn(&Settings) -> Result<String, &'static str>),
+}
+
+impl BaseUrl {
+    /// The address, given the settings.
+    ///
+    /// # Errors
+    /// The name of the setting that is missing.
+    pub fn resolve(self, settings: &Settings) -> Result<String, &'static str> {
+        match self {
+            Self::At(url) => Ok(url.to_owned()),
+            Self::From(url) => url(settings),
+        }
+    }
 }
 
 /// A setting of a dialect, as users write it in a provider's entry.
@@ -24,6 +49,28 @@ pub struct Setting {
     pub name: &'static str,
     /// What may stand there; empty for any text.
     pub values: &'static [&'static str],
+    /// Whether the dialect cannot do without.
+    pub required: bool,
+}
+
+impl Setting {
+    /// Any text, or nothing.
+    #[must_use]
+    pub const fn text(name: &'static str) -> Self {
+        Self { name, values: &[], required: false }
+    }
+
+    /// One of these words, or nothing.
+    #[must_use]
+    pub const fn word(name: &'static str, values: &'static [&'static str]) -> Self {
+        Self { name, values, required: false }
+    }
+
+    /// The same, but it must be there.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
 }
 
 /// Every API, in the order in which messages list them.
@@ -32,20 +79,17 @@ pub static APIS: &[Api] = &[
         name: "openai",
         dialect: &openai::OpenAi,
         family: "openai",
-        base_url: "https://api.openai.com/v1",
-        settings: &[
-            Setting { name: "organization", values: &[] },
-            Setting { name: "project", values: &[] },
-        ],
+        base_url: BaseUrl::At("https://api.openai.com/v1"),
+        settings: &[Setting::text("organization"), Setting::text("project")],
     },
     Api {
         name: "anthropic",
         dialect: &anthropic::Anthropic,
         family: "anthropic",
-        base_url: "https://api.anthropic.com",
+        base_url: BaseUrl::At("https://api.anthropic.com"),
         settings: &[
-            Setting { name: "anthropic_version", values: anthropic::VERSIONS },
-            Setting { name: "anthropic_beta", values: &[] },
+            Setting::word("anthropic_version", anthropic::VERSIONS),
+            Setting::text("anthropic_beta"),
         ],
     },
 ];

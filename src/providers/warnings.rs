@@ -1,25 +1,45 @@
 //! What becomes of a field that the API or the model does not take: dropped, changed or refused.
 
-use crate::openai::Error;
-use crate::providers::{Target, Warning};
+use std::borrow::Cow;
+
+use super::{Target, Warning};
+use crate::openai::{Chat, Error};
 
 /// What the client should know, each thing once however often it happens in a request.
 #[derive(Debug, Default)]
-pub(super) struct Warnings(pub(super) Vec<Warning>);
+pub(crate) struct Warnings(pub(crate) Vec<Warning>);
 
 impl Warnings {
-    pub(super) fn add(&mut self, warning: Warning) {
+    pub(crate) fn add(&mut self, warning: Warning) {
         if !self.0.contains(&warning) {
             self.0.push(warning);
         }
     }
 
-    pub(super) fn dropped(&mut self, param: &'static str) {
+    pub(crate) fn dropped(&mut self, param: &'static str) {
         self.add(Warning::Dropped(param.into()));
     }
 
-    pub(super) fn changed(&mut self, param: &'static str, to: impl Into<String>) {
+    pub(crate) fn changed(&mut self, param: &'static str, to: impl Into<String>) {
         self.add(Warning::Changed { param: param.into(), to: to.into() });
+    }
+
+    /// Warns of each field at the top of a request that found no place in a body that was written
+    /// anew: those that are not in `placed`.
+    pub(crate) fn dropped_but(&mut self, chat: &Chat<'_>, placed: &[&str]) {
+        for field in &chat.fields {
+            let says_nothing =
+                matches!(field.value.get(), "null" | "false" | "0" | "0.0" | "{}" | "[]");
+            if says_nothing || placed.contains(&&*field.name) {
+                continue;
+            }
+            let name = &*field.name;
+            if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                self.add(Warning::Dropped(Cow::Owned(name.to_owned())));
+            } else {
+                self.dropped("an unknown field");
+            }
+        }
     }
 }
 
@@ -27,7 +47,7 @@ impl Warnings {
 ///
 /// # Errors
 /// The refusal.
-pub(super) fn unsupported(
+pub(crate) fn unsupported(
     param: impl Into<String>,
     dropped: &'static str,
     message: impl Into<String>,
@@ -46,7 +66,7 @@ pub(super) fn unsupported(
 ///
 /// # Errors
 /// A 400 where the policy is to refuse what is out of range.
-pub(super) fn clamp(
+pub(crate) fn clamp(
     param: &'static str,
     wanted: impl std::fmt::Display,
     most: u64,

@@ -111,8 +111,7 @@ fn check_role(
         let official =
             setup.gateways().flat_map(|(_, gateway)| &gateway.providers).any(|provider| {
                 provider.name == role.provider
-                    && crate::providers::Base::parse(provider.api.base_url).as_ref()
-                        == Some(&provider.base)
+                    && provider.own_base().as_ref() == Some(&provider.base)
             });
         if official {
             findings.warn(

@@ -5,15 +5,16 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::block::{
-    Block, Citations, Thoughts, escape, explanation, finish_reason, no_answer, string, update,
-};
+use super::block::{Block, Citations, explanation, finish_reason, update};
 use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
+use crate::openai::json::{escape, string};
 use crate::openai::message::Items;
-use crate::providers::{Payload, failure};
+use crate::providers::failure::no_answer;
+use crate::providers::thoughts::Thoughts;
+use crate::providers::{Payload, answering_model, completion_id, failure};
 
 #[derive(Debug, Deserialize)]
 struct Message<'a> {
@@ -65,31 +66,15 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let mut usage = None;
     update(&mut usage, message.usage);
     let completion = Completion {
-        id: id(message.id, call.id),
+        id: completion_id(string(message.id), call.id),
         created: call.created,
-        model: model(message.model, call.target.model),
+        model: answering_model(string(message.model), call.target.model),
         choices: vec![choice],
         usage: usage.unwrap_or_default(),
     };
     let mut out = Vec::with_capacity(body.len() + 512);
     completion.write(&mut out);
     Ok(Answer { body: Payload::Whole(out), usage })
-}
-
-/// The provider's id, or ours where it gave none.
-pub(super) fn id(raw: Option<&RawValue>, ours: &str) -> String {
-    match string(raw).filter(|id| !id.is_empty()) {
-        Some(id) => id.decode().into_owned(),
-        None => format!("chatcmpl-{ours}"),
-    }
-}
-
-/// The model that answered, or the one that was asked where the answer does not say.
-pub(super) fn model(raw: Option<&RawValue>, asked: &str) -> String {
-    match string(raw).filter(|model| !model.is_empty()) {
-        Some(model) => model.decode().into_owned(),
-        None => asked.to_owned(),
-    }
 }
 
 /// What the blocks say. `json` says that [`JSON_TOOL`] was offered: its arguments are the content
@@ -127,7 +112,12 @@ fn choice(blocks: &[Block<'_>], json: bool) -> Result<Choice, Error> {
                     answer.get_or_insert_with(|| escape(&block.arguments()));
                 } else {
                     let arguments = block.arguments();
-                    choice.tool_calls.push(answer::Call { id, name, arguments });
+                    choice.tool_calls.push(answer::Call {
+                        id,
+                        name,
+                        arguments,
+                        extra_content: None,
+                    });
                 }
             }
             // What the provider's own tools did, and what is yet to come.

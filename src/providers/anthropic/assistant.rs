@@ -6,15 +6,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cache::{self, Mark};
-use super::ids;
+
 use super::thinking::Surroundings;
 use super::tools::separate;
-use super::turns::{Turns, old_form, within};
-use super::warnings::unsupported;
-use crate::openai::json::{RawStr, is_object, write_str};
+use super::turns::Turns;
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, Items, Message, Role, ToolCall};
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
+use crate::providers::conversation::{Called, called, calls_of, old_form, within};
+use crate::providers::ids;
+use crate::providers::warnings::unsupported;
 
 impl<'a> Turns<'_, 'a> {
     /// A run of the assistant's messages. `last` says that the model is to go on with it.
@@ -120,12 +122,8 @@ impl<'a> Turns<'_, 'a> {
         if let Some(text) = message.refusal {
             self.write_own_text(text, None, last && message.tool_calls.is_none(), out);
         }
-        if let Some(calls) = message.tool_calls {
-            let calls: Items<ToolCall<'a>> =
-                read("tool_calls", calls).map_err(|e| within(index, e))?;
-            for (place, call) in calls.0.iter().enumerate() {
-                write_call(index, place, call, out)?;
-            }
+        for (place, call) in calls_of(index, message)?.iter().enumerate() {
+            self.write_call(index, place, call, out)?;
         }
         Ok(())
     }
@@ -174,6 +172,25 @@ impl<'a> Turns<'_, 'a> {
             self.write_text(&String::from_utf8_lossy(&written), mark, out);
         }
     }
+
+    fn write_call(
+        &mut self,
+        index: usize,
+        place: usize,
+        call: &ToolCall<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let Called { name, arguments } = called(index, place, call, "Anthropic")?;
+        separate(out);
+        out.extend_from_slice(br#"{"type":"tool_use","id":"#);
+        write_str(out, self.ids.fit(&call.id.decode()));
+        out.extend_from_slice(b",\"name\":");
+        write_str(out, &ids::fit_name(&name));
+        out.extend_from_slice(b",\"input\":");
+        out.extend_from_slice(arguments.trim_ascii().as_bytes());
+        out.push(b'}');
+        Ok(())
+    }
 }
 
 /// What the conversation says about thinking: see [`Surroundings::thoughtless_call`].
@@ -194,41 +211,6 @@ fn has_thoughts(message: &Message<'_>) -> bool {
         serde_json::from_str::<Items<OwnPart<'_>>>(list.get())
             .is_ok_and(|list| list.0.iter().any(OwnPart::is_signed))
     })
-}
-
-fn write_call(
-    index: usize,
-    place: usize,
-    call: &ToolCall<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let Some(function) = &call.function else {
-        let param = format!("messages[{index}].tool_calls[{place}].type");
-        let message = format!("'{param}': calls of custom tools do not exist at Anthropic.");
-        return Err(Error::unsupported(param, message));
-    };
-    separate(out);
-    out.extend_from_slice(br#"{"type":"tool_use","id":"#);
-    write_str(out, &ids::fit(&call.id.decode()));
-    out.extend_from_slice(b",\"name\":");
-    write_str(out, &ids::fit_name(&function.name.decode()));
-    out.extend_from_slice(b",\"input\":");
-    let arguments = function.arguments.map(RawStr::decode).unwrap_or_default();
-    let arguments = arguments.trim_ascii();
-    if arguments.is_empty() {
-        out.extend_from_slice(b"{}");
-    } else {
-        match serde_json::from_str::<&RawValue>(arguments) {
-            Ok(object) if is_object(object) => out.extend_from_slice(object.get().as_bytes()),
-            _ => {
-                let param = format!("messages[{index}].tool_calls[{place}].function.arguments");
-                let message = format!("'{param}' must be a JSON object, written as a string.");
-                return Err(Error::invalid(param, message));
-            }
-        }
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 /// A part of an assistant's message, or one of the thinking blocks that the client got.

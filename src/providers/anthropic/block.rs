@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
-use crate::openai::json::{RawStr, is_object, write_compact, write_str};
+use crate::openai::json::{RawStr, is_object, string, write_compact};
 use crate::openai::usage::{Usage, count};
-use crate::openai::{Class, Error};
+use crate::providers::failure::no_answer;
 
 /// Most bytes of citations of one answer that are passed on. Further ones are left out.
 pub(super) const MAX_CITATION_BYTES: usize = 256 << 10;
@@ -36,11 +37,6 @@ pub(super) struct Block<'a> {
     pub(super) citations: Option<&'a RawValue>,
 }
 
-/// The string in a field, if it is one.
-pub(super) fn string(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
-    raw.and_then(RawStr::from_raw)
-}
-
 impl Block<'_> {
     /// Id and name of a call.
     ///
@@ -62,11 +58,6 @@ impl Block<'_> {
         );
         String::from_utf8(json).unwrap_or_else(|_| "{}".to_owned())
     }
-}
-
-/// The error for a provider's answer that is none.
-pub(super) fn no_answer(what: &str) -> Error {
-    Error::new(Class::Server, format!("the provider's answer is not one: {what}"))
 }
 
 /// Why an answer ended. `calls` says whether the client gets calls.
@@ -251,70 +242,13 @@ fn characters(escaped: &str) -> usize {
     }
 }
 
-/// Thinking blocks of an answer, as a JSON list in the API's own words: what the client has to
-/// send back.
-#[derive(Debug, Default)]
-pub(super) struct Thoughts {
-    json: Vec<u8>,
-}
-
-impl Thoughts {
-    /// Bytes so far.
-    pub(super) const fn len(&self) -> usize {
-        self.json.len()
-    }
-
-    /// A block of thinking; the texts as they stand between quotes. One without a signature is of
-    /// no use to the provider.
-    pub(super) fn add(&mut self, thinking: &str, signature: &str) {
-        if !signature.is_empty() {
-            self.begin();
-            self.json.extend_from_slice(
-                format!(
-                    r#"{{"type":"thinking","thinking":"{thinking}","signature":"{signature}"}}"#
-                )
-                .as_bytes(),
-            );
-        }
-    }
-
-    /// A block that only the provider can read.
-    pub(super) fn add_redacted(&mut self, data: RawStr<'_>) {
-        self.begin();
-        self.json.extend_from_slice(br#"{"type":"redacted_thinking","data":"#);
-        self.json.extend_from_slice(data.as_written().as_bytes());
-        self.json.push(b'}');
-    }
-
-    fn begin(&mut self) {
-        self.json.push(if self.json.is_empty() { b'[' } else { b',' });
-    }
-
-    /// The list, if there are any.
-    pub(super) fn list(self) -> Option<String> {
-        if self.json.is_empty() {
-            return None;
-        }
-        let mut json = self.json;
-        json.push(b']');
-        String::from_utf8(json).ok()
-    }
-}
-
-/// `text` as it stands between the quotes of a JSON string.
-pub(super) fn escape(text: &str) -> String {
-    let mut quoted = Vec::with_capacity(text.len() + 2);
-    write_str(&mut quoted, text);
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    String::from_utf8_lossy(inner).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::openai::json::escape;
 
     #[test]
     fn characters_are_counted_through_their_escapes() {

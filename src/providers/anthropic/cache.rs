@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::warnings::Warnings;
 use crate::openai::message::Message;
+use crate::providers::warnings::Warnings;
 
 /// Most marks the API takes in one request.
 const MAX_MARKS: u8 = 4;

@@ -4,11 +4,11 @@
 use serde_json::value::RawValue;
 
 use super::schema;
-use super::warnings::Warnings;
 use crate::openai::json::{write_compact, write_str};
 use crate::openai::request::{ResponseFormat, ToolChoice};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Facts};
+use crate::providers::warnings::Warnings;
 
 /// The tool through which a model without JSON answers gives one. Its call never reaches the
 /// client: the arguments are the content.

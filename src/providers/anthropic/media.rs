@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::File;
+use crate::providers::media::{DataUrl, decode_base64, has_scheme, quote};
 
 /// Where a picture or document comes from, as a `source` of the API.
 #[derive(Debug)]
@@ -33,13 +34,10 @@ impl<'a> Media<'a> {
     /// From the URL of an `image_url` part.
     pub(super) fn from_url(url: RawStr<'a>) -> Result<Self, Refusal> {
         let url = url.decode();
-        let scheme = |name: &str| {
-            url.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-        };
-        if scheme("data:") {
+        if has_scheme(&url, "data:") {
             return Self::from_data_url(&url);
         }
-        if !scheme("https://") && !scheme("http://") {
+        if !has_scheme(&url, "https://") && !has_scheme(&url, "http://") {
             return Err(URL_FORMS);
         }
         let path = url.split(['?', '#']).next().unwrap_or_default();
@@ -52,7 +50,7 @@ impl<'a> Media<'a> {
     pub(super) fn from_file(file: &File<'a>) -> Result<Self, Refusal> {
         if let Some(data) = file.file_data {
             let data = data.decode();
-            return if data.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:")) {
+            return if has_scheme(&data, "data:") {
                 Self::from_data_url(&data)
             } else {
                 let name = file.filename.map(RawStr::decode).unwrap_or_default();
@@ -69,18 +67,8 @@ impl<'a> Media<'a> {
 
     /// `data:image/png;base64,…`
     fn from_data_url(url: &Cow<'a, str>) -> Result<Self, Refusal> {
-        let comma = url.find(',').ok_or(URL_FORMS)?;
-        let head = url.get("data:".len()..comma).unwrap_or_default();
-        let (declared, encoding) = head.rsplit_once(';').ok_or(URL_FORMS)?;
-        if !encoding.trim().eq_ignore_ascii_case("base64") {
-            return Err(URL_FORMS);
-        }
-        let media_type = declared.split(';').next().unwrap_or_default().trim();
-        let data = match url {
-            Cow::Borrowed(url) => Cow::Borrowed(url.get(comma + 1..).unwrap_or_default()),
-            Cow::Owned(url) => Cow::Owned(url.get(comma + 1..).unwrap_or_default().to_owned()),
-        };
-        Ok(match &*media_type.to_ascii_lowercase() {
+        let DataUrl { media_type, data } = DataUrl::parse(url).ok_or(URL_FORMS)?;
+        Ok(match &*media_type {
             "image/jpeg" | "image/jpg" => Self::Image { media_type: "image/jpeg", data },
             "image/png" => Self::Image { media_type: "image/png", data },
             "image/gif" => Self::Image { media_type: "image/gif", data },
@@ -147,19 +135,6 @@ impl<'a> Media<'a> {
     }
 }
 
-/// What is still borrowed stood in a JSON string without escapes, so it needs none now.
-#[expect(clippy::ptr_arg, reason = "whether it is borrowed is what counts")]
-fn quote(out: &mut Vec<u8>, text: &Cow<'_, str>) {
-    match text {
-        Cow::Borrowed(plain) => {
-            out.push(b'"');
-            out.extend_from_slice(plain.as_bytes());
-            out.push(b'"');
-        }
-        Cow::Owned(text) => write_str(out, text),
-    }
-}
-
 /// What is full of control characters is no text, and each of them would take six bytes of JSON.
 fn text(base64: &str) -> Result<String, Refusal> {
     let is_text =
@@ -168,32 +143,6 @@ fn text(base64: &str) -> Result<String, Refusal> {
         .filter(|bytes| bytes.iter().all(is_text))
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or("must hold UTF-8 text in base64")
-}
-
-/// Decodes base64 with the letters of either alphabet, with or without padding.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let mut bits = 0_u32;
-    let mut held = 0_u32;
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'\r' | b'\n' => continue,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xFF) as u8);
-        }
-    }
-    // Six bits alone are no byte.
-    (held < 6).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -259,14 +208,5 @@ mod tests {
         for data in ["YQBi", "AQ==", "Cw==", "/w==", "fw=="] {
             assert_eq!(text(data).unwrap_err(), "must hold UTF-8 text in base64", "{data}");
         }
-    }
-
-    #[test]
-    fn base64_is_decoded_in_both_alphabets() {
-        assert_eq!(decode_base64("aGVsbG8=").unwrap(), b"hello");
-        assert_eq!(decode_base64("aGVsbG8").unwrap(), b"hello");
-        assert_eq!(decode_base64("-_-_").unwrap(), [0xFB, 0xFF, 0xBF]);
-        assert_eq!(decode_base64("a"), None);
-        assert_eq!(decode_base64("a!"), None);
     }
 }

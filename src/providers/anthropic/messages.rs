@@ -3,19 +3,16 @@
 //! The API knows two speakers who take turns. All that is not the assistant's becomes one user
 //! turn, results of tools first, since a call must be answered at the start of the next turn.
 
-use serde_json::value::RawValue;
-
 use super::cache::{self, Mark};
-use super::ids;
 use super::json_answer::{self, JsonAnswer};
 use super::media::Media;
 use super::tools::separate;
-use super::turns::{Turns, old_form, within};
-use super::warnings::unsupported;
+use super::turns::Turns;
 use crate::openai::Error;
 use crate::openai::json::{RawStr, write_str};
-use crate::openai::message::{Content, File, Items, Message, Part, Role};
-use crate::openai::request::read;
+use crate::openai::message::{Content, File, Message, Part, Role};
+use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
+use crate::providers::warnings::unsupported;
 
 impl<'a> Turns<'_, 'a> {
     /// Appends `,"system":…` and `,"messages":[…]`.
@@ -221,7 +218,7 @@ impl<'a> Turns<'_, 'a> {
         separate(out);
         out.extend_from_slice(br#"{"type":"tool_result","tool_use_id":"#);
         let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
-        write_str(out, &ids::fit(&id));
+        write_str(out, self.ids.fit(&id));
         match message.content {
             Content::Text(text) if !text.is_blank() => {
                 out.extend_from_slice(b",\"content\":");
@@ -289,32 +286,4 @@ impl<'a> Turns<'_, 'a> {
         out.push(b'}');
         Ok(())
     }
-}
-
-/// Where a part stands.
-#[derive(Clone, Copy)]
-struct Place {
-    message: usize,
-    part: usize,
-}
-
-impl Place {
-    fn param(self, field: &str) -> String {
-        format!("messages[{}].content[{}].{field}", self.message, self.part)
-    }
-
-    fn error(self, field: &str, why: &str) -> Error {
-        let param = self.param(field);
-        let message = format!("'{param}' {why}.");
-        Error::invalid(param, message)
-    }
-}
-
-const fn is_instruction(role: Role) -> bool {
-    matches!(role, Role::System | Role::Developer)
-}
-
-fn parts_of<'a>(index: usize, parts: &'a RawValue) -> Result<Vec<Part<'a>>, Error> {
-    let parts: Items<Part<'a>> = read("content", parts).map_err(|error| within(index, error))?;
-    Ok(parts.0)
 }

@@ -12,8 +12,6 @@
 //! | `schema` | JSON Schemas, as the API takes them |
 //! | `thinking` | reasoning effort |
 //! | `cache` | marks for the prompt cache |
-//! | `warnings` | what becomes of a field that the API does not take |
-//! | `ids` | ids and names that other providers made |
 //! | `block` | what answers consist of, as it arrives |
 //! | `answer` | a whole answer |
 //! | `stream` | a streamed answer: its states |
@@ -25,7 +23,7 @@
 //! Sound, more than one answer, token probabilities, custom tools, `functions`. A request with one
 //! of these is refused, or loses it where the configuration says so.
 
-use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator};
+use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
 use crate::openai::{Chat, Error};
 pub use request::VERSIONS;
 
@@ -33,7 +31,6 @@ mod answer;
 mod assistant;
 mod block;
 mod cache;
-mod ids;
 mod json_answer;
 mod media;
 mod messages;
@@ -44,7 +41,6 @@ mod thinking;
 mod told;
 mod tools;
 mod turns;
-mod warnings;
 
 /// The dialect.
 #[derive(Debug)]
@@ -69,7 +65,7 @@ impl Dialect for Anthropic {
     }
 
     /// Not `authorization`: where both are given the API reads this one.
-    fn credential(&self, secret: &str) -> (&'static str, String) {
+    fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {
         ("x-api-key", secret.to_owned())
     }
 }

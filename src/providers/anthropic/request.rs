@@ -1,6 +1,5 @@
 //! The body, its headers, and what becomes of each field at the top.
 
-use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::assistant;
@@ -8,11 +7,13 @@ use super::cache::{self, Marks};
 use super::json_answer::{self, JsonAnswer};
 use super::thinking::{self, Plan, Thinking};
 use super::tools;
-use super::turns::Turns;
-use super::warnings::{Warnings, clamp, unsupported};
+use super::turns::{IDS, Turns};
+use crate::providers::ids::Ids;
+
 use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
+use crate::providers::warnings::{Warnings, clamp, unsupported};
 use crate::providers::{Outbound, Payload, Target, Warning};
 
 /// Values of `anthropic_version`. `auto` takes the newest, and the old one only for a request with
@@ -28,6 +29,36 @@ const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 /// Longest `metadata.user_id`, in characters.
 const MAX_USER_ID: usize = 512;
+
+/// The fields that are written, or refused, or mean the same without a word.
+const PLACED: &[&str] = &[
+    "audio",
+    "cache_control",
+    "function_call",
+    "functions",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "modalities",
+    "model",
+    "n",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "response_format",
+    "safety_identifier",
+    "service_tier",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "web_search_options",
+];
 
 /// The request for `target`. `length` is that of the client's body, which the new one resembles.
 ///
@@ -64,7 +95,7 @@ pub(super) fn write(
         marks.write(&mut out, mark, &mut warnings);
     }
     tools::write(chat, target, &mut out, &mut marks, &mut warnings)?;
-    let mut turns = Turns { chat, target, marks, warnings };
+    let mut turns = Turns { chat, target, ids: Ids::new(&IDS), marks, warnings };
     turns.write(&mut out)?;
     let mut warnings = turns.warnings;
     if let Some(thinking) = plan.thinking {
@@ -79,7 +110,8 @@ pub(super) fn write(
         out.extend_from_slice(b",\"stream\":true");
     }
     out.push(b'}');
-    drop_hints(chat, &mut warnings);
+    // The API refuses a request with a field that it does not know.
+    warnings.dropped_but(chat, PLACED);
 
     let mut headers = vec![
         ("content-type", "application/json".to_owned()),
@@ -300,46 +332,4 @@ fn write_service_tier(
         _ => warnings.dropped("service_tier"),
     }
     Ok(())
-}
-
-/// Warns of each field that found no place in the body. The API refuses a request with a field
-/// that it does not know.
-fn drop_hints(chat: &Chat<'_>, warnings: &mut Warnings) {
-    for field in &chat.fields {
-        let value = field.value.get();
-        match &*field.name {
-            "audio"
-            | "cache_control"
-            | "function_call"
-            | "functions"
-            | "logprobs"
-            | "max_completion_tokens"
-            | "max_tokens"
-            | "modalities"
-            | "model"
-            | "n"
-            | "parallel_tool_calls"
-            | "reasoning_effort"
-            | "response_format"
-            | "safety_identifier"
-            | "service_tier"
-            | "stop"
-            | "stream"
-            | "stream_options"
-            | "temperature"
-            | "tool_choice"
-            | "tools"
-            | "top_k"
-            | "top_logprobs"
-            | "top_p"
-            | "user"
-            | "web_search_options" => {}
-            // What says nothing, or only what holds in any case.
-            _ if matches!(value, "null" | "false" | "0" | "0.0" | "{}" | "[]") => {}
-            name if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                warnings.add(Warning::Dropped(Cow::Owned(name.to_owned())));
-            }
-            _ => warnings.dropped("an unknown field"),
-        }
-    }
 }

@@ -26,15 +26,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Call;
-use super::answer::{id, model};
-use super::block::{Block, escape, explanation, no_answer, string, update};
+use super::block::{Block, explanation, update};
 use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::told::{CHOICE, Thought, Told, written};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, is_object};
+use crate::openai::json::{escape, string};
 use crate::openai::{Error, Usage};
+use crate::providers::failure::no_answer;
 use crate::providers::stream::{Events, Sse, cut_short};
-use crate::providers::{Progress, Translator, failure};
+use crate::providers::{Progress, Translator, answering_model, completion_id, failure};
 use crate::wire::sse::Event;
 
 /// The translator of one stream.
@@ -215,8 +216,8 @@ impl Answer {
         let State::Waiting(head) = &self.state else { return Ok(()) };
         let message: WireMessage<'_> = read(wire.message, "message_start")?;
         update(&mut self.usage, message.usage);
-        let id = id(message.id, &head.id);
-        let model = model(message.model, &head.model);
+        let id = completion_id(string(message.id), &head.id);
+        let model = answering_model(string(message.model), &head.model);
         let writer = ChunkWriter::new(&id, head.created, &model, head.include_usage);
         writer.role(out, CHOICE);
         self.state = State::Between(writer);

@@ -93,7 +93,10 @@ fn header<'a>(outbound: &'a Outbound, name: &str) -> Option<&'a str> {
 
 #[test]
 fn the_credential_goes_into_the_apis_own_header() {
-    assert_eq!(Anthropic.credential("k"), ("x-api-key", "k".to_owned()));
+    assert_eq!(
+        Anthropic.credential("k", &crate::providers::Settings::default()),
+        ("x-api-key", "k".to_owned())
+    );
 }
 
 #[test]

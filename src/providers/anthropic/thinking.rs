@@ -5,9 +5,9 @@
 
 use std::io::Write as _;
 
-use super::warnings::Warnings;
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Effort, Facts, ThinkingOff};
+use crate::providers::warnings::Warnings;
 
 /// The least budget that the API takes.
 const MIN_BUDGET: u64 = 1024;

@@ -1,8 +1,9 @@
 //! What a stream has told so far, as far as its end depends on it.
 
-use super::block::{Citations, Thoughts, finish_reason};
+use super::block::{Citations, finish_reason};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::RawStr;
+use crate::providers::thoughts::Thoughts;
 
 /// Most bytes of thinking kept for `thinking_blocks`. Beyond it the client gets the thinking as
 /// text alone: a part of the blocks would be refused when it is sent back.

@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 use super::cache::{self, Marks};
 use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::schema;
-use super::warnings::{Warnings, unsupported};
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::{ToolChoice, read};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::{Capability, Facts};
+use crate::providers::warnings::{Warnings, unsupported};
 
 /// Whether the request as it is sent forces a call.
 pub(super) fn call_is_forced(chat: &Chat<'_>, facts: &Facts) -> bool {

@@ -2,15 +2,22 @@
 
 use super::cache::{self, Mark, Marks};
 use super::tools::separate;
-use super::warnings::Warnings;
+use crate::openai::Chat;
 use crate::openai::message::{Message, Part};
-use crate::openai::{Chat, Error};
 use crate::providers::Target;
+use crate::providers::ids::{self, Form, Ids};
+use crate::providers::warnings::Warnings;
+
+/// The API takes letters, digits, `_` and `-`. It names no length; an id that carries a signature is
+/// longer than any of its own.
+pub(super) const IDS: Form =
+    Form { fits: |id| id.len() <= 128 && ids::is_plain(id), prefix: "waypost_", letters: 10 };
 
 /// Writes the turns of one request.
 pub(super) struct Turns<'c, 'a> {
     pub(super) chat: &'c Chat<'a>,
     pub(super) target: &'c Target<'c>,
+    pub(super) ids: Ids,
     pub(super) marks: Marks,
     pub(super) warnings: Warnings,
 }
@@ -36,19 +43,4 @@ impl Turns<'_, '_> {
     pub(super) fn mark_of(&mut self, part: &Part<'_>) -> Option<Mark> {
         cache::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
     }
-}
-
-/// The error with its place inside the message put behind the message's own.
-pub(super) fn within(index: usize, error: Error) -> Error {
-    let field = error.param.as_deref().unwrap_or_default();
-    let param = format!("messages[{index}].{field}");
-    let message = error.message.replace(&format!("'{field}'"), &format!("'{param}'"));
-    Error { message, ..error }.with_param(param)
-}
-
-/// The refusal of a field that `tools` has replaced.
-pub(super) fn old_form(param: String) -> Error {
-    let message =
-        format!("'{param}': the older form of function calls is not translated; use 'tools'.");
-    Error::unsupported(param, message)
 }

@@ -91,5 +91,11 @@ fn is_openai_code(code: &str) -> bool {
         && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
+/// The error for a provider's answer that is none.
+#[must_use]
+pub fn no_answer(what: &str) -> Error {
+    Error::new(Class::Server, format!("the provider's answer is not one: {what}"))
+}
+
 #[cfg(test)]
 mod tests;

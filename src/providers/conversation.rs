@@ -1,0 +1,117 @@
+//! Reading a conversation, for dialects that write it anew in another form.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::openai::Error;
+use crate::openai::json::{RawStr, is_object};
+use crate::openai::message::{Items, Message, Part, Role, ToolCall};
+use crate::openai::request::read;
+
+/// Where a part of a message's content stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Which message.
+    pub message: usize,
+    /// Which of its parts.
+    pub part: usize,
+}
+
+impl Place {
+    /// The name of a field of the part.
+    pub(crate) fn param(self, field: &str) -> String {
+        format!("messages[{}].content[{}].{field}", self.message, self.part)
+    }
+
+    /// A 400 that blames a field of the part. `why` goes on behind the field's name.
+    pub(crate) fn error(self, field: &str, why: &str) -> Error {
+        let param = self.param(field);
+        let message = format!("'{param}' {why}.");
+        Error::invalid(param, message)
+    }
+}
+
+/// Whether the message holds instructions, by either name.
+pub(crate) const fn is_instruction(role: Role) -> bool {
+    matches!(role, Role::System | Role::Developer)
+}
+
+/// The parts of the content of the message at `index`.
+///
+/// # Errors
+/// A 400 that names the part that is none.
+pub(crate) fn parts_of<'a>(index: usize, parts: &'a RawValue) -> Result<Vec<Part<'a>>, Error> {
+    let parts: Items<Part<'a>> = read("content", parts).map_err(|error| within(index, error))?;
+    Ok(parts.0)
+}
+
+/// The calls that the message at `index` makes; none where it has no such field.
+///
+/// # Errors
+/// A 400 that names the call that is none.
+pub(crate) fn calls_of<'a>(
+    index: usize,
+    message: &Message<'a>,
+) -> Result<Vec<ToolCall<'a>>, Error> {
+    let Some(calls) = message.tool_calls else { return Ok(Vec::new()) };
+    let calls: Items<ToolCall<'a>> =
+        read("tool_calls", calls).map_err(|error| within(index, error))?;
+    Ok(calls.0)
+}
+
+/// A function call as APIs take it whose arguments are an object and not a text.
+#[derive(Debug)]
+pub(crate) struct Called<'a> {
+    /// The function's name.
+    pub name: Cow<'a, str>,
+    /// The arguments: the text of a JSON object as the model wrote it, `{}` for nothing.
+    pub arguments: Cow<'a, str>,
+}
+
+/// Name and arguments of the call at `place` of the message at `index`. `api` is the provider's
+/// name, for the refusal.
+///
+/// # Errors
+/// A 400: a custom tool's call, or arguments that are no JSON object.
+pub(crate) fn called<'a>(
+    index: usize,
+    place: usize,
+    call: &ToolCall<'a>,
+    api: &str,
+) -> Result<Called<'a>, Error> {
+    let Some(function) = &call.function else {
+        let param = format!("messages[{index}].tool_calls[{place}].type");
+        let message = format!("'{param}': calls of custom tools do not exist at {api}.");
+        return Err(Error::unsupported(param, message));
+    };
+    let written = function.arguments.map(RawStr::decode).unwrap_or_default();
+    let arguments = if written.trim_ascii().is_empty() {
+        Cow::Borrowed("{}")
+    } else {
+        match serde_json::from_str::<&RawValue>(&written) {
+            Ok(object) if is_object(object) => written,
+            _ => {
+                let param = format!("messages[{index}].tool_calls[{place}].function.arguments");
+                let message = format!("'{param}' must be a JSON object, written as a string.");
+                return Err(Error::invalid(param, message));
+            }
+        }
+    };
+    Ok(Called { name: function.name.decode(), arguments })
+}
+
+/// The error with its place inside the message put behind the message's own.
+pub(crate) fn within(index: usize, error: Error) -> Error {
+    let field = error.param.as_deref().unwrap_or_default();
+    let param = format!("messages[{index}].{field}");
+    let message = error.message.replace(&format!("'{field}'"), &format!("'{param}'"));
+    Error { message, ..error }.with_param(param)
+}
+
+/// The refusal of a field that `tools` has replaced.
+pub(crate) fn old_form(param: String) -> Error {
+    let message =
+        format!("'{param}': the older form of function calls is not translated; use 'tools'.");
+    Error::unsupported(param, message)
+}

@@ -1,0 +1,53 @@
+//! Thinking with the signatures that its provider wants back.
+
+use crate::openai::json::RawStr;
+
+/// Thinking blocks of an answer, as a JSON list in the words of Anthropic, whose models
+/// several providers serve: what the client has to send back.
+#[derive(Debug, Default)]
+pub(crate) struct Thoughts {
+    json: Vec<u8>,
+}
+
+impl Thoughts {
+    /// Bytes so far.
+    pub(crate) const fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    /// A block of thinking; the texts as they stand between quotes. One without a signature is of
+    /// no use to the provider.
+    pub(crate) fn add(&mut self, thinking: &str, signature: &str) {
+        if !signature.is_empty() {
+            self.begin();
+            self.json.extend_from_slice(
+                format!(
+                    r#"{{"type":"thinking","thinking":"{thinking}","signature":"{signature}"}}"#
+                )
+                .as_bytes(),
+            );
+        }
+    }
+
+    /// A block that only the provider can read.
+    pub(crate) fn add_redacted(&mut self, data: RawStr<'_>) {
+        self.begin();
+        self.json.extend_from_slice(br#"{"type":"redacted_thinking","data":"#);
+        self.json.extend_from_slice(data.as_written().as_bytes());
+        self.json.push(b'}');
+    }
+
+    fn begin(&mut self) {
+        self.json.push(if self.json.is_empty() { b'[' } else { b',' });
+    }
+
+    /// The list, if there are any.
+    pub(crate) fn list(self) -> Option<String> {
+        if self.json.is_empty() {
+            return None;
+        }
+        let mut json = self.json;
+        json.push(b']');
+        String::from_utf8(json).ok()
+    }
+}
