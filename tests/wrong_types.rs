@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 use waypost::config::provider::read_alone;
-use waypost::openai::{Chat, Error};
+use waypost::openai::{Chat, Class, Error};
 use waypost::providers::catalogue::{Catalogue, Facts};
 use waypost::providers::{Policy, Target, registry};
 
@@ -129,8 +129,10 @@ fn refusals(body: &str, catalogue: &Catalogue) -> Vec<Error> {
     let unknown = Facts::unknown();
     let policy = Policy { drop_unsupported: true, ..Policy::default() };
     for api in registry::APIS {
-        let entry = read_alone(&Value::Object(Map::new()), api, catalogue)
-            .unwrap_or_else(|problems| panic!("{}: {problems:?}", api.name));
+        let entry = match read_alone(&Value::Object(Map::new()), api, catalogue) {
+            Ok(entry) => entry,
+            Err(problems) => return vec![Error::new(Class::Server, format!("{problems:?}"))],
+        };
         let (base, settings) = (&entry.base, &entry.settings);
         for model in ["m", "gpt-5", "claude-sonnet-4-5"] {
             let facts = catalogue.find(api.family, model).unwrap_or(&unknown);
