@@ -86,7 +86,7 @@ _VALUE_TYPES = get_type_hints(Faults)
 _BARE_VALUES = {"content_length_lie": 64}
 """What a fault that takes a number means when it is written without one."""
 
-_DIRECTIVE = re.compile(r"\[\[(openai|anthropic|\*|\d+|model=[^\]\s\"]+):([^\]\"]*)\]\]")
+_DIRECTIVE = re.compile(r"\[\[([a-z]+|\*|\d+|model=[^\]\s\"]+):([^\]\"]*)\]\]")
 
 
 def parse(text: str, base: Faults = NO_FAULTS) -> Faults:

@@ -96,6 +96,7 @@ class Received:
             "headers": [list(pair) for pair in self.request.headers],
             "body": self.request.body.decode("utf-8", "replace"),
             "connection": self.connection, "sni": self.sni, "at": self.at, "port": port,
+            **self.request.notes,
         }  # fmt: skip
 
 
@@ -250,8 +251,7 @@ class Server:
     def _with_directives(self, request: Request, faults: Faults) -> Faults:
         if b"[[" not in request.body:
             return faults
-        model = (request.json() or {}).get("model")
-        text = request.body.decode("utf-8", "replace")
+        text, model = request.body.decode("utf-8", "replace"), request.model()
         return from_directives(text, faults, dialect=self.dialect.NAME, port=self.port, model=model)
 
     def _remember(self, request: Request, connection: Connection, number: int) -> None:
