@@ -13,6 +13,14 @@ Headers = dict[str, str]
 KEYS = {"openai": {"authorization": "Bearer sk-test"},
         "anthropic": {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"}}  # fmt: skip
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+KEYS["azure"] = {"api-key": "sk-test"}
+PATHS["azure"] = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+PATHS |= {"mistral": "/v1/chat/completions", "cohere": "/v2/chat"}
+PATHS |= {"deepseek": "/v1/chat/completions", "groq": "/openai/v1/chat/completions",
+          "qwen": "/compatible-mode/v1/chat/completions", "xai": "/v1/chat/completions",
+          "openrouter": "/api/v1/chat/completions", "together": "/v1/chat/completions",
+          "ollama": "/v1/chat/completions", "vllm": "/v1/chat/completions"}  # fmt: skip
+KEYS |= {dialect: KEYS["openai"] for dialect in PATHS if dialect not in KEYS}
 
 
 @dataclass
