@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, openai
+from . import anthropic, gemini, openai
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -43,7 +43,11 @@ class Dialect(Protocol):
     def stream_error(self) -> Event: ...
 
 
-DIALECTS: dict[str, Dialect] = {openai.NAME: openai, anthropic.NAME: anthropic}
+DIALECTS: dict[str, Dialect] = {
+    openai.NAME: openai,
+    anthropic.NAME: anthropic,
+    gemini.NAME: gemini,
+}
 
 _server_names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()
 
