@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, gemini, openai
+from . import anthropic, bedrock, gemini, openai
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -47,6 +47,7 @@ DIALECTS: dict[str, Dialect] = {
     openai.NAME: openai,
     anthropic.NAME: anthropic,
     gemini.NAME: gemini,
+    bedrock.NAME: bedrock,
 }
 
 _server_names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()
