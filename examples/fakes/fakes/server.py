@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, azure, cohere, compatible_rows, mistral, openai
+from . import anthropic, azure, bedrock, cohere, compatible_rows, gemini, mistral, openai
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -47,8 +47,10 @@ DIALECTS: dict[str, Dialect] = {
     openai.NAME: openai,
     anthropic.NAME: anthropic,
     azure.NAME: azure,
+    gemini.NAME: gemini,
     mistral.NAME: mistral,
     cohere.NAME: cohere,
+    bedrock.NAME: bedrock,
     **{dialect.NAME: dialect for dialect in compatible_rows.DIALECTS},
 }
 
