@@ -40,6 +40,9 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
+    /// What the catalogue calls the model; empty for one that it does not know.
+    #[serde(skip)]
+    pub name: &'static str,
     /// Whether the capabilities are known of the model, and not only assumed. What stands in the
     /// data is known, unless it says otherwise.
     #[serde(default = "yes")]
@@ -158,6 +161,7 @@ impl Facts {
     #[must_use]
     pub fn unknown() -> Self {
         Self {
+            name: "",
             known: false,
             mode: Mode::Chat,
             price: None,
@@ -180,7 +184,12 @@ impl Catalogue {
     #[expect(clippy::expect_used, reason = "the data is part of the source and a test parses it")]
     #[must_use]
     pub fn builtin() -> Self {
-        serde_json::from_str(DATA).expect("catalogue.json holds a catalogue")
+        let mut catalogue: Self =
+            serde_json::from_str(DATA).expect("catalogue.json holds a catalogue");
+        for (name, facts) in catalogue.families.values_mut().flatten() {
+            facts.name = name;
+        }
+        catalogue
     }
 
     /// The day on which the facts were collected, as `YYYY-MM-DD`.
