@@ -8,7 +8,8 @@ The modules, from the wire up:
 - `content`   what the model says: deterministic, and the same for every dialect.
 - `openai`, `anthropic`   the two dialects; `*_rules` hold what they refuse.
 - `azure`, `mistral`, `cohere`   three more, two with their own `*_rules`.
-- `compatible`   the providers that took over OpenAI's shapes; `compatible_rows` tells them apart.
+- `compatible`   the providers that took over OpenAI's shapes; their rows are in
+  `compatible_vendors` and `compatible_hosts`, `compatible_rules` what single ones refuse.
 - `embeddings` vectors for all of them.
 - `server`    one listening address: its faults, its counters, its control endpoints.
 """

@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, azure, cohere, compatible_rows, mistral, openai
+from . import anthropic, azure, cohere, compatible_hosts, compatible_vendors, mistral, openai
+from .compatible import Compatible
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -49,7 +50,7 @@ DIALECTS: dict[str, Dialect] = {
     azure.NAME: azure,
     mistral.NAME: mistral,
     cohere.NAME: cohere,
-    **{dialect.NAME: dialect for dialect in compatible_rows.DIALECTS},
+    **{row.name: Compatible(row) for row in (*compatible_vendors.ROWS, *compatible_hosts.ROWS)},
 }
 
 _server_names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()
