@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fakes.faults import FORMS
 from fakes.http import Json
 from raw_client import Response, chat, control
 from test_dialects import ARGUMENTS, FILLED, FUNCTION, SCHEMA
-from test_fakes import FakeTest
+from test_fakes import HERE, FakeTest
 
 DIALECTS = ("azure", "mistral", "cohere", "deepseek", "groq", "qwen", "xai", "openrouter",
             "together", "ollama", "vllm")  # fmt: skip
@@ -269,3 +270,13 @@ class Every(FakeTest):
         self.ask(dialect, "remember me")
         last = control(self.ports[dialect], "GET", "/fake/last")
         self.assertIn("remember me", last["body"])
+
+    def test_a_form_that_does_not_exist_is_refused(self) -> None:
+        answer = self.ask("mistral", "[[mistral:form=detail+strange]]")
+        self.assertEqual(answer.status, 400)
+        self.assertIn("strange", answer.json()["error"])
+
+    def test_every_form_is_in_the_table(self) -> None:
+        table = (HERE / "README.md").read_text()
+        for form in FORMS:
+            self.assertRegex(table, rf"[|,] `{form}`[ ,]")
