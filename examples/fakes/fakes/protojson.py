@@ -124,14 +124,13 @@ class Checker:
         return self._wrong(place, f"Invalid value at '{place}' ({full}), {json.dumps(value)}")
 
     def _scalar(self, value: Any, kind: str, place: str) -> Any:
-        fits = {
-            "string": lambda: value if isinstance(value, str) else None,
-            "bool": lambda: value if isinstance(value, bool) else None,
-            "int": lambda: _number(value, whole=True),
-            "float": lambda: _number(value, whole=False),
-            "bytes": lambda: value if decoded(value) is not None else None,
-        }
-        read = fits[kind]()
+        read: Any
+        if kind in ("int", "float"):
+            read = _number(value, whole=kind == "int")
+        elif kind == "bytes":
+            read = value if decoded(value) is not None else None
+        else:
+            read = value if isinstance(value, bool if kind == "bool" else str) else None
         if read is None and kind == "bytes" and isinstance(value, str):
             wrong = f"Invalid value at '{place}' (TYPE_BYTES), Base64 decoding failed for"
             return self._wrong(place, f"{wrong} {json.dumps(value[:64])}")

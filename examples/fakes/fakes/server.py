@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, bedrock, gemini, openai
+from . import anthropic, bedrock, gemini, openai, vertex
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -47,6 +47,7 @@ DIALECTS: dict[str, Dialect] = {
     openai.NAME: openai,
     anthropic.NAME: anthropic,
     gemini.NAME: gemini,
+    vertex.NAME: vertex,
     bedrock.NAME: bedrock,
 }
 
