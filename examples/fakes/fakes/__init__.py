@@ -6,6 +6,9 @@ The modules, from the wire up:
 - `faults`    what can be asked to go wrong, and how it is asked for.
 - `replies`   an answer before it is bytes, and the faults that act on those bytes.
 - `content`   what the model says: deterministic, and the same for every dialect.
-- `openai`, `anthropic`   the two dialects; `*_rules` hold what they refuse.
+- `openai`, `anthropic`, `gemini`, `vertex`, `bedrock`   the dialects; `*_rules` hold what they
+  refuse. Gemini's requests are read by `protojson`, Bedrock's by `bedrock_shapes`.
+- `sigv4`, `eventstream`   how Bedrock is signed to, and how it streams.
+- `vectors`   embeddings.
 - `server`    one listening address: its faults, its counters, its control endpoints.
 """
