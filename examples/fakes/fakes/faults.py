@@ -46,6 +46,8 @@ class Faults:
     error_after: int | None = None
     malformed: bool = False
     malformed_after: int | None = None
+    array_error: bool = False
+    bad_crc: bool = False
 
     # 200, yet no answer.
     html200: bool = False

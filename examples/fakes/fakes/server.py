@@ -10,7 +10,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, azure, cohere, compatible_hosts, compatible_vendors, mistral, openai
+from . import (
+    anthropic,
+    azure,
+    bedrock,
+    cohere,
+    compatible_hosts,
+    compatible_vendors,
+    gemini,
+    mistral,
+    openai,
+    vertex,
+)
 from .compatible import Compatible
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
@@ -47,6 +58,9 @@ class Dialect(Protocol):
 DIALECTS: dict[str, Dialect] = {
     openai.NAME: openai,
     anthropic.NAME: anthropic,
+    gemini.NAME: gemini,
+    vertex.NAME: vertex,
+    bedrock.NAME: bedrock,
     azure.NAME: azure,
     mistral.NAME: mistral,
     cohere.NAME: cohere,
