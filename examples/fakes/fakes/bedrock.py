@@ -191,8 +191,9 @@ def _prompt(body: Json, model: str) -> Prompt:
     prompt.max_tokens = inference.get("maxTokens")
     prompt.stops = inference.get("stopSequences") or []
     extra = body.get("additionalModelRequestFields") or {}
-    thinking = (extra.get("thinking") or extra.get("reasoningConfig") or {}).get("type")
-    prompt.may_think = thinking in ("enabled", "adaptive") or bool(extra.get("reasoning_effort"))
+    thinking = extra.get("thinking") or extra.get("reasoningConfig")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    prompt.may_think = kind in ("enabled", "adaptive") or bool(extra.get("reasoning_effort"))
     return prompt
 
 

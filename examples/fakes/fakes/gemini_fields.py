@@ -59,7 +59,8 @@ _VERTEX = {
     "FileData": " displayName:string",
     "FunctionCall": " partialArgs:value willContinue:bool",
     "FunctionCallingConfig": " streamFunctionCallArguments:bool",
-    "Tool": " retrieval:struct enterpriseWebSearch:struct parallelAiSearch:struct exaAiSearch:struct",
+    "Tool": " retrieval:struct enterpriseWebSearch:struct parallelAiSearch:struct"
+    " exaAiSearch:struct",
     "SafetySetting": " method:string",
     "GenerationConfig": " audioTimestamp:bool routingConfig:struct modelConfig:struct",
     "Schema": " ref:string defs:{Schema}",
@@ -67,7 +68,10 @@ _VERTEX = {
     " title:string taskType:string outputDimensionality:int autoTruncate:bool",
     "EmbedContentConfig": "taskType:string title:string outputDimensionality:int"
     " autoTruncate:bool documentOcr:bool audioTrackExtraction:bool",
-    "PredictRequest": "instances:[value] parameters:struct",
+    "BatchEmbedContentsRequest": "model:string requests:[EmbedContentRequest]",
+    "PredictRequest": "instances:[Instance] parameters:PredictParameters labels:{string}",
+    "Instance": "content:string task_type:string title:string taskType:string",
+    "PredictParameters": "outputDimensionality:int autoTruncate:bool",
 }
 
 ENUMS = {
