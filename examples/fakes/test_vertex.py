@@ -71,6 +71,11 @@ class Google(VertexTest):
 
     def test_each_front_knows_its_own_fields(self) -> None:
         self.assertEqual(self.ask(labels={"team": "a"}).status, 200)
+        closed = {"type": "OBJECT", "additionalProperties": False}
+        tools = [{"functionDeclarations": [{"name": "f", "parameters": closed}]}]
+        self.assertEqual(self.ask(tools=tools).status, 200)
+        message = chat("gemini", self.ports["gemini"], tools=tools).json()["error"]["message"]
+        self.assertIn('Unknown name "additionalProperties" at', message)
         error = self.ask(store=True).json()["error"]
         self.assertIn('Unknown name "store"', error["message"])
         answer = chat("gemini", self.ports["gemini"], labels={"team": "a"})
@@ -100,6 +105,9 @@ class Google(VertexTest):
         path = f"{VERTEX_PATH}/google/models/gemini-embedding-001:predict"
         message = self.post(path, asked).json()["error"]["message"]
         self.assertEqual(message, "1 instance(s) is allowed per prediction. Actual: 2")
+        path = f"{VERTEX_PATH}/google/models/gemini-embedding-2:predict"
+        error = self.post(path, asked).json()["error"]
+        self.assertEqual((error["code"], error["status"]), (400, "FAILED_PRECONDITION"))
         path = f"{VERTEX_PATH}/google/models/gemini-embedding-2:embedContent"
         asked = {"content": {"parts": [{"text": "hello"}]},
                  "embedContentConfig": {"outputDimensionality": 4}}  # fmt: skip
@@ -130,9 +138,11 @@ class Claude(VertexTest):
         self.assertEqual(last["error"]["type"], "overloaded_error")
 
     def test_images_come_with_the_request(self) -> None:
-        answer = self.claude([{"type": "text", "text": "see"}, IMAGE])
-        self.assertEqual(answer.status, 400)
-        self.assertIn("Input tag 'url'", answer.json()["error"]["message"])
+        for kind in ("image", "document"):
+            answer = self.claude([{"type": "text", "text": "see"}, IMAGE | {"type": kind}])
+            place = "messages.0.content.1.image.source.base64.data"
+            message = answer.json()["error"]["message"]
+            self.assertEqual(message, f"{place}: URL sources are not supported")
 
     def test_some_errors_are_the_models_and_some_googles(self) -> None:
         for fault, status, kind in (

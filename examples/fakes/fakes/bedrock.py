@@ -37,7 +37,8 @@ _EXCEPTION = re.compile(r"\bexception (\w+Exception)\b")
 _ERRORS = {
     400: ("ValidationException", "The request is not valid."),
     402: ("AccessDeniedException", "Your account has a billing issue."),
-    403: ("AccessDeniedException", "You don't have access to the model with the specified model ID."),
+    403: ("AccessDeniedException", "You don't have access to the model with the specified model"
+          " ID."),
     404: ("ResourceNotFoundException", "Could not resolve the foundation model from the provided"
           " model identifier."),
     408: ("ModelTimeoutException", "The model timed out while processing the request. Try again."),

@@ -265,6 +265,8 @@ def _embed(body: Json | None, model: str, verb: str, faults: Faults, *, vertex: 
 
 def predict(body: Json | None, model: str, faults: Faults) -> Reply:
     """Embeddings as Vertex's older method gives them."""
+    if "embedding-2" in model:
+        raise Refused("Precondition check failed.", status="FAILED_PRECONDITION")
     read = read_body(body, "PredictRequest", vertex=True)
     instances = read.get("instances") or []
     most = 1 if model.startswith("gemini-") else _MAX_INSTANCES

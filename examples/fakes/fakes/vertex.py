@@ -123,8 +123,8 @@ def _check_sources(body: Json) -> None:
     for number, message in enumerate(body["messages"]):
         for place, block in enumerate(anthropic_rules.blocks_of(message)):
             if (block.get("source") or {}).get("type") == "url":
+                # It speaks of an image whatever the block is.
                 raise anthropic_rules.Refused(
-                    f"messages.{number}.content.{place}.{block['type']}.source: Input tag 'url'"
-                    " found using 'type' does not match any of the expected tags: 'base64', 'text',"
-                    " 'content'"
+                    f"messages.{number}.content.{place}.image.source.base64.data: URL sources are"
+                    " not supported"
                 )
