@@ -10,7 +10,7 @@ use crate::config::rule::Timeouts;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, Usage};
 use crate::providers::{Call, Outbound};
-use crate::routing::{Attempts, Outcome, Plan, Resolved};
+use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped};
 
 /// A request that passed the gateway role and may be tried at candidates.
 #[derive(Debug)]
@@ -66,12 +66,14 @@ impl Exchange {
         request_id: String,
         created: u64,
     ) -> Result<Self, Error> {
+        let mut attempts = Attempts::new(plan.candidates);
+        plan.skipped.into_iter().for_each(|skipped| attempts.skip(skipped));
         let mut exchange = Self {
             gateway,
             parsed,
             rule: plan.rule,
             timeouts: plan.timeouts,
-            attempts: Attempts::new(plan.candidates),
+            attempts,
             request_id,
             created,
             prepared: None,
@@ -117,7 +119,12 @@ impl Exchange {
                     self.attempts.set_next(Some(at));
                     return Ok(());
                 }
-                Err(error) => first = first.or(Some(error)),
+                Err(error) => {
+                    if let Some(candidate) = self.attempts.candidates().get(at) {
+                        self.attempts.skip(Skipped::new(*candidate, &error.message));
+                    }
+                    first = first.or(Some(error));
+                }
             }
         }
         self.prepared = None;

@@ -9,7 +9,7 @@ use crate::config::Gateway;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
-use crate::routing::{self, Question};
+use crate::routing::{self, Needs, Question};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +139,11 @@ pub fn chat(
 ) -> Result<Exchange, Error> {
     let parsed = ParsedChat::parse(body)?;
     let chat = parsed.chat();
-    chat.validate()?;
+    let media = chat.validate()?;
     let header = |name: &str| headers.text(name);
     let question = Question { model: &chat.model, stream: chat.stream, header: &header };
-    let plan = routing::plan(gateway, &question)?;
+    let mut plan = routing::plan(gateway, &question)?;
+    plan.keep_able(&Needs::of(chat, media, parsed.body().len()), gateway)?;
     Exchange::open(Rc::clone(gateway), parsed, plan, request_id, created)
 }
 

@@ -3,12 +3,15 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`mod@plan`] | rules to candidates |
+//! | [`needs`] | what a request needs, and which candidates have it |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;
+pub mod needs;
 pub mod plan;
 
 pub use attempts::{Attempt, Attempts, Outcome};
+pub use needs::{Needs, Skipped};
 pub use plan::{Plan, Question, models, plan};
 
 /// One way to get an answer: a model of a provider, through one of its endpoints. Places in the
