@@ -18,6 +18,15 @@ pub struct Model {
     pub facts: Facts,
 }
 
+impl Model {
+    /// Which model it is, whoever serves it under whichever name. Vectors of models with the same
+    /// one can be compared.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Reads `models`.
 pub(super) fn read(
     node: &Node<'_>,

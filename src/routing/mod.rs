@@ -3,12 +3,15 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`mod@plan`] | rules to candidates |
+//! | [`mod@comparable`] | of vectors: who may answer in place of whom |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;
+pub mod comparable;
 pub mod plan;
 
 pub use attempts::{Attempt, Attempts, Outcome};
+pub use comparable::comparable;
 pub use plan::{Plan, Question, models, plan};
 
 /// One way to get an answer: a model of a provider, through one of its endpoints. Places in the

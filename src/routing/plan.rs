@@ -25,6 +25,8 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// Who was passed over before anything was sent, and why: `provider/model: reason`.
+    pub skipped: Vec<String>,
 }
 
 /// The name of the plan for a request that no rule takes.
@@ -51,11 +53,13 @@ pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
                 rule: rule.name.clone(),
                 candidates: candidates(gateway, rule),
                 timeouts: rule.timeouts,
+                skipped: Vec::new(),
             });
         }
         if !named.is_empty() {
             let rule = BY_MODEL.to_owned();
-            return Ok(Plan { rule, candidates: named, timeouts: gateway.timeouts });
+            let timeouts = gateway.timeouts;
+            return Ok(Plan { rule, candidates: named, timeouts, skipped: Vec::new() });
         }
     }
     Err(no_such_model(gateway, question.model))
