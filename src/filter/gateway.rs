@@ -14,7 +14,7 @@ use proxy_wasm::types::Action;
 
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
-use super::intake::{self, Operation};
+use super::intake::{self, Operation, Passed};
 use super::reply::{self, Reply};
 use super::shared;
 use crate::config::Gateway;
@@ -41,7 +41,7 @@ pub struct GatewayStream {
 
 enum Phase {
     Heading,
-    Receiving(Packed),
+    Receiving(Passed, Packed),
     Sent,
     Rewriting(Vec<u8>),
     Replied,
@@ -66,7 +66,8 @@ impl GatewayStream {
 
     /// The whole body is here: decide, and let it go.
     fn release(&mut self, size: usize) -> Action {
-        let Phase::Receiving(packed) = std::mem::replace(&mut self.phase, Phase::Sent) else {
+        let Phase::Receiving(operation, packed) = std::mem::replace(&mut self.phase, Phase::Sent)
+        else {
             return Action::Pause;
         };
         let limits = self.gateway.limits;
@@ -77,7 +78,7 @@ impl GatewayStream {
         if !shared::hold(bytes, limits.held) {
             return self.refuse(&intake::too_busy(limits.held));
         }
-        match self.open(&packed, size) {
+        match self.open(operation, &packed, size) {
             Ok(exchange) => {
                 self.send(exchange, bytes);
                 Action::Continue
@@ -89,7 +90,7 @@ impl GatewayStream {
         }
     }
 
-    fn open(&self, packed: &Packed, size: usize) -> Result<Exchange, Error> {
+    fn open(&self, operation: Passed, packed: &Packed, size: usize) -> Result<Exchange, Error> {
         let body = host::buffer(Buffer::Request, size).unwrap_or_default();
         let pairs = packed.pairs();
         for (name, _) in pairs.iter().filter(|(name, _)| intake::is_control_header(name)) {
@@ -100,7 +101,7 @@ impl GatewayStream {
         let request_id = headers
             .text("x-request-id")
             .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
-        intake::chat(&self.gateway, &headers, body, request_id, created)
+        intake::open(&self.gateway, operation, &headers, body, request_id, created)
     }
 
     /// Names the first cluster and says how long and how often Envoy may try.
@@ -172,8 +173,8 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
-        match Operation::find(&headers) {
-            Ok(Operation::Chat) => {}
+        let operation = match Operation::find(&headers) {
+            Ok(Operation::Passed(operation)) => operation,
             Ok(Operation::Models) => {
                 return self.reply(&intake::list_models(&self.gateway, self.since));
             }
@@ -181,23 +182,23 @@ impl HttpContext for GatewayStream {
                 return self.reply(&intake::show_model(&self.gateway, id, self.since));
             }
             Err(error) => return self.refuse(&error),
-        }
+        };
         let limit = self.gateway.limits.body;
         let length = headers.text("content-length").and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit) {
             return self.refuse(&intake::too_large(limit));
         }
-        self.phase = Phase::Receiving(packed);
+        self.phase = Phase::Receiving(operation, packed);
         if end { self.release(0) } else { Action::Pause }
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         self.received = size;
         match self.phase {
-            Phase::Receiving(_) if end || size as u64 > self.gateway.limits.body => {
+            Phase::Receiving(..) if end || size as u64 > self.gateway.limits.body => {
                 self.release(size)
             }
-            Phase::Receiving(_) => Action::Pause,
+            Phase::Receiving(..) => Action::Pause,
             Phase::Heading | Phase::Replied => Action::Pause,
             Phase::Sent | Phase::Rewriting(_) => Action::Continue,
         }
@@ -211,7 +212,7 @@ impl HttpContext for GatewayStream {
             host::remove_header(Map::RequestTrailers, name);
         }
         match self.phase {
-            Phase::Receiving(_) => self.release(self.received),
+            Phase::Receiving(..) => self.release(self.received),
             Phase::Heading | Phase::Replied => Action::Pause,
             Phase::Sent | Phase::Rewriting(_) => Action::Continue,
         }

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`exchange`] | a request on its way: what both roles know of it |
+//! | [`asked`] | what a client asked for, parsed once: a chat or vectors |
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
@@ -12,6 +13,7 @@
 //! | `shared` | exchanges of this worker, found by their id |
 //! | `host` | the only file that calls Envoy |
 
+pub mod asked;
 pub mod exchange;
 pub mod intake;
 pub mod reply;

@@ -131,7 +131,7 @@ impl ProviderStream {
             })?;
         let length = outbound.body.len(exchange.parsed.body().len()).to_string();
         let dialect = found.provider.api.dialect;
-        let streamed = exchange.parsed.chat().stream;
+        let streamed = exchange.parsed.stream();
         let accept = if streamed { dialect.stream_type() } else { "application/json" };
         let credential = self
             .credentials
@@ -171,7 +171,7 @@ impl ProviderStream {
         let kind = headers.text("content-type").unwrap_or_default();
         let (streamed, stream) = {
             let exchange = attempt.exchange.borrow();
-            let streamed = exchange.parsed.chat().stream;
+            let streamed = exchange.parsed.stream();
             let stream = || {
                 let call = exchange.call(attempt.candidate)?;
                 let dialect = exchange.candidate(attempt.candidate)?.provider.api.dialect;
@@ -265,12 +265,7 @@ impl ProviderStream {
         } else {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
-            match (exchange.call(attempt.candidate), exchange.candidate(attempt.candidate)) {
-                (Some(call), Some(found)) => {
-                    found.provider.api.dialect.answer(&call, &headers, &collected.body)
-                }
-                _ => Err(Error::new(Class::Server, "the candidate is gone")),
-            }
+            exchange.answer(attempt.candidate, &headers, &collected.body)
         };
         match answer {
             Ok(answer) => {

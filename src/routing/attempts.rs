@@ -67,10 +67,13 @@ impl Attempts {
         }
     }
 
-    /// Who was not asked, or not in its turn, and why.
-    #[must_use]
-    pub fn skipped(&self) -> &[Skipped] {
-        &self.skipped
+    /// Who was not asked, and why.
+    pub fn skipped(&self) -> impl Iterator<Item = &Skipped> {
+        let tried = |candidate| {
+            let tried = self.tried.iter().filter_map(|tried| self.candidates.get(tried.candidate));
+            tried.into_iter().any(|known| *known == candidate)
+        };
+        self.skipped.iter().filter(move |skipped| !tried(skipped.candidate))
     }
 
     /// Notes by which id the provider knows its answer.

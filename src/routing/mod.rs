@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`mod@plan`] | rules to candidates |
 //! | [`needs`] | what a request needs, and which candidates have it |
+//! | [`mod@comparable`] | of vectors: who may answer in place of whom |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;
+pub mod comparable;
 pub mod needs;
 pub mod plan;
 
 pub use attempts::{Attempt, Attempts, Outcome};
+pub use comparable::comparable;
 pub use needs::{Needs, Skipped};
 pub use plan::{Plan, Question, models, plan};
 
