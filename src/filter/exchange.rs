@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::intake::Refusal;
 use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::Timeouts;
@@ -66,7 +67,7 @@ impl Exchange {
         plan: Plan,
         request_id: String,
         created: u64,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Refusal> {
         let mut attempts = Attempts::new(plan.candidates);
         plan.skipped.into_iter().for_each(|skipped| attempts.skip(skipped));
         let mut exchange = Self {
@@ -84,9 +85,12 @@ impl Exchange {
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
-            Ok(_) => Ok(exchange),
-            Err(Some(error)) => Err(error),
-            Err(None) => Err(Error::new(Class::Server, "the rule has no candidate")),
+            Ok(()) => Ok(exchange),
+            Err(error) => {
+                let none = || Error::new(Class::Server, "the rule has no candidate");
+                let skipped = exchange.attempts.skipped().cloned().collect();
+                Err(Refusal { error: error.unwrap_or_else(none), rule: exchange.rule, skipped })
+            }
         }
     }
 
@@ -343,7 +347,7 @@ mod tests {
         }
     }
 
-    fn exchange(fields: &str) -> Result<Exchange, Error> {
+    fn exchange(fields: &str) -> Result<Exchange, Refusal> {
         let body =
             format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
         crate::filter::intake::open(
@@ -375,7 +379,7 @@ mod tests {
         assert_eq!(cluster(&exchange), Some("a"));
     }
 
-    fn vectors(model: &str, fields: &str) -> Result<Exchange, Error> {
+    fn vectors(model: &str, fields: &str) -> Result<Exchange, Refusal> {
         let config = Config::read(&json!({
             "role": "gateway",
             "providers": {
@@ -422,7 +426,7 @@ mod tests {
             other.exhausted(503).message,
             "No provider could answer (a/own: down; not asked: b/other: vectors of 'other' cannot be compared with those of 'own')."
         );
-        assert_eq!(vectors("none", "").unwrap_err().param.as_deref(), Some("model"));
+        assert_eq!(vectors("none", "").unwrap_err().error.param.as_deref(), Some("model"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Attempt {
     pub candidate: usize,
     /// The provider's own id of its answer, for its support.
     pub provider_request_id: Option<String>,
+    /// How many parameters were dropped, changed or defaulted for it.
+    pub warnings: usize,
     /// When it began, in nanoseconds of a clock that never goes back.
     pub began: u64,
     /// How it went.
@@ -111,10 +113,22 @@ impl Attempts {
     /// attempt's and the candidate's places; nothing when there is no candidate left.
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
         let candidate = self.next.filter(|next| *next < self.candidates.len())?;
-        let outcome = Outcome::Pending;
-        self.tried.push(Attempt { candidate, provider_request_id: None, began: now, outcome });
+        self.tried.push(Attempt {
+            candidate,
+            provider_request_id: None,
+            warnings: 0,
+            began: now,
+            outcome: Outcome::Pending,
+        });
         self.next = Some(candidate + 1).filter(|next| *next < self.candidates.len());
         Some((self.tried.len() - 1, candidate))
+    }
+
+    /// Notes how many parameters an attempt's request had to do without, or has otherwise.
+    pub fn warn(&mut self, attempt: usize, warnings: usize) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.warnings = warnings;
+        }
     }
 
     /// Notes how an attempt went. A verdict stands: only `Pending` and `Flowing` change.

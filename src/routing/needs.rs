@@ -19,6 +19,7 @@
 
 use super::{Candidate, Plan, Resolved};
 use crate::config::Gateway;
+use crate::openai::error::start;
 use crate::openai::message::Content;
 use crate::openai::request::{ResponseFormat, ToolChoice};
 use crate::openai::validate::Media;
@@ -46,8 +47,7 @@ impl Skipped {
     /// Notes why.
     #[must_use]
     pub fn new(candidate: Candidate, reason: &str) -> Self {
-        let reason = reason.get(..reason.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or(reason);
-        Self { candidate, reason: reason.to_owned() }
+        Self { candidate, reason: start(reason, MAX_REASON_BYTES).to_owned() }
     }
 }
 
