@@ -4,13 +4,15 @@
 #[derive(Clone, Debug, Default)]
 pub struct Headers<'a>(Vec<(&'a [u8], &'a [u8])>);
 
-/// Where providers say by which id they know an answer.
-const REQUEST_IDS: [&str; 9] = [
-    "x-request-id",           // OpenAI and most that speak like it
+/// Where providers say by which id they know an answer. Azure's support asks for the second of the
+/// two that it sends, so the common one comes after it.
+const REQUEST_IDS: [&str; 10] = [
     "request-id",             // Anthropic
     "apim-request-id",        // Azure
     "x-amzn-requestid",       // Bedrock
+    "x-request-id",           // OpenAI and most that speak like it
     "mistral-correlation-id", // Mistral
+    "x-kong-request-id",      // Mistral's front
     "x-goog-request-id",      // Google
     "x-debug-trace-id",       // Cohere
     "x-generation-id",        // OpenRouter
