@@ -17,6 +17,9 @@ use crate::openai::Embeddings;
 use crate::openai::json::RawStr;
 use crate::openai::vectors::Vectors;
 
+/// What a client is told where the provider does not say how many tokens it counted.
+pub const NO_USAGE: &str = "usage unknown";
+
 /// The error for an API that has no embeddings.
 #[must_use]
 pub fn none(target: &Target<'_>) -> Error {
