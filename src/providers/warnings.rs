@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Target, Warning};
+use crate::openai::outer::Field;
 use crate::openai::{Chat, Error};
 
 /// What the client should know, each thing once however often it happens in a request.
@@ -27,7 +28,12 @@ impl Warnings {
     /// Warns of each field at the top of a request that found no place in a body that was written
     /// anew: those that are not in `placed`.
     pub(crate) fn dropped_but(&mut self, chat: &Chat<'_>, placed: &[&str]) {
-        for field in &chat.fields {
+        self.dropped_fields(&chat.fields, placed);
+    }
+
+    /// The same for the fields of any request.
+    pub(crate) fn dropped_fields(&mut self, fields: &[Field<'_>], placed: &[&str]) {
+        for field in fields {
             let says_nothing =
                 matches!(field.value.get(), "null" | "false" | "0" | "0.0" | "{}" | "[]");
             if says_nothing || placed.contains(&&*field.name) {
