@@ -181,15 +181,12 @@ impl Catalogue {
     }
 
     /// The facts of a model. A name that is not known is tried once more without its trailing date
-    /// (`-2024-08-06`, `-20240806`) or `-latest`: a snapshot has the facts of its model. So has a
-    /// region's profile of a model of Bedrock, see [`foundation_model`]. Nothing else is guessed.
+    /// (`-2024-08-06`, `-20240806`) or `-latest`: a snapshot has the facts of its model. Nothing
+    /// else is guessed.
     #[must_use]
     pub fn find(&self, family: &str, model: &str) -> Option<&Facts> {
         let models = self.families.get(family)?;
-        models
-            .get(model)
-            .or_else(|| models.get(without_date(model)?))
-            .or_else(|| models.get(foundation_model(model)?))
+        models.get(model).or_else(|| models.get(without_date(model)?))
     }
 
     /// The names and facts of a family's models, in the order of the names; empty for an unknown
@@ -202,21 +199,6 @@ impl Catalogue {
     pub fn families(&self) -> impl Iterator<Item = &'static str> {
         self.families.keys().copied()
     }
-}
-
-/// The model behind a profile of Bedrock: `us.anthropic.claude-opus-5-5`, or an ARN that ends in the
-/// name of a model or of such a profile. Nothing where the name is that of a model already, or hides
-/// it, as that of an application's profile does.
-#[must_use]
-pub fn foundation_model(name: &str) -> Option<&str> {
-    const REGIONS: [&str; 9] =
-        ["us.", "eu.", "apac.", "global.", "us-gov.", "jp.", "au.", "ca.", "sa."];
-    let (arn, model) = match name.strip_prefix("arn:") {
-        Some(_) => (true, name.rsplit_once('/')?.1),
-        None => (false, name),
-    };
-    let inner = REGIONS.into_iter().find_map(|region| model.strip_prefix(region));
-    inner.or(arn.then_some(model))
 }
 
 fn without_date(model: &str) -> Option<&str> {

@@ -1,8 +1,6 @@
 //! Whose model it is. Converse is one API for all, but what it passes on to a model as it is has the
 //! form of that model's maker.
 
-use crate::providers::catalogue::foundation_model;
-
 /// Who made the model, as far as that decides the form of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -23,7 +21,7 @@ pub(super) enum Family {
 impl Family {
     /// By the model's id, a region's profile of it, or an ARN that ends in either.
     pub(super) fn of(model: &str) -> Self {
-        let model = foundation_model(model).unwrap_or(model);
+        let model = foundation_model(model);
         [
             ("anthropic.", Self::Claude),
             ("amazon.nova", Self::Nova),
@@ -35,6 +33,18 @@ impl Family {
         .find_map(|(start, family)| model.starts_with(start).then_some(family))
         .unwrap_or(Self::Other)
     }
+}
+
+/// Where a region's profile runs a model, as it stands in front of the model's id.
+const REGIONS: &[&str] = &["us.", "us-gov.", "eu.", "apac.", "global.", "au.", "ca.", "jp.", "sa."];
+
+/// The model behind a region's profile, or an ARN that ends in the name of a model or profile.
+fn foundation_model(name: &str) -> &str {
+    let name = match name.rsplit_once('/') {
+        Some((arn, last)) if arn.starts_with("arn:") => last,
+        _ => name,
+    };
+    REGIONS.iter().find_map(|region| name.strip_prefix(region)).unwrap_or(name)
 }
 
 #[cfg(test)]

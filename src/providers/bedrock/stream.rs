@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Only calls tell their beginning; text and thinking begin with their first delta. A delta for
-//! another block ends the open one. `metadata` before `messageStop` is kept. An exception ends the
+//! another block, or of another kind, ends the open one. `metadata` before `messageStop` is kept. An exception ends the
 //! stream in each state; events of unknown types change nothing in any. The answer is complete with
 //! `messageStop`: a stream that ends there has only not told its usage.
 //!
@@ -270,7 +270,8 @@ impl Answer {
     fn delta(&mut self, event: &WireEvent<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let delta: WireDelta<'_> =
             object(event.delta).ok_or_else(|| malformed("contentBlockDelta"))?;
-        if !matches!(&self.state, State::In(_, open) if open.is(event.index)) {
+        if !matches!(&self.state, State::In(_, open) if open.is(event.index) && open.takes(&delta))
+        {
             self.close(out);
             let writer = self.writer()?;
             let kind = if delta.text.is_some() || delta.citation.is_some() {
@@ -386,6 +387,16 @@ impl Open {
     /// other.
     fn is(&self, index: Option<&RawValue>) -> bool {
         index.is_none() || number(index) == self.index
+    }
+
+    /// Whether a delta can be about the block. Where text follows thinking under one number, it
+    /// begins a block of its own.
+    fn takes(&self, delta: &WireDelta<'_>) -> bool {
+        match self.kind {
+            Kind::Text => delta.reasoning.is_none(),
+            Kind::Thinking(_) => delta.text.is_none(),
+            Kind::Call { .. } | Kind::Json { .. } | Kind::Other => true,
+        }
     }
 }
 
