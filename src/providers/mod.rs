@@ -18,11 +18,13 @@
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`bedrock`] | AWS Bedrock Converse |
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod catalogue;
 mod conversation;
 pub mod embeddings;

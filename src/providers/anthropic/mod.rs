@@ -29,18 +29,18 @@ use crate::openai::{Chat, Error};
 pub use request::VERSIONS;
 
 mod answer;
-mod assistant;
-mod block;
-mod cache;
-mod json_answer;
+pub(crate) mod assistant;
+pub(crate) mod block;
+pub(crate) mod cache;
+pub(crate) mod json_answer;
 mod media;
 mod messages;
 mod request;
-mod schema;
+pub(crate) mod schema;
 mod stream;
-mod thinking;
-mod told;
-mod tools;
+pub(crate) mod thinking;
+pub(crate) mod told;
+pub(crate) mod tools;
 mod turns;
 
 /// The dialect.
