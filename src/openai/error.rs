@@ -230,6 +230,12 @@ impl From<crate::wire::sse::TooLarge> for Error {
     }
 }
 
+impl From<crate::wire::aws_event_stream::Fault> for Error {
+    fn from(fault: crate::wire::aws_event_stream::Fault) -> Self {
+        Self::new(Class::Server, format!("the provider's stream is broken: {fault}"))
+    }
+}
+
 #[derive(Serialize)]
 struct Envelope<'a> {
     error: Shape<'a>,

@@ -29,13 +29,7 @@ impl Chat<'_> {
     /// # Errors
     /// A 400 that names the field.
     pub fn validate(&self) -> Result<(), Error> {
-        if self.model.is_empty() {
-            return Err(missing("model"));
-        }
-        if self.model.len() > MAX_MODEL_NAME {
-            let message = format!("'model' is longer than {MAX_MODEL_NAME} bytes.");
-            return Err(Error::invalid("model", message));
-        }
+        check_model(&self.model)?;
         if self.messages.is_empty() {
             return Err(missing("messages"));
         }
@@ -109,6 +103,21 @@ impl Chat<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Checks the name of the model asked for.
+///
+/// # Errors
+/// A 400 that names the field.
+pub(super) fn check_model(model: &str) -> Result<(), Error> {
+    if model.is_empty() {
+        return Err(missing("model"));
+    }
+    if model.len() > MAX_MODEL_NAME {
+        let message = format!("'model' is longer than {MAX_MODEL_NAME} bytes.");
+        return Err(Error::invalid("model", message));
+    }
+    Ok(())
 }
 
 /// What is wrong at a place inside a message or tool.
@@ -285,7 +294,8 @@ fn in_range(name: &str, number: Option<Num<'_>>, low: f64, high: f64) -> Result<
     }
 }
 
-fn missing(field: &str) -> Error {
+/// The error for a field that is needed and absent.
+pub(super) fn missing(field: &str) -> Error {
     Error::invalid(field, format!("Missing required parameter: '{field}'."))
         .with_code("missing_required_parameter")
 }

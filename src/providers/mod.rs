@@ -16,6 +16,7 @@
 //! | `media` | pictures, sound and documents as clients send them |
 //! | `thoughts` | thinking with its signatures |
 //! | `warnings` | what becomes of a field that an API does not take |
+//! | [`embeddings`] | vectors: a file for each form in which providers ask and answer |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`anthropic`] | Anthropic Messages |
@@ -28,6 +29,7 @@ pub mod anthropic;
 pub mod catalogue;
 mod citations;
 mod conversation;
+pub mod embeddings;
 pub mod failure;
 mod functions;
 pub mod headers;
@@ -41,7 +43,7 @@ mod thoughts;
 mod warnings;
 
 use crate::openai::json::RawStr;
-use crate::openai::{Chat, Error, Usage};
+use crate::openai::{Chat, Embeddings, Error, Usage};
 use catalogue::Facts;
 pub use headers::Headers;
 
@@ -62,6 +64,34 @@ pub trait Dialect: Sync {
 
     /// A translator for one streamed answer.
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator>;
+
+    /// The request for vectors. `body` is the client's, from which `asked` borrows.
+    ///
+    /// # Errors
+    /// A 400 whose `param` names the field that this provider or model cannot honour; the model
+    /// itself where the API has no embeddings.
+    fn embed(
+        &self,
+        _asked: &Embeddings<'_>,
+        _body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        Err(embeddings::none(target))
+    }
+
+    /// Vectors with a status below 300, in canonical form.
+    ///
+    /// # Errors
+    /// As [`Dialect::answer`]; and too few vectors, or such of another length than was asked for.
+    fn embedded(
+        &self,
+        _asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _headers: &Headers<'_>,
+        _body: &[u8],
+    ) -> Result<Answer, Error> {
+        Err(embeddings::none(target))
+    }
 
     /// A refusal in canonical form. Never fails: an unreadable body is itself the explanation.
     fn error(&self, status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {

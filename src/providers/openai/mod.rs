@@ -12,7 +12,10 @@
 //! | [`stream`] | a streamed answer, passed on event by event |
 
 use super::stream::Sse;
-use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Target, Translator};
+use super::{
+    Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
+    embeddings,
+};
 
 pub mod answer;
 pub mod edit;
@@ -31,14 +34,7 @@ impl Dialect for OpenAi {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        let mut headers = vec![("content-type", "application/json".to_owned())];
-        for (setting, header) in
-            [("organization", "openai-organization"), ("project", "openai-project")]
-        {
-            if let Some(value) = target.settings.value(setting) {
-                headers.push((header, value.to_owned()));
-            }
-        }
+        let headers = headers(target);
         let mut warnings = Vec::new();
         let body = request::body(chat, body, target, &mut warnings)?;
         let path = format!("{}/chat/completions", target.base.path);
@@ -52,4 +48,37 @@ impl Dialect for OpenAi {
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         Box::new(Sse::new(stream::Chunks::new(call)))
     }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let path = format!("{}/embeddings", target.base.path);
+        let body = embeddings::openai::body(asked, body, target);
+        Ok(Outbound { method: "POST", path, headers: headers(target), body, warnings: Vec::new() })
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::openai::answer(asked, target, body)
+    }
+}
+
+fn headers(target: &Target<'_>) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    for (setting, header) in
+        [("organization", "openai-organization"), ("project", "openai-project")]
+    {
+        if let Some(value) = target.settings.value(setting) {
+            headers.push((header, value.to_owned()));
+        }
+    }
+    headers
 }
