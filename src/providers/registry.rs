@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, bedrock, openai};
+use super::{Dialect, Settings, anthropic, bedrock, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -91,6 +91,13 @@ pub static APIS: &[Api] = &[
             Setting::word("anthropic_version", anthropic::VERSIONS),
             Setting::text("anthropic_beta"),
         ],
+    },
+    Api {
+        name: "mistral",
+        dialect: &mistral::Mistral,
+        family: "mistral",
+        base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
     },
     Api {
         name: "bedrock",
