@@ -16,12 +16,14 @@
 //! | `warnings` | what becomes of a field that an API does not take |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
+//! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub mod anthropic;
+pub mod azure;
 pub mod catalogue;
 mod conversation;
 pub mod failure;
