@@ -19,6 +19,7 @@
 //! | [`embeddings`] | vectors: a file for each form in which providers ask and answer |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
+//! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
 //! | [`mistral`] | Mistral's chat |
 //! | [`bedrock`] | AWS Bedrock Converse |
@@ -27,6 +28,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub mod anthropic;
+pub mod azure;
 pub mod bedrock;
 pub mod catalogue;
 mod citations;

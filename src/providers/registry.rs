@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, bedrock, mistral, openai};
+use super::{Dialect, Settings, anthropic, azure, bedrock, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -81,6 +81,13 @@ pub static APIS: &[Api] = &[
         family: "openai",
         base_url: BaseUrl::At("https://api.openai.com/v1"),
         settings: &[Setting::text("organization"), Setting::text("project")],
+    },
+    Api {
+        name: "azure",
+        dialect: &azure::Azure,
+        family: "azure",
+        base_url: BaseUrl::From(azure::base_url),
+        settings: azure::SETTINGS,
     },
     Api {
         name: "anthropic",
