@@ -43,7 +43,7 @@ def native(value, shape):
 
 def misfits(value, shape, path):
     """What botocore's own validator leaves to the service: unknown members, words, patterns, lengths."""
-    if shape.is_document_type if hasattr(shape, "is_document_type") else False:
+    if getattr(shape, "is_document_type", False):
         return
     limits = shape.metadata
     if shape.type_name == "structure" and isinstance(value, dict):
