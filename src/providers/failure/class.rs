@@ -63,7 +63,11 @@ const WORDS: &[(&str, Class)] = &[
     ("unrecognizedclientexception", Class::Auth),
     ("invalidsignatureexception", Class::Auth),
     ("incompletesignature", Class::Auth),
+    ("incompletesignatureexception", Class::Auth),
+    ("signaturedoesnotmatch", Class::Auth),
+    ("invalidclienttokenid", Class::Auth),
     ("missingauthenticationtoken", Class::Auth),
+    ("missingauthenticationtokenexception", Class::Auth),
     ("permissionerror", Class::Permission),
     ("permissiondenied", Class::Permission),
     ("accessdenied", Class::Permission),
@@ -148,9 +152,18 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }
-        ..=400 if says(&["model identifier is invalid", "invalid model id"]) => {
+        // Bedrock's last one speaks of a model that must be asked for by another name.
+        ..=400
+            if says(&[
+                "model identifier is invalid",
+                "invalid model id",
+                "with on-demand throughput isn",
+            ]) =>
+        {
             Some(Class::NotFound)
         }
+        // Bedrock refuses its keys as it refuses what they may not do.
+        403 if says(&["make sure your api key is valid"]) => Some(Class::Auth),
         // Groq's flex tier is out of capacity; Cohere's token is invalid.
         498 if says(&["capacity"]) => Some(Class::Overloaded),
         _ => None,
