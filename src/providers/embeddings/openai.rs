@@ -13,8 +13,8 @@ use crate::openai::message::Bounded;
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::{self, no_answer};
-use crate::providers::openai::answer::is_truthy;
 use crate::providers::openai::edit::{Splice, span, splice};
+use crate::providers::openai::finish::is_truthy;
 use crate::providers::{Answer, Error, Payload, Target, answering_model};
 
 /// The request's body: the client's, with the model's name at the provider.
