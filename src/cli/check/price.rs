@@ -8,11 +8,10 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
     for (plugin, gateway) in setup.gateways() {
         for provider in &gateway.providers {
             for model in provider.models.iter().filter(|model| model.facts.price.is_none()) {
-                let path = plugin.at.path_of("configuration");
-                findings.note(
-                    format!("{path}.value.providers.{}.models[\"{}\"]", provider.name, model.name),
-                    "is unpriced: the catalogue has no price for it, so its requests cost nothing in any account; give it a price, or say with \"model\" what it is",
-                );
+                let steps =
+                    ["configuration", "value", "providers", &provider.name, "models", &model.name];
+                let Some(at) = plugin.at.dig(&steps) else { continue };
+                findings.note(at.path, "is unpriced: the catalogue has no price for it, so its requests cost nothing in any account; give it a price, or say with \"model\" what it is");
             }
         }
     }
