@@ -211,7 +211,7 @@ impl Error {
     /// Whether the same provider may answer when asked again.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        self.should_retry.unwrap_or(self.class.retryable())
+        self.should_retry.unwrap_or_else(|| self.class.retryable())
     }
 
     /// Whether another candidate may answer. What passes at its own provider may pass at another.
