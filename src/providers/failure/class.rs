@@ -44,6 +44,7 @@ const WORDS: &[(&str, Class)] = &[
     ("datainspectionfailed", Class::ContentFilter),
     ("cyberpolicy", Class::ContentFilter),
     ("moderationblocked", Class::ContentFilter),
+    ("invalidprompt", Class::ContentFilter),
     ("insufficientquota", Class::Quota),
     ("insufficientbalance", Class::Quota),
     ("creditbalanceexhausted", Class::Quota),
@@ -70,6 +71,8 @@ const WORDS: &[(&str, Class)] = &[
     ("missingauthenticationtokenexception", Class::Auth),
     ("permissionerror", Class::Permission),
     ("permissiondenied", Class::Permission),
+    // Gemini's word for a country or an account that it does not serve.
+    ("failedprecondition", Class::Permission),
     ("accessdenied", Class::Permission),
     ("accessdeniedexception", Class::Permission),
     ("modelnotfound", Class::NotFound),
@@ -107,7 +110,6 @@ const WORDS: &[(&str, Class)] = &[
 const WHOSE: &[(&str, Class)] = &[
     ("invalidrequesterror", Class::Client),
     ("invalidargument", Class::Client),
-    ("failedprecondition", Class::Client),
     ("validationexception", Class::Client),
     ("badrequest", Class::Client),
     ("requesttoolarge", Class::Client),
@@ -142,7 +144,13 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if !matches!(status, ..500) {
         return None;
     }
-    if says(&["content filtering policy", "content management policy"]) {
+    const FILTERED: [&str; 4] = [
+        "content filtering policy",
+        "content management policy",
+        "your input was flagged",
+        "flagged as potentially violating",
+    ];
+    if says(&FILTERED) {
         return Some(Class::ContentFilter);
     }
     if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
@@ -204,6 +212,9 @@ const CONTEXT: &[&str] = &[
     "input tokens exceed the configured limit",
     "exceeds the available context size",
     "longer than the model's context length",
+    "maximum prompt length",
+    "expected maxlength",
+    "range of input length should be",
 ];
 
 /// `message` is in lower case.
