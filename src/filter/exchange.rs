@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::intake::Refusal;
 use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::Timeouts;
 use crate::openai::{Class, Error, Usage};
 use crate::providers::embeddings::NO_USAGE;
 use crate::providers::{Answer, Call, Headers, Outbound};
-use crate::routing::{Attempts, Outcome, Plan, Resolved};
+use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped};
 
 /// A request that passed the gateway role and may be tried at candidates.
 #[derive(Debug)]
@@ -24,8 +25,6 @@ pub struct Exchange {
     pub rule: String,
     /// How long to wait.
     pub timeouts: Timeouts,
-    /// Who was passed over before anything was sent, and why.
-    pub skipped: Vec<String>,
     /// What was tried, and what is next.
     pub attempts: Attempts,
     /// For the client, the logs and ids of answers that bring none.
@@ -68,14 +67,15 @@ impl Exchange {
         plan: Plan,
         request_id: String,
         created: u64,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Refusal> {
+        let mut attempts = Attempts::new(plan.candidates);
+        plan.skipped.into_iter().for_each(|skipped| attempts.skip(skipped));
         let mut exchange = Self {
             gateway,
             parsed,
             rule: plan.rule,
             timeouts: plan.timeouts,
-            skipped: plan.skipped,
-            attempts: Attempts::new(plan.candidates),
+            attempts,
             request_id,
             created,
             prepared: None,
@@ -85,9 +85,12 @@ impl Exchange {
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
-            Ok(_) => Ok(exchange),
-            Err(Some(error)) => Err(error),
-            Err(None) => Err(Error::new(Class::Server, "the rule has no candidate")),
+            Ok(()) => Ok(exchange),
+            Err(error) => {
+                let none = || Error::new(Class::Server, "the rule has no candidate");
+                let skipped = exchange.attempts.skipped().cloned().collect();
+                Err(Refusal { error: error.unwrap_or_else(none), rule: exchange.rule, skipped })
+            }
         }
     }
 
@@ -121,7 +124,12 @@ impl Exchange {
                     self.attempts.set_next(Some(at));
                     return Ok(());
                 }
-                Err(error) => first = first.or(Some(error)),
+                Err(error) => {
+                    if let Some(candidate) = self.attempts.candidates().get(at) {
+                        self.attempts.skip(Skipped::new(*candidate, &error.message));
+                    }
+                    first = first.or(Some(error));
+                }
             }
         }
         self.prepared = None;
@@ -214,9 +222,15 @@ impl Exchange {
             }
             tried.push_str(&format!("{}/{}: {how}", found.provider.name, found.model.name));
         }
-        for skipped in &self.skipped {
-            tried.push_str(if tried.is_empty() { "not asked: " } else { "; not asked: " });
-            tried.push_str(skipped);
+        for skipped in self.attempts.skipped() {
+            let Some(found) = skipped.candidate.resolve(&self.gateway) else { continue };
+            let (provider, model) = (&found.provider.name, &found.model.name);
+            let line = format!("not asked: {provider}/{model}: {}", skipped.reason);
+            // Endpoints of one provider are passed over for the same reason.
+            if !tried.contains(&line) {
+                tried.push_str(if tried.is_empty() { "" } else { "; " });
+                tried.push_str(&line);
+            }
         }
         let message = match (class, tried.is_empty()) {
             (Class::Timeout, true) => "No provider answered in time.".to_owned(),
@@ -333,7 +347,7 @@ mod tests {
         }
     }
 
-    fn exchange(fields: &str) -> Result<Exchange, Error> {
+    fn exchange(fields: &str) -> Result<Exchange, Refusal> {
         let body =
             format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
         crate::filter::intake::open(
@@ -365,7 +379,7 @@ mod tests {
         assert_eq!(cluster(&exchange), Some("a"));
     }
 
-    fn vectors(model: &str, fields: &str) -> Result<Exchange, Error> {
+    fn vectors(model: &str, fields: &str) -> Result<Exchange, Refusal> {
         let config = Config::read(&json!({
             "role": "gateway",
             "providers": {
@@ -412,7 +426,7 @@ mod tests {
             other.exhausted(503).message,
             "No provider could answer (a/own: down; not asked: b/other: vectors of 'other' cannot be compared with those of 'own')."
         );
-        assert_eq!(vectors("none", "").unwrap_err().param.as_deref(), Some("model"));
+        assert_eq!(vectors("none", "").unwrap_err().error.param.as_deref(), Some("model"));
     }
 
     #[test]

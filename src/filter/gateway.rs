@@ -14,15 +14,19 @@ use proxy_wasm::types::Action;
 
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
-use super::intake::{self, Operation, Passed};
+use super::intake::{self, Operation, Passed, Refusal};
+use super::record;
 use super::reply::{self, Reply};
 use super::shared;
 use crate::config::Gateway;
-use crate::openai::Error;
 use crate::providers::Headers;
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
 pub const CLUSTER: &str = "waypost_cluster";
+
+/// The property, and so the filter state `wasm.waypost_record`, that holds the record of the request
+/// for the access log: see [`record`].
+const RECORD: &str = "waypost_record";
 
 /// The property by which the provider role finds the exchange.
 pub const EXCHANGE: &str = "waypost_exchange";
@@ -60,8 +64,10 @@ impl GatewayStream {
         Action::Pause
     }
 
-    fn refuse(&mut self, error: &Error) -> Action {
-        self.reply(&Reply::error("waypost_refused", error))
+    fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
+        let refusal = refusal.into();
+        host::set_property(RECORD, &record::refused(&refusal, &self.gateway));
+        self.reply(&Reply::error("waypost_refused", &refusal.error))
     }
 
     /// The whole body is here: decide, and let it go.
@@ -73,24 +79,24 @@ impl GatewayStream {
         let limits = self.gateway.limits;
         let bytes = size as u64;
         if bytes > limits.body {
-            return self.refuse(&intake::too_large(limits.body));
+            return self.refuse(intake::too_large(limits.body));
         }
         if !shared::hold(bytes, limits.held) {
-            return self.refuse(&intake::too_busy(limits.held));
+            return self.refuse(intake::too_busy(limits.held));
         }
         match self.open(operation, &packed, size) {
             Ok(exchange) => {
                 self.send(exchange, bytes);
                 Action::Continue
             }
-            Err(error) => {
+            Err(refusal) => {
                 shared::release(bytes);
-                self.refuse(&error)
+                self.refuse(refusal)
             }
         }
     }
 
-    fn open(&self, operation: Passed, packed: &Packed, size: usize) -> Result<Exchange, Error> {
+    fn open(&self, operation: Passed, packed: &Packed, size: usize) -> Result<Exchange, Refusal> {
         let body = host::buffer(Buffer::Request, size).unwrap_or_default();
         let pairs = packed.pairs();
         for (name, _) in pairs.iter().filter(|(name, _)| intake::is_control_header(name)) {
@@ -181,12 +187,12 @@ impl HttpContext for GatewayStream {
             Ok(Operation::Model(id)) => {
                 return self.reply(&intake::show_model(&self.gateway, id, self.since));
             }
-            Err(error) => return self.refuse(&error),
+            Err(error) => return self.refuse(error),
         };
         let limit = self.gateway.limits.body;
         let length = headers.text("content-length").and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit) {
-            return self.refuse(&intake::too_large(limit));
+            return self.refuse(intake::too_large(limit));
         }
         self.phase = Phase::Receiving(operation, packed);
         if end { self.release(0) } else { Action::Pause }
@@ -244,6 +250,11 @@ impl HttpContext for GatewayStream {
 
     fn on_log(&mut self) {
         if let Some(id) = self.exchange.take() {
+            if let Some(exchange) = shared::find(id)
+                && let Ok(exchange) = exchange.try_borrow()
+            {
+                host::set_property(RECORD, &record::of(&exchange));
+            }
             shared::close(id);
         }
     }

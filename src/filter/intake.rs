@@ -11,7 +11,7 @@ use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
-use crate::routing::{self, Question};
+use crate::routing::{self, Needs, Plan, Question, Skipped};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,30 @@ fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// A request that goes nowhere.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the client is told.
+    pub error: Error,
+    /// The rule that took it; empty when it did not come so far.
+    pub rule: String,
+    /// Who could not serve it.
+    pub skipped: Vec<Skipped>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, rule: String::new(), skipped: Vec::new() }
+    }
+}
+
+impl Refusal {
+    /// The refusal of a request for which there was a plan.
+    fn of(error: Error, plan: Plan) -> Self {
+        Self { error, rule: plan.rule, skipped: plan.skipped }
+    }
+}
+
 /// Parses, validates and routes a request.
 ///
 /// # Errors
@@ -149,15 +173,19 @@ pub fn open(
     body: Vec<u8>,
     request_id: String,
     created: u64,
-) -> Result<Exchange, Error> {
+) -> Result<Exchange, Refusal> {
     let header = |name: &str| headers.text(name);
     let (parsed, plan) = match operation {
         Passed::Chat => {
             let parsed = ParsedChat::parse(body)?;
             let chat = parsed.chat();
-            chat.validate()?;
+            let media = chat.validate()?;
             let question = Question { model: &chat.model, stream: chat.stream, header: &header };
-            let plan = routing::plan(gateway, &question)?;
+            let mut plan = routing::plan(gateway, &question)?;
+            let needs = Needs::of(chat, media, parsed.body().len());
+            if let Err(error) = plan.keep_able(&needs, gateway) {
+                return Err(Refusal::of(error, plan));
+            }
             (Asked::Chat(parsed), plan)
         }
         Passed::Embeddings => {
@@ -166,7 +194,9 @@ pub fn open(
             asked.validate()?;
             let question = Question { model: &asked.model, stream: false, header: &header };
             let mut plan = routing::plan(gateway, &question)?;
-            routing::comparable(gateway, &mut plan, asked.dimensions)?;
+            if let Err(error) = routing::comparable(gateway, &mut plan, asked.dimensions) {
+                return Err(Refusal::of(error, plan));
+            }
             (Asked::Embeddings(parsed), plan)
         }
     };

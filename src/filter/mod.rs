@@ -7,6 +7,7 @@
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | [`record`] | the record of a request, for the access log |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
@@ -16,6 +17,7 @@
 pub mod asked;
 pub mod exchange;
 pub mod intake;
+pub mod record;
 pub mod reply;
 
 #[cfg(target_os = "wasi")]

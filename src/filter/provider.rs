@@ -152,7 +152,8 @@ impl ProviderStream {
         headers.extend(outbound.headers.iter().map(|(name, value)| (*name, &**value)));
         headers.extend(credential.iter().map(|(name, value)| (*name, &**value)));
         host::set_headers(Map::Request, &headers);
-        let warnings = outbound.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = outbound.warnings.iter().map(ToString::to_string).collect();
+        exchange.attempts.warn(at, warnings.len());
         let payload = Some(outbound.body);
         drop(guard);
         Ok(Attempt { exchange: handle, at, candidate, payload, warnings, status: None })
@@ -165,6 +166,9 @@ impl ProviderStream {
         let headers = Headers::new(packed.pairs());
         let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         attempt.status = Some(status);
+        if let Some(id) = headers.provider_request_id() {
+            attempt.exchange.borrow_mut().attempts.identify(attempt.at, id);
+        }
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
         let length = headers.text("content-length").and_then(|length| length.parse().ok());

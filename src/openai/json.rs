@@ -17,6 +17,9 @@ impl<'a> RawStr<'a> {
     /// An empty string.
     pub const EMPTY: RawStr<'static> = RawStr(r#""""#);
 
+    /// A string that holds an empty JSON object: the arguments of a call without any.
+    pub const EMPTY_OBJECT: RawStr<'static> = RawStr(r#""{}""#);
+
     /// The string if `raw` is one.
     #[must_use]
     pub fn from_raw(raw: &'a RawValue) -> Option<Self> {

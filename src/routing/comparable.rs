@@ -4,7 +4,7 @@
 //! mean nothing, and nobody would notice. So a failover goes to the same model only, under whichever
 //! name another provider serves it.
 
-use super::{Plan, Resolved};
+use super::{Plan, Resolved, Skipped};
 use crate::config::Gateway;
 use crate::openai::Error;
 use crate::providers::catalogue::Capability;
@@ -31,9 +31,8 @@ pub fn comparable(
         };
         match reason {
             Some(reason) => {
-                let (provider, model) = (&found.provider.name, &found.model.name);
                 refused = refused.or(Some(&found.model.name));
-                plan.skipped.push(format!("{provider}/{model}: {reason}"));
+                plan.skipped.push(Skipped::new(*candidate, &reason));
             }
             None => {
                 first = first.or(Some(found));
@@ -113,7 +112,11 @@ mod tests {
             let found = candidate.resolve(&gateway).unwrap();
             format!("{}/{}", found.endpoint.cluster, found.model.name)
         });
-        Ok((clusters.collect(), plan.skipped))
+        let skipped = plan.skipped.iter().map(|skipped: &Skipped| {
+            let found = skipped.candidate.resolve(&gateway).unwrap();
+            format!("{}/{}: {}", found.provider.name, found.model.name, skipped.reason)
+        });
+        Ok((clusters.collect(), skipped.collect()))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rules to candidates.
 
-use super::Candidate;
+use super::{Candidate, Skipped};
 use crate::config::rule::{Choose, MAX_CANDIDATES, Timeouts};
 use crate::config::{Gateway, Rule, When};
 use crate::openai::models::Listed;
@@ -23,10 +23,10 @@ pub struct Plan {
     pub rule: String,
     /// In the order in which they are asked; at least one.
     pub candidates: Vec<Candidate>,
+    /// Those that were left out, or moved to the end.
+    pub skipped: Vec<Skipped>,
     /// How long to wait.
     pub timeouts: Timeouts,
-    /// Who was passed over before anything was sent, and why: `provider/model: reason`.
-    pub skipped: Vec<String>,
 }
 
 /// The name of the plan for a request that no rule takes.
@@ -52,14 +52,18 @@ pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
             return Ok(Plan {
                 rule: rule.name.clone(),
                 candidates: candidates(gateway, rule),
-                timeouts: rule.timeouts,
                 skipped: Vec::new(),
+                timeouts: rule.timeouts,
             });
         }
         if !named.is_empty() {
             let rule = BY_MODEL.to_owned();
-            let timeouts = gateway.timeouts;
-            return Ok(Plan { rule, candidates: named, timeouts, skipped: Vec::new() });
+            return Ok(Plan {
+                rule,
+                candidates: named,
+                skipped: Vec::new(),
+                timeouts: gateway.timeouts,
+            });
         }
     }
     Err(no_such_model(gateway, question.model))

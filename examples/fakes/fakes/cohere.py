@@ -257,7 +257,8 @@ def _citations(body: Json, made: Answer) -> list[Json]:
         name = name or f"doc:{place}"
         sources.append({"type": "document", "id": name, "document": {"id": name, **known}})
     messages = body["messages"]
-    for message in itertools.takewhile(lambda m: m["role"] == "tool", reversed(messages)):
+    results = itertools.takewhile(lambda m: m["role"] == "tool", reversed(messages))
+    for message in reversed(list(results)):
         name = f"{message['tool_call_id']}:0"
         output = {"content": _text_of(message)}
         sources.append({"type": "tool", "id": name, "tool_output": output})

@@ -29,8 +29,9 @@ READ_BUFFER = 1 << 20
 REASONS = {
     100: "Continue", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    409: "Conflict", 413: "Payload Too Large", 422: "Unprocessable Entity", 424: "Failed Dependency",
-    429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
+    409: "Conflict", 413: "Payload Too Large", 422: "Unprocessable Entity",
+    424: "Failed Dependency", 429: "Too Many Requests",
+    500: "Internal Server Error", 502: "Bad Gateway",
     503: "Service Unavailable", 504: "Gateway Timeout", 529: "Site Overloaded",
 }  # fmt: skip
 

@@ -95,10 +95,10 @@ def _error_reply(refused: Refused, faults: Faults) -> Reply:
     elif refused.status in _PAGES:
         return html_reply(refused.status, _PAGES[refused.status], headers)
     body = _flat(refused)
-    if refused.status == 401:
-        body = {"message": refused.message, "request_id": f"{next(_numbers):032x}"}
-    elif has_form(faults, "detail"):
+    if has_form(faults, "detail"):
         body = {"detail": refused.message}
+    elif refused.status == 401:
+        body = {"message": refused.message, "request_id": f"{next(_numbers):032x}"}
     return json_reply(refused.status, body, headers)
 
 
