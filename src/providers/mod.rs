@@ -17,6 +17,8 @@
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`gemini`] | Google Gemini |
+//! | [`vertex`] | Gemini, Claude and others at Google's Vertex AI |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,6 +27,7 @@ pub mod anthropic;
 pub mod catalogue;
 mod conversation;
 pub mod failure;
+pub mod gemini;
 pub mod headers;
 mod ids;
 mod media;
@@ -32,6 +35,7 @@ pub mod openai;
 pub mod registry;
 pub mod stream;
 mod thoughts;
+pub mod vertex;
 mod warnings;
 
 use crate::openai::json::RawStr;

@@ -25,7 +25,7 @@
 
 use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
 use crate::openai::{Chat, Error};
-pub use request::VERSIONS;
+pub use request::{VERSIONS, VERTEX_VERSIONS};
 
 mod answer;
 mod assistant;
@@ -34,7 +34,7 @@ mod cache;
 mod json_answer;
 mod media;
 mod messages;
-mod request;
+pub(super) mod request;
 mod schema;
 mod stream;
 mod thinking;
@@ -53,7 +53,7 @@ impl Dialect for Anthropic {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        request::write(chat, body.len(), target)
+        request::write(chat, body.len(), target, request::Host::Own)
     }
 
     fn answer(&self, call: &Call<'_>, _: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {
