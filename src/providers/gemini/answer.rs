@@ -59,6 +59,8 @@ fn read_candidates(candidates: &[Candidate<'_>], call: &Call<'_>) -> Result<Vec<
     let mut choices = Vec::with_capacity(candidates.len());
     let mut why = None;
     let mut told = false;
+    let mut candidates: Vec<&Candidate<'_>> = candidates.iter().collect();
+    candidates.sort_by_key(|candidate| candidate.index());
     for (index, candidate) in (0..).zip(candidates) {
         let mut choice = choice(candidate, index, &originals, call)?;
         let (reason, end) = candidate.end().unwrap_or_else(|| ("STOP".into(), End::Stop));

@@ -30,8 +30,8 @@ use crate::providers::stream::{Events, Sse, cut_short};
 use crate::providers::{Progress, Translator, answering_model, completion_id, failure};
 use crate::wire::sse::Event;
 
-/// Most answers in one stream: as many as a client can ask for.
-const MAX_CHOICES: u32 = 128;
+/// Most answers in one stream: as many as the API gives.
+pub(super) const MAX_CHOICES: u32 = 8;
 
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
