@@ -156,7 +156,15 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
         return Some(Class::Quota);
     }
+    // Gemini tells of a limit that leaves nothing at all as of one that a minute lifts.
+    if status == 429 && (says(&["limit: 0,", "limit: 0 "]) || message.ends_with("limit: 0")) {
+        return Some(Class::Quota);
+    }
     match status {
+        // Another provider may serve the place that this one does not.
+        ..=400 if says(&["user location is not supported", "not available in your country"]) => {
+            Some(Class::Permission)
+        }
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }
