@@ -18,6 +18,7 @@
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`compatible`] | DeepSeek, Groq, Qwen, xAI, OpenRouter, Together, Ollama, vLLM |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,6 +26,7 @@ use std::fmt;
 pub mod anthropic;
 pub mod azure;
 pub mod catalogue;
+pub mod compatible;
 mod conversation;
 pub mod failure;
 pub mod headers;

@@ -20,7 +20,7 @@ use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Target, Trans
 pub mod answer;
 pub mod edit;
 pub(crate) mod finish;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod quirks;
 pub(crate) mod request;
 pub mod stream;
@@ -37,14 +37,7 @@ impl Dialect for OpenAi {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        let mut headers = vec![("content-type", "application/json".to_owned())];
-        for (setting, header) in
-            [("organization", "openai-organization"), ("project", "openai-project")]
-        {
-            if let Some(value) = target.settings.value(setting) {
-                headers.push((header, value.to_owned()));
-            }
-        }
+        let headers = quirks::OPENAI.headers(target.settings);
         let mut warnings = Vec::new();
         let place = request::Place::of(target);
         let body = request::body(chat, body, target, &quirks::OPENAI, place, &mut warnings)?;
