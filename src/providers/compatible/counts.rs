@@ -17,21 +17,29 @@ pub(super) struct Counts {
     pub canonical: bool,
 }
 
-/// What [`Usage`] holds, by OpenAI's names; all else is passed on.
-const OWN: [&str; 5] = [
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "prompt_tokens_details",
-    "completion_tokens_details",
+/// What [`Usage`] holds, by any name; all else is passed on.
+const OWN: [&str; 5] =
+    ["prompt_tokens", "completion_tokens", "total_tokens", PROMPT_DETAILS, COMPLETION_DETAILS];
+
+const PROMPT_DETAILS: &str = "prompt_tokens_details";
+const COMPLETION_DETAILS: &str = "completion_tokens_details";
+
+/// What [`Usage`] tells within the details.
+const DETAILS: [&str; 6] = [
+    "cached_tokens",
+    "cache_write_tokens",
+    "audio_tokens",
+    "reasoning_tokens",
+    "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
 ];
 
 /// Reads counts. `apart` tells that reasoning may be counted beside the completion. Nothing where
 /// the object counts nothing.
 pub(super) fn read(raw: &RawValue, apart: bool) -> Option<Counts> {
     let counts = Counted::read(raw)?;
-    let input = counts.within("prompt_tokens_details");
-    let output = counts.within("completion_tokens_details");
+    let input = counts.within(PROMPT_DETAILS);
+    let output = counts.within(COMPLETION_DETAILS);
     let prompt = counts.first(&["prompt_tokens", "prompt_eval_count", "input_tokens"]);
     let completion = counts.first(&["completion_tokens", "eval_count", "output_tokens"]);
     let total = counts.first(&["total_tokens"]);
@@ -107,20 +115,33 @@ impl<'a> Counted<'a> {
         self.0.find(name).is_some_and(|raw| raw.get().parse::<u64>().is_ok())
     }
 
+    /// OpenAI's object with these counts, and with what else this one tells.
     fn written(&self, usage: &Usage) -> Vec<u8> {
-        let mut json = Vec::new();
-        usage.write(&mut json);
-        json.pop();
+        const BETWEEN: &[u8] = b"},\"completion_tokens_details\"";
+        let mut counts = Vec::new();
+        usage.write(&mut counts);
+        let end = memchr::memmem::find(&counts, BETWEEN).unwrap_or(counts.len());
+        let (input, output) = counts.split_at_checked(end).unwrap_or((&counts, &[]));
+        let mut json = input.to_vec();
+        self.within(PROMPT_DETAILS).others(&mut json, &DETAILS);
+        json.extend_from_slice(output.strip_suffix(b"}}").unwrap_or(output));
+        self.within(COMPLETION_DETAILS).others(&mut json, &DETAILS);
+        json.push(b'}');
+        self.others(&mut json, &OWN);
+        json.push(b'}');
+        json
+    }
+
+    /// Appends the members that say something and are not among `own`.
+    fn others(&self, json: &mut Vec<u8>, own: &[&str]) {
         for (name, value) in &self.0.0 {
-            if !OWN.contains(&&**name) && !is_null(value) {
+            if !own.contains(&&**name) && !is_null(value) {
                 json.push(b',');
-                write_str(&mut json, name);
+                write_str(json, name);
                 json.push(b':');
                 json.extend_from_slice(value.get().as_bytes());
             }
         }
-        json.push(b'}');
-        json
     }
 }
 

@@ -97,6 +97,9 @@ const WORDS: &[(&str, Class)] = &[
     ("unavailable", Class::Overloaded),
     ("modelnotreadyexception", Class::Overloaded),
     ("capacityexceeded", Class::Overloaded),
+    // Groq's model wrote no call or no JSON; the next time it may.
+    ("toolusefailed", Class::Server),
+    ("jsonvalidatefailed", Class::Server),
 ];
 
 /// Words that say whose fault it is, where no status does.
@@ -141,7 +144,12 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if says(&["content filtering policy", "content management policy"]) {
         return Some(Class::ContentFilter);
     }
-    if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
+    if says(&[
+        "credit balance is too low",
+        "insufficient balance",
+        "insufficient credits",
+        "have any credits",
+    ]) {
         return Some(Class::Quota);
     }
     match status {
@@ -191,6 +199,10 @@ const CONTEXT: &[&str] = &[
     "input tokens exceed the configured limit",
     "exceeds the available context size",
     "longer than the model's context length",
+    "maximum prompt length is",
+    "tokens + `max_new_tokens` must be",
+    // Groq's limit of tokens in a minute, where one request is beyond it.
+    "request too large for model",
 ];
 
 /// `message` is in lower case.
