@@ -18,8 +18,17 @@ pub(super) struct Counts {
 }
 
 /// What [`Usage`] holds, by any name; all else is passed on.
-const OWN: [&str; 5] =
-    ["prompt_tokens", "completion_tokens", "total_tokens", PROMPT_DETAILS, COMPLETION_DETAILS];
+const OWN: [&str; 9] = [
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "prompt_eval_count",
+    "eval_count",
+    "input_tokens",
+    "output_tokens",
+    PROMPT_DETAILS,
+    COMPLETION_DETAILS,
+];
 
 const PROMPT_DETAILS: &str = "prompt_tokens_details";
 const COMPLETION_DETAILS: &str = "completion_tokens_details";

@@ -59,7 +59,8 @@ pub(super) struct Chunks {
 struct Head {
     /// `{"id":…,"object":…,"created":…,"model":…`, as it is written.
     written: String,
-    /// What stands before and behind the choices of an event that has this top already.
+    /// What stands before the choices of an event that has this top already, and behind them
+    /// where a part of the top stands there.
     around: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -201,10 +202,22 @@ impl Chunks {
         );
         let complete = id.is_some() && model.is_some() && created.is_some();
         let place = chunk.find("choices").and_then(|list| span(data, list.get()));
-        let around =
-            place.filter(|_| complete && object == Some("\"chat.completion.chunk\"")).and_then(
-                |place| Some((data.get(..place.start)?.to_vec(), data.get(place.end..)?.to_vec())),
-            );
+        let stands_before = |name: &str, place: usize| {
+            let member = chunk.find(name).and_then(|json| span(data, json.get()));
+            member.is_some_and(|member| member.end <= place)
+        };
+        let around = place
+            .filter(|_| complete && object == Some("\"chat.completion.chunk\""))
+            .and_then(|place| {
+                let before = data.get(..place.start)?.to_vec();
+                let all = ["id", "object", "created", "model"];
+                let behind = if all.iter().all(|name| stands_before(name, place.start)) {
+                    &[]
+                } else {
+                    data.get(place.end..)?
+                };
+                Some((before, behind.to_vec()))
+            });
         Head { written, around }
     }
 

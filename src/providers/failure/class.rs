@@ -201,8 +201,6 @@ const CONTEXT: &[&str] = &[
     "longer than the model's context length",
     "maximum prompt length is",
     "tokens + `max_new_tokens` must be",
-    // Groq's limit of tokens in a minute, where one request is beyond it.
-    "request too large for model",
 ];
 
 /// `message` is in lower case.
