@@ -25,6 +25,7 @@
 //! | [`vertex`] | Gemini, Claude and others at Google's Vertex AI |
 //! | [`mistral`] | Mistral's chat |
 //! | [`bedrock`] | AWS Bedrock Converse |
+//! | [`compatible`] | DeepSeek, Groq, Qwen, xAI, OpenRouter, Together, Ollama, vLLM |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,6 +35,7 @@ pub mod azure;
 pub mod bedrock;
 pub mod catalogue;
 mod citations;
+pub mod compatible;
 mod conversation;
 pub mod embeddings;
 pub mod failure;
