@@ -21,6 +21,7 @@
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`anthropic`] | Anthropic Messages |
 //! | [`mistral`] | Mistral's chat |
+//! | [`cohere`] | Cohere's chat, version 2 |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,6 +29,7 @@ use std::fmt;
 pub mod anthropic;
 pub mod catalogue;
 mod citations;
+pub mod cohere;
 mod conversation;
 pub mod embeddings;
 pub mod failure;

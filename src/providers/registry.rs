@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, mistral, openai};
+use super::{Dialect, Settings, anthropic, cohere, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -97,6 +97,13 @@ pub static APIS: &[Api] = &[
         dialect: &mistral::Mistral,
         family: "mistral",
         base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "cohere",
+        dialect: &cohere::Cohere,
+        family: "cohere",
+        base_url: BaseUrl::At("https://api.cohere.com"),
         settings: &[],
     },
 ];

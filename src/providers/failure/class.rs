@@ -144,6 +144,10 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
         return Some(Class::Quota);
     }
+    // Cohere's trial keys have a limit by the minute and one by the month.
+    if status == 429 && says(&["calls / month", "per month", "monthly"]) {
+        return Some(Class::Quota);
+    }
     match status {
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
