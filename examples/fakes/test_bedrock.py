@@ -104,8 +104,8 @@ class Answers(BedrockTest):
         self.assertEqual(answer.headers["content-type"], "application/vnd.amazon.eventstream")
         found = frames(answer.body)
         names = [headers[":event-type"] for headers, _ in found]
-        self.assertEqual([names[0], *names[-3:]],
-                         ["messageStart", "contentBlockStop", "messageStop", "metadata"])  # fmt: skip
+        around = ["messageStart", "contentBlockStop", "messageStop", "metadata"]
+        self.assertEqual([names[0], *names[-3:]], around)
         self.assertEqual(set(names[1:-3]), {"contentBlockDelta"})
         for headers, payload in found:
             self.assertEqual(headers[":message-type"], "event")

@@ -262,7 +262,7 @@ impl<'a> From<&'a Error> for Shape<'a> {
 }
 
 /// As many whole characters as fit into so many bytes.
-fn start(text: &str, most: usize) -> &str {
+pub(crate) fn start(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 

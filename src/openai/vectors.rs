@@ -80,7 +80,7 @@ impl<'a> Vector<'a> {
     ///
     /// # Errors
     /// A text of which no whole number of floats can be made, and what is too long.
-    pub fn len(&self) -> Result<usize, &'static str> {
+    pub fn count(&self) -> Result<usize, &'static str> {
         let count = match self {
             Self::Numbers(list) => memchr::memchr_iter(b',', list.as_bytes()).count() + 1,
             Self::Base64(text) => {
@@ -165,7 +165,7 @@ impl Vectors<'_> {
     /// # Errors
     /// No vector, vectors of different lengths, or of another than was asked for.
     pub fn dimensions(&self, wanted: Option<u64>) -> Result<usize, String> {
-        let mut all = self.data.iter().map(Vector::len);
+        let mut all = self.data.iter().map(Vector::count);
         let first = all.next().ok_or("no vector")??;
         for length in all {
             if length? != first {
@@ -292,12 +292,12 @@ mod tests {
     #[test]
     fn the_length_is_told_without_decoding() {
         for (json, length) in [("[1]", 1), ("[1,2, 3]", 3), (r#""AACAPwAAIMA=""#, 2)] {
-            assert_eq!(Vector::read(raw(json)).unwrap().len(), Ok(length), "{json}");
+            assert_eq!(Vector::read(raw(json)).unwrap().count(), Ok(length), "{json}");
         }
         let long = |count: usize| format!("[{}]", vec!["1"; count].join(","));
         let most = MAX_DIMENSIONS as usize;
-        assert_eq!(Vector::read(raw(&long(most))).unwrap().len(), Ok(most));
-        assert!(Vector::read(raw(&long(most + 1))).unwrap().len().is_err());
+        assert_eq!(Vector::read(raw(&long(most))).unwrap().count(), Ok(most));
+        assert!(Vector::read(raw(&long(most + 1))).unwrap().count().is_err());
     }
 
     #[test]

@@ -19,14 +19,18 @@
 //! | [`embeddings`] | vectors: a file for each form in which providers ask and answer |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
+//! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
 //! | [`mistral`] | Mistral's chat |
 //! | [`cohere`] | Cohere's chat, version 2 |
+//! | [`bedrock`] | AWS Bedrock Converse |
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub mod anthropic;
+pub mod azure;
+pub mod bedrock;
 pub mod catalogue;
 mod citations;
 pub mod cohere;
@@ -46,7 +50,7 @@ mod warnings;
 
 use crate::openai::json::RawStr;
 use crate::openai::{Chat, Embeddings, Error, Usage};
-use catalogue::Facts;
+use catalogue::{Capability, Facts};
 pub use headers::Headers;
 
 /// A provider's API: how to ask it, and how to read what it says.
@@ -103,6 +107,13 @@ pub trait Dialect: Sync {
     /// The header that carries a credential: its name, and the value for `secret`.
     fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {
         ("authorization", format!("Bearer {secret}"))
+    }
+
+    /// Whether a request that needs `lacking` is translated for a model without it, by other means
+    /// that come to the same: a JSON schema by a tool that has it for its arguments.
+    fn emulates(&self, lacking: Capability) -> bool {
+        let _ = lacking;
+        false
     }
 
     /// The media type of streamed answers: what is asked for, and what is read as a stream.

@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, cohere, mistral, openai};
+use super::{Dialect, Settings, anthropic, azure, bedrock, cohere, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -83,6 +83,13 @@ pub static APIS: &[Api] = &[
         settings: &[Setting::text("organization"), Setting::text("project")],
     },
     Api {
+        name: "azure",
+        dialect: &azure::Azure,
+        family: "azure",
+        base_url: BaseUrl::From(azure::base_url),
+        settings: azure::SETTINGS,
+    },
+    Api {
         name: "anthropic",
         dialect: &anthropic::Anthropic,
         family: "anthropic",
@@ -105,6 +112,17 @@ pub static APIS: &[Api] = &[
         family: "cohere",
         base_url: BaseUrl::At("https://api.cohere.com"),
         settings: &[],
+    },
+    Api {
+        name: "bedrock",
+        dialect: &bedrock::Bedrock,
+        family: "bedrock",
+        base_url: BaseUrl::From(bedrock::base_url),
+        settings: &[
+            Setting::text("region"),
+            Setting::text("guardrail_id"),
+            Setting::text("guardrail_version"),
+        ],
     },
 ];
 

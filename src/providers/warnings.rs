@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Target, Warning};
 use crate::openai::json::{Num, RawStr};
+use crate::openai::outer::Field;
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 
@@ -29,7 +30,12 @@ impl Warnings {
     /// Warns of each field at the top of a request that found no place in a body that was written
     /// anew: those that are not in `placed`.
     pub(crate) fn dropped_but(&mut self, chat: &Chat<'_>, placed: &[&str]) {
-        for field in &chat.fields {
+        self.dropped_fields(&chat.fields, placed);
+    }
+
+    /// The same for the fields of any request.
+    pub(crate) fn dropped_fields(&mut self, fields: &[Field<'_>], placed: &[&str]) {
+        for field in fields {
             let says_nothing =
                 matches!(field.value.get(), "null" | "false" | "0" | "0.0" | "{}" | "[]");
             if says_nothing || placed.contains(&&*field.name) {

@@ -37,7 +37,8 @@ _EXCEPTION = re.compile(r"\bexception (\w+Exception)\b")
 _ERRORS = {
     400: ("ValidationException", "The request is not valid."),
     402: ("AccessDeniedException", "Your account has a billing issue."),
-    403: ("AccessDeniedException", "You don't have access to the model with the specified model ID."),
+    403: ("AccessDeniedException", "You don't have access to the model with the specified model"
+          " ID."),
     404: ("ResourceNotFoundException", "Could not resolve the foundation model from the provided"
           " model identifier."),
     408: ("ModelTimeoutException", "The model timed out while processing the request. Try again."),
@@ -191,8 +192,9 @@ def _prompt(body: Json, model: str) -> Prompt:
     prompt.max_tokens = inference.get("maxTokens")
     prompt.stops = inference.get("stopSequences") or []
     extra = body.get("additionalModelRequestFields") or {}
-    thinking = (extra.get("thinking") or extra.get("reasoningConfig") or {}).get("type")
-    prompt.may_think = thinking in ("enabled", "adaptive") or bool(extra.get("reasoning_effort"))
+    thinking = extra.get("thinking") or extra.get("reasoningConfig")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    prompt.may_think = kind in ("enabled", "adaptive") or bool(extra.get("reasoning_effort"))
     return prompt
 
 

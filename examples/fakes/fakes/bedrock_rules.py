@@ -88,6 +88,8 @@ def check_converse(body: Json | None, model: str) -> Json:
     _check_tools(body.get("toolConfig") or {})
     _check_stops(body, model)
     schema_of(body)
+    if not isinstance(body.get("additionalModelRequestFields") or {}, dict):
+        raise _no_object("additionalModelRequestFields")
     if name := claude(model):
         _check_as_claude(body, name)
     return body

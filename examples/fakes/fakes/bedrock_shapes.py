@@ -109,6 +109,7 @@ _SCALARS = {
     "FormatType": Limits(values=("json_schema",)),
     "Metadata": Limits(high=256, pattern=r"[a-zA-Z0-9\s:_@$#=/+,-.]{0,256}"),
 }
+_TYPES = {"string": (str,), "boolean": (bool,), "integer": (int,), "float": (int, float)}
 _LENGTHS = {"toolConfig.tools": (1, None), "requestMetadata": (1, 16),
             "inferenceConfig.stopSequences": (0, 2500)}  # fmt: skip
 
@@ -173,29 +174,24 @@ def _check_structure(value: Any, kind: str, member: str, place: str, faults: lis
 
 def _check_many(value: Any, kind: str, member: str, place: str, faults: list[str]) -> None:
     inner = kind[1:-1]
-    wanted = list if kind[0] == "[" else dict
-    if not isinstance(value, wanted):
-        raise _unreadable(value, "List" if wanted is list else "Map")
+    is_list = kind[0] == "["
+    if not isinstance(value, list if is_list else dict):
+        raise _unreadable(value, "List" if is_list else "Map")
     low, high = _LENGTHS.get(place, (None, None))
     if low is not None and len(value) < low:
         faults.append(_constraint(value, member, f"have length greater than or equal to {low}"))
     if high is not None and len(value) > high:
         faults.append(_constraint(value, member, f"have length less than or equal to {high}"))
-    items = enumerate(value) if wanted is list else value.items()
+    items = enumerate(value) if isinstance(value, list) else value.items()
     for key, item in items:
-        below = f"{member}.{key + 1}.member" if wanted is list else f"{member}.{key}.member"
+        below = f"{member}.{key + 1}.member" if is_list else f"{member}.{key}.member"
         _check(item, inner, below, f"{place}.{key}", faults)
 
 
 def _check_scalar(value: Any, limits: Limits, member: str, faults: list[str]) -> None:
-    types: dict[str, tuple[type, ...]] = {
-        "string": (str,), "boolean": (bool,), "integer": (int,), "float": (int, float),
-    }  # fmt: skip
-    if not isinstance(value, types[limits.kind]) or (
-        isinstance(value, bool) and limits.kind != "boolean"
-    ):
+    if type(value) not in _TYPES[limits.kind]:
         raise _unreadable(value, limits.kind.capitalize())
-    size = len(value) if isinstance(value, str) else value
+    size: float = len(value) if isinstance(value, str) else value
     length = "have length" if isinstance(value, str) else "have value"
     if limits.low is not None and size < limits.low:
         low = f"{length} greater than or equal to {limits.low}"

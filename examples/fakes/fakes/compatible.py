@@ -1,7 +1,7 @@
 """The providers that took over OpenAI's shapes, each with what it does differently.
 
 A `Row` says what that is; `Compatible` is the dialect a row makes. The rows themselves are in
-`compatible_rows`.
+`compatible_vendors` and `compatible_hosts`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ def _nothing(*_: Any) -> None:
     return None
 
 
+def effort(body: Json) -> bool:
+    """Whether the request asks for reasoning by its effort."""
+    return (body.get("reasoningeffort") or "none") != "none"
+
+
 def nested(refused: Refused, faults: Faults) -> Json:
     """The usual body of an error."""
     return {"error": refused.error}
@@ -73,7 +78,8 @@ class Row:
     embeds: int = 0
     """Texts that one call of `/embeddings` takes; 0 when there is no such call."""
     said: dict[str | int, Said] = field(default_factory=dict)
-    """Errors in its own words, by status and by fault; `model` when there is none such."""
+    """Errors in its own words: by status, by fault, for a `key` or a `model` there is not, and by
+    the `form` that asks for one."""
     error: Callable[[Refused, Faults], Json] = nested
     """The body of an error."""
     stream_error: Callable[[Faults], Json] | None = None
@@ -82,7 +88,7 @@ class Row:
     """Raises `Refused` for what only this provider refuses."""
     ignores: tuple[str, ...] = ()
     """Fields that are taken and change nothing."""
-    thinks: Callable[[Json], bool] = _nothing
+    thinks: Callable[[Json], bool] = lambda body: False
     reason: Callable[[str, Faults], Json] = lambda text, faults: {"reasoning_content": text}
     """The fields of a message or delta that carry a thought."""
     usage: Callable[[Json, Answer], None] = _nothing
@@ -159,8 +165,10 @@ class Compatible:
     def _check_key(self, request: Request) -> None:
         scheme, _, key = request.header("authorization").partition(" ")
         missing = scheme.lower() != "bearer" or not key.strip()
-        if (missing and self._row.needs_key) or "invalid" in key:
+        if missing and self._row.needs_key:
             raise self._refused(401)
+        if "invalid" in key:
+            raise self._refused("key" if "key" in self._said else 401)
 
     def _operation(self, request: Request) -> str:
         for base in self._row.bases:

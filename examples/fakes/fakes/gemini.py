@@ -27,6 +27,8 @@ _PATH = re.compile(r"/v1(?:beta|alpha)?/models/([^/]+):(\w+)")
 _MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-3.5-flash", "gemini-embedding-001")
 _VERBS = ("generateContent", "streamGenerateContent", "embedContent", "batchEmbedContents")
 _DIMENSIONS = 3072
+_MAX_INSTANCES = 250
+"""Texts that the older models embed in one `predict`."""
 _FINISH = re.compile(r"\bfinish ([A-Z_]+)\b")
 
 _numbers = itertools.count(1)
@@ -249,7 +251,7 @@ def _embed(body: Json | None, model: str, verb: str, faults: Faults, *, vertex: 
     texts = []
     for number, one in enumerate(requests):
         place = f"BatchEmbedContentsRequest.requests[{number}]"
-        if one.get("model") != f"models/{model}":
+        if one.get("model") != f"models/{model}" and not vertex:
             raise Refused(
                 f"* {place}.model: the model in the request must match the model in the path\n"
             )
@@ -261,6 +263,31 @@ def _embed(body: Json | None, model: str, verb: str, faults: Faults, *, vertex: 
     return _embedded({"embeddings": vectors}, texts, model, faults)
 
 
+def predict(body: Json | None, model: str, faults: Faults) -> Reply:
+    """Embeddings as Vertex's older method gives them."""
+    if "embedding-2" in model:
+        raise Refused("Precondition check failed.", status="FAILED_PRECONDITION")
+    read = read_body(body, "PredictRequest", vertex=True)
+    instances = read.get("instances") or []
+    most = 1 if model.startswith("gemini-") else _MAX_INSTANCES
+    if not 1 <= len(instances) <= most:
+        raise Refused(f"{most} instance(s) is allowed per prediction. Actual: {len(instances)}")
+    size = _dimensions(read.get("parameters") or {}, 3072 if model.startswith("gemini-") else 768)
+    predictions, characters = [], 0
+    for one in instances:
+        text = one.get("content", "")
+        if not text:
+            raise Refused("The text content is empty.")
+        characters += len(text)
+        statistics = {"truncated": False, "token_count": content.tokens(len(text))}
+        found: Json = {"values": vector(text, size)}
+        if not faults.no_usage:
+            found["statistics"] = statistics
+        predictions.append({"embeddings": found})
+    answer = {"predictions": predictions, "metadata": {"billableCharacterCount": characters}}
+    return pretty_reply(200, google_errors.stream_error() if faults.error_first else answer)
+
+
 def _embedded_text(one: Json, place: str) -> str:
     text = " ".join(part.get("text", "") for part in (one.get("content") or {}).get("parts") or [])
     if not text:
@@ -268,11 +295,11 @@ def _embedded_text(one: Json, place: str) -> str:
     return text
 
 
-def _dimensions(one: Json) -> int:
+def _dimensions(one: Json, most: int = _DIMENSIONS) -> int:
     config = one.get("embedContentConfig") or one
-    wanted = config.get("outputDimensionality", _DIMENSIONS)
-    if not 1 <= wanted <= _DIMENSIONS:
-        raise Refused(f"output_dimensionality must be between 1 and {_DIMENSIONS}.")
+    wanted = config.get("outputDimensionality", most)
+    if not 1 <= wanted <= most:
+        raise Refused(f"output_dimensionality must be between 1 and {most}.")
     return int(wanted)
 
 

@@ -11,7 +11,8 @@ from .gemini_turns import sign_call, sign_text
 from .http import Json
 from .replies import Event
 
-_FINISH = {"length": "MAX_TOKENS", "refusal": "SAFETY"}
+_FINISH = {"stop": "STOP", "stop_sequence": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS",
+           "refusal": "SAFETY"}  # fmt: skip
 _KEEPS_TEXT = ("STOP", "MAX_TOKENS", "CONTINUATION")
 """Endings after which the content is still there."""
 _WORDLESS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS",
@@ -47,7 +48,7 @@ class Shape:
 
     @property
     def reason(self) -> str:
-        return self.finish or _FINISH.get(self.made.finish, "STOP")
+        return self.finish or _FINISH.get(self.made.finish, self.made.finish)
 
 
 def whole(shape: Shape) -> Json:

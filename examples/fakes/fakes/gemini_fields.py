@@ -40,7 +40,7 @@ _SHARED = {
     " enum:[string] items:Schema maxItems:int minItems:int properties:{Schema} required:[string]"
     " minProperties:int maxProperties:int minLength:int maxLength:int pattern:string"
     " example:value anyOf:[Schema] propertyOrdering:[string] default:value minimum:float"
-    " maximum:float additionalProperties:value",
+    " maximum:float",
 }
 _AI_STUDIO = {
     "GenerateContentRequest": " store:bool",
@@ -59,19 +59,24 @@ _VERTEX = {
     "FileData": " displayName:string",
     "FunctionCall": " partialArgs:value willContinue:bool",
     "FunctionCallingConfig": " streamFunctionCallArguments:bool",
-    "Tool": " retrieval:struct enterpriseWebSearch:struct parallelAiSearch:struct exaAiSearch:struct",
+    "Tool": " retrieval:struct enterpriseWebSearch:struct parallelAiSearch:struct"
+    " exaAiSearch:struct",
     "SafetySetting": " method:string",
     "GenerationConfig": " audioTimestamp:bool routingConfig:struct modelConfig:struct",
-    "Schema": " ref:string defs:{Schema}",
+    "Schema": " additionalProperties:value ref:string defs:{Schema}",
     "EmbedContentRequest": "model:string content:Content embedContentConfig:EmbedContentConfig"
     " title:string taskType:string outputDimensionality:int autoTruncate:bool",
     "EmbedContentConfig": "taskType:string title:string outputDimensionality:int"
     " autoTruncate:bool documentOcr:bool audioTrackExtraction:bool",
-    "PredictRequest": "instances:[value] parameters:struct",
+    "BatchEmbedContentsRequest": "model:string requests:[EmbedContentRequest]",
+    "PredictRequest": "instances:[Instance] parameters:PredictParameters labels:{string}",
+    "Instance": "content:string task_type:string title:string taskType:string",
+    "PredictParameters": "outputDimensionality:int autoTruncate:bool",
 }
 
 ENUMS = {
-    "Type": ("TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"),
+    "Type": ("TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT",
+             "NULL"),
     "FunctionCallingMode": ("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"),
     "ThinkingLevel": ("THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"),
     "MediaResolution": ("MEDIA_RESOLUTION_UNSPECIFIED", "MEDIA_RESOLUTION_LOW",

@@ -176,10 +176,8 @@ def _check_names(calls: list[Json], answers: list[Json]) -> None:
         answer["id"] for answer in answers if ids and answer.get("id", "") not in ids | {""}
     ]
     if asked != told or strangers:
-        raise Refused(
-            "Please ensure that function response parts match the function call parts of the"
-            f" function call turn by name and id: {', '.join(map(str, strangers or told))}."
-        )
+        # The real one does not say what it minds.
+        raise Refused("Request contains an invalid argument.")
 
 
 def _check_signatures(contents: list[Json], model: str) -> None:

@@ -29,8 +29,9 @@ READ_BUFFER = 1 << 20
 REASONS = {
     100: "Continue", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    409: "Conflict", 413: "Payload Too Large", 422: "Unprocessable Entity", 424: "Failed Dependency",
-    429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
+    409: "Conflict", 413: "Payload Too Large", 422: "Unprocessable Entity",
+    424: "Failed Dependency", 429: "Too Many Requests",
+    500: "Internal Server Error", 502: "Bad Gateway",
     503: "Service Unavailable", 504: "Gateway Timeout", 529: "Site Overloaded",
 }  # fmt: skip
 
@@ -83,10 +84,9 @@ class Request:
         return next((value for key, value in self.headers if key.lower() == name), default)
 
     def model(self) -> str | None:
-        """The model asked for: in the body, or where a dialect keeps it in the path."""
-        named = (self.json() or {}).get("model")
+        """The model asked for: in the path, where a dialect keeps it there, or in the body."""
         found = _MODEL_IN_PATH.search(self.path)
-        return named if named or not found else unquote(found[1] or found[2])
+        return unquote(found[1] or found[2]) if found else (self.json() or {}).get("model")
 
     def json(self) -> Json | None:
         """The body as a JSON object, or None if it is not one."""

@@ -95,10 +95,10 @@ def _error_reply(refused: Refused, faults: Faults) -> Reply:
     elif refused.status in _PAGES:
         return html_reply(refused.status, _PAGES[refused.status], headers)
     body = _flat(refused)
-    if refused.status == 401:
-        body = {"message": refused.message, "request_id": f"{next(_numbers):032x}"}
-    elif has_form(faults, "detail"):
+    if has_form(faults, "detail"):
         body = {"detail": refused.message}
+    elif refused.status == 401:
+        body = {"message": refused.message, "request_id": f"{next(_numbers):032x}"}
     return json_reply(refused.status, body, headers)
 
 
@@ -249,6 +249,6 @@ def _events(
         last: Json = {"content": ""}
         if made.tool_calls:
             last["tool_calls"] = _calls(made, faults)
-        with_usage = usage is not None and index == count - 1
-        events.append(chunk(index, last, _finish(made), **({"usage": usage} if with_usage else {})))
+        told = {"usage": usage} if usage is not None and index == count - 1 else {}
+        events.append(chunk(index, last, _finish(made), **told))
     return [*events, Event("[DONE]")]

@@ -16,7 +16,8 @@ _REQUEST = frozenset(
     "frequency_penalty guardrails logprobs max_tokens messages metadata min_tokens model n"
     " parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_logprobs prompt_mode"
     " random_seed reasoning_effort repetition_penalty response_format safe_prompt service_tier"
-    " stop stream temperature tool_choice tools top_k top_logprobs top_p top_prompt_logprobs".split()
+    " stop stream temperature tool_choice tools top_k top_logprobs top_p"
+    " top_prompt_logprobs".split()
 )
 _EMBEDDING = frozenset("encoding_format input metadata model output_dimension output_dtype".split())
 _MESSAGE = {
@@ -78,9 +79,11 @@ def check_body(body: Json | None) -> Json:
         if isinstance(value, bool) or not isinstance(value, int | float):
             found.add("float_type", (name,), "Input should be a valid number")
         elif value < low:
-            found.add("greater_than_equal", (name,), f"Input should be greater than or equal to {low}")
+            text = f"Input should be greater than or equal to {low}"
+            found.add("greater_than_equal", (name,), text)
         elif value > high:
-            found.add("less_than_equal", (name,), f"Input should be less than or equal to {high}")
+            text = f"Input should be less than or equal to {high}"
+            found.add("less_than_equal", (name,), text)
     found.one_of(body.get("reasoning_effort"), (None, *_EFFORTS), ("reasoning_effort",))
     found.one_of(body.get("service_tier"), (None, "auto", "standard_only"), ("service_tier",))
     if not isinstance(body.get("model"), str):

@@ -75,13 +75,24 @@ class Checker:
     def _list(self, value: Any, kind: str, place: str, depth: int) -> Any:
         # A lone element counts as a list of one, as the real parser reads it.
         items = value if isinstance(value, list) else [value]
-        return [self.read(item, kind, f"{place}[{i}]", depth + 1) for i, item in enumerate(items)]
+        return [
+            self._element(item, kind, f"{place}[{i}]", depth + 1) for i, item in enumerate(items)
+        ]
+
+    def _element(self, value: Any, kind: str, place: str, depth: int) -> Any:
+        """One of many: absent fields may be null, elements may not."""
+        if value is None and kind != "value":
+            return self._wrong(place, f"Invalid value at '{place}' ({self._full(kind)}), null")
+        return self.read(value, kind, place, depth)
+
+    def _full(self, kind: str) -> str:
+        return _SCALARS.get(kind, f"type.googleapis.com/{self._package}.{kind}")
 
     def _map(self, value: Any, kind: str, place: str, depth: int) -> Any:
         if not isinstance(value, dict):
             return self._wrong(place, f"Invalid value at '{place}' (Map), {json.dumps(value)}")
         return {
-            key: self.read(item, kind, f"{place}[{i}].value", depth + 1)
+            key: self._element(item, kind, f"{place}[{i}].value", depth + 1)
             for i, (key, item) in enumerate(value.items())
         }
 
@@ -92,8 +103,8 @@ class Checker:
                 return self._unknown(
                     owner, name, "Proto field is not repeating, cannot start list."
                 )
-            full = f"type.googleapis.com/{self._package}.{kind}"
-            return self._wrong(place, f"Invalid value at '{place}' ({full}), {json.dumps(value)}")
+            wrong = f"Invalid value at '{place}' ({self._full(kind)}), {json.dumps(value)}"
+            return self._wrong(place, wrong)
         known = self._types[kind]
         read: Json = {}
         for name, item in value.items():
@@ -120,18 +131,17 @@ class Checker:
     def _enum(self, value: Any, kind: str, place: str) -> Any:
         if isinstance(value, str) and value.upper() in self._enums[kind]:
             return value.upper()
-        full = f"type.googleapis.com/{self._package}.{kind}"
-        return self._wrong(place, f"Invalid value at '{place}' ({full}), {json.dumps(value)}")
+        wrong = f"Invalid value at '{place}' ({self._full(kind)}), {json.dumps(value)}"
+        return self._wrong(place, wrong)
 
     def _scalar(self, value: Any, kind: str, place: str) -> Any:
-        fits = {
-            "string": lambda: value if isinstance(value, str) else None,
-            "bool": lambda: value if isinstance(value, bool) else None,
-            "int": lambda: _number(value, whole=True),
-            "float": lambda: _number(value, whole=False),
-            "bytes": lambda: value if decoded(value) is not None else None,
-        }
-        read = fits[kind]()
+        read: Any
+        if kind in ("int", "float"):
+            read = _number(value, whole=kind == "int")
+        elif kind == "bytes":
+            read = value if decoded(value) is not None else None
+        else:
+            read = value if isinstance(value, bool if kind == "bool" else str) else None
         if read is None and kind == "bytes" and isinstance(value, str):
             wrong = f"Invalid value at '{place}' (TYPE_BYTES), Base64 decoding failed for"
             return self._wrong(place, f"{wrong} {json.dumps(value[:64])}")

@@ -10,7 +10,19 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, azure, bedrock, cohere, compatible_rows, gemini, mistral, openai
+from . import (
+    anthropic,
+    azure,
+    bedrock,
+    cohere,
+    compatible_hosts,
+    compatible_vendors,
+    gemini,
+    mistral,
+    openai,
+    vertex,
+)
+from .compatible import Compatible
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -46,12 +58,13 @@ class Dialect(Protocol):
 DIALECTS: dict[str, Dialect] = {
     openai.NAME: openai,
     anthropic.NAME: anthropic,
-    azure.NAME: azure,
     gemini.NAME: gemini,
+    vertex.NAME: vertex,
+    bedrock.NAME: bedrock,
+    azure.NAME: azure,
     mistral.NAME: mistral,
     cohere.NAME: cohere,
-    bedrock.NAME: bedrock,
-    **{dialect.NAME: dialect for dialect in compatible_rows.DIALECTS},
+    **{row.name: Compatible(row) for row in (*compatible_vendors.ROWS, *compatible_hosts.ROWS)},
 }
 
 _server_names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()

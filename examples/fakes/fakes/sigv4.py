@@ -40,7 +40,8 @@ def read(authorization: str) -> Signature | None:
     signed, signature = fields.get("SignedHeaders"), fields.get("Signature")
     if len(scope) != 5 or scope[4] != "aws4_request" or not signed or not signature:
         return None
-    return Signature(*scope[:4], signed.split(";"), signature)
+    key, date, region, service, _ = scope
+    return Signature(key, date, region, service, signed.split(";"), signature)
 
 
 def fault_in(request: Request, claim: Signature, service: str) -> str | None:

@@ -194,7 +194,7 @@ impl<'a> Turns<'_, 'a> {
 }
 
 /// What the conversation says about thinking: see [`Surroundings::thoughtless_call`].
-pub(super) fn surroundings(chat: &Chat<'_>, max_tokens: u64, forced_call: bool) -> Surroundings {
+pub(crate) fn surroundings(chat: &Chat<'_>, max_tokens: u64, forced_call: bool) -> Surroundings {
     // Looked at only where it matters: it costs another reading of the message.
     let last = chat.messages.iter().rfind(|message| message.role == Role::Assistant);
     let thoughtless_call = chat.reasoning_effort.is_some()

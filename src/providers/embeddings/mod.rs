@@ -3,19 +3,36 @@
 //! | file | whose form it is |
 //! |---|---|
 //! | [`openai`] | OpenAI's, Azure's, and that of all that speak like them |
+//! | [`google`] | Gemini's, and Vertex AI's |
+//! | [`mistral`] | Mistral's |
+//! | [`cohere`] | Cohere's |
+//! | [`bedrock`] | those of the models on Bedrock |
 //!
 //! Vectors of different models, and of different lengths, cannot be compared. So a length that was
 //! asked for is checked in the answer, and nothing is cut, padded or scaled here.
 
+pub mod bedrock;
+pub mod cohere;
+pub mod google;
+pub mod mistral;
 pub mod openai;
 
 use std::borrow::Cow;
 
-use super::failure::no_answer;
-use super::{Answer, Error, Payload, Target, Usage};
-use crate::openai::Embeddings;
+use serde::Deserialize;
+
+use super::failure::{self, no_answer};
+use super::warnings::Warnings;
+use super::{Answer, Error, Outbound, Payload, Target, Usage};
 use crate::openai::json::RawStr;
 use crate::openai::vectors::Vectors;
+use crate::openai::{Embeddings, request};
+
+/// Fields that every form places.
+const PLACED: &[&str] = &["model", "input", "dimensions", "encoding_format"];
+
+/// What a client is told where the provider does not say how many tokens it counted.
+pub const NO_USAGE: &str = "usage unknown";
 
 /// The error for an API that has no embeddings.
 #[must_use]
@@ -76,4 +93,67 @@ pub(crate) fn texts<'t, 'a>(
         return Err(Error::unsupported("input", message));
     }
     Ok(texts)
+}
+
+/// A request with a body that was written anew.
+pub(crate) fn outbound(path: String, body: Vec<u8>, warnings: Warnings) -> Outbound {
+    let headers = vec![("content-type", "application/json".to_owned())];
+    let body = Payload::Whole(body);
+    Outbound { method: "POST", path, headers, body, warnings: warnings.0 }
+}
+
+/// A field of the request that must be a text where it is there.
+fn text<'a>(asked: &Embeddings<'a>, name: &str) -> Result<Option<RawStr<'a>>, Error> {
+    asked.field(name).map(|value| request::read(name, value)).transpose()
+}
+
+/// The same for a boolean.
+fn truth(asked: &Embeddings<'_>, name: &str) -> Result<Option<bool>, Error> {
+    asked.field(name).map(|value| request::read(name, value)).transpose()
+}
+
+/// The body of an answer, as an object.
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| no_answer("text that is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|_| unread(body))
+}
+
+/// The error for a body without vectors: perhaps it explains itself.
+fn unread(body: &[u8]) -> Error {
+    if failure::message(body).is_some() {
+        return failure::in_stream(body);
+    }
+    match body.trim_ascii_start().first() {
+        None => no_answer("an empty body"),
+        Some(b'{' | b'[') => no_answer("JSON without vectors, or broken JSON"),
+        _ => no_answer("something that is not JSON"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::catalogue::Facts;
+    use crate::providers::{Base, Policy, Settings};
+
+    pub(super) fn with_target<T>(model: &str, then: impl FnOnce(&Target<'_>) -> T) -> T {
+        with_settings(model, &[], then)
+    }
+
+    pub(super) fn with_settings<T>(
+        model: &str,
+        settings: &[(&'static str, &str)],
+        then: impl FnOnce(&Target<'_>) -> T,
+    ) -> T {
+        let base = Base::parse("https://x.example/v1").unwrap();
+        let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let (settings, facts) = (Settings(settings), Facts::unknown());
+        let policy = Policy::default();
+        then(&Target { base: &base, settings: &settings, model, facts: &facts, policy })
+    }
+
+    /// A request of which the model does not matter.
+    pub(super) fn asked(json: &str) -> Embeddings<'_> {
+        Embeddings::parse(json.as_bytes()).unwrap()
+    }
 }

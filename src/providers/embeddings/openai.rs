@@ -13,8 +13,8 @@ use crate::openai::message::Bounded;
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::{self, no_answer};
-use crate::providers::openai::answer::is_truthy;
 use crate::providers::openai::edit::{Splice, span, splice};
+use crate::providers::openai::finish::is_truthy;
 use crate::providers::{Answer, Error, Payload, Target, answering_model};
 
 /// The request's body: the client's, with the model's name at the provider.
@@ -108,11 +108,11 @@ fn counted<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u
 /// A body that is no answer, and an error that came with a good status.
 pub fn answer(asked: &Embeddings<'_>, target: &Target<'_>, body: &[u8]) -> Result<Answer, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("text that is not UTF-8"))?;
-    let list: List<'_> = serde_json::from_str(text).map_err(|_| unread(body))?;
+    let list: List<'_> = serde_json::from_str(text).map_err(|_| super::unread(body))?;
     if list.error.is_some_and(is_truthy) {
         return Err(failure::in_stream(body));
     }
-    let Some(Bounded(entries)) = &list.data else { return Err(unread(body)) };
+    let Some(Bounded(entries)) = &list.data else { return Err(super::unread(body)) };
     let places = places(entries)?;
     let mut data: Vec<(usize, Vector<'_>)> = Vec::with_capacity(entries.len());
     for (entry, place) in entries.iter().zip(places) {
@@ -169,18 +169,6 @@ fn is_canonical(
         && vectors.data.iter().all(|vector| vector.encoding() == encoding)
 }
 
-/// The error for a body without vectors: perhaps it explains itself.
-fn unread(body: &[u8]) -> Error {
-    if failure::message(body).is_some() {
-        return failure::in_stream(body);
-    }
-    match body.trim_ascii_start().first() {
-        None => no_answer("an empty body"),
-        Some(b'{' | b'[') => no_answer("JSON without vectors, or broken JSON"),
-        _ => no_answer("something that is not JSON"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -190,15 +178,7 @@ mod tests {
 
     use super::*;
     use crate::openai::{Class, Usage};
-    use crate::providers::catalogue::Facts;
-    use crate::providers::{Base, Policy, Settings};
-
-    fn with_target<T>(model: &str, then: impl FnOnce(&Target<'_>) -> T) -> T {
-        let base = Base::parse("https://x.example/v1").unwrap();
-        let (settings, facts) = (Settings::default(), Facts::unknown());
-        let policy = Policy::default();
-        then(&Target { base: &base, settings: &settings, model, facts: &facts, policy })
-    }
+    use crate::providers::embeddings::tests::with_target;
 
     fn sent(json: &str, model: &str, floats: bool) -> (Payload, String) {
         let asked = Embeddings::parse(json.as_bytes()).unwrap();
