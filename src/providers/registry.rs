@@ -1,7 +1,8 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
 use super::{
-    Dialect, Settings, anthropic, azure, bedrock, compatible, gemini, mistral, openai, vertex,
+    Dialect, Settings, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai,
+    vertex,
 };
 
 /// One API that Waypost speaks.
@@ -127,6 +128,13 @@ pub static APIS: &[Api] = &[
         dialect: &mistral::Mistral,
         family: "mistral",
         base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "cohere",
+        dialect: &cohere::Cohere,
+        family: "cohere",
+        base_url: BaseUrl::At("https://api.cohere.com"),
         settings: &[],
     },
     Api {

@@ -168,6 +168,10 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if status == 429 && (says(&["limit: 0,", "limit: 0 "]) || message.ends_with("limit: 0")) {
         return Some(Class::Quota);
     }
+    // Cohere's trial keys have a limit by the minute and one by the month.
+    if status == 429 && says(&["calls / month", "per month", "monthly"]) {
+        return Some(Class::Quota);
+    }
     match status {
         // Another provider may serve the place that this one does not.
         ..=400 if says(&["user location is not supported", "not available in your country"]) => {
