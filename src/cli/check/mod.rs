@@ -13,6 +13,7 @@
 //! | `manager` | the connection manager around the gateway filter |
 //! | `route` | routes, retries, the matcher |
 //! | `cluster` | provider clusters |
+//! | `signing` | requests to AWS that Envoy signs |
 //! | `leak` | credentials in logs and headers |
 //!
 //! # Not supported
@@ -26,6 +27,7 @@ mod manager;
 mod plugin;
 mod route;
 mod setup;
+mod signing;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
 
