@@ -9,11 +9,11 @@
 //! | `yaml` | YAML into values |
 //! | `document` | values with their paths |
 //! | `setup` | where everything is: connection managers, waypost filters, clusters |
+//! | `signing` | requests to AWS that Envoy signs |
 //! | `plugin` | one waypost filter, and that all of them share one VM |
 //! | `manager` | the connection manager around the gateway filter |
 //! | `route` | routes, retries, the matcher |
 //! | `cluster` | provider clusters |
-//! | `signing` | requests to AWS that Envoy signs |
 //! | `leak` | credentials in logs and headers |
 //!
 //! # Not supported

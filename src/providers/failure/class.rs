@@ -204,8 +204,6 @@ const CONTEXT: &[&str] = &[
     "input tokens exceed the configured limit",
     "exceeds the available context size",
     "longer than the model's context length",
-    // Of the whole prompt; of one field it begins with its path.
-    "malformed input request: expected maxlength",
 ];
 
 /// `message` is in lower case.
