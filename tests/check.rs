@@ -193,6 +193,12 @@ fn the_configuration_that_is_measured_is_fine() {
 }
 
 #[test]
+fn the_example_of_bedrock_is_fine() {
+    let report = check_text("envoy.yaml", &read("examples/bedrock/envoy.yaml")).unwrap();
+    assert_eq!(report.findings, []);
+}
+
+#[test]
 fn every_broken_file_is_told_what_is_wrong() {
     let yaml: Value = serde_yaml_ng::from_str(&read("envoy/envoy.yaml")).unwrap();
     assert!(run("tests/check/envoy.txt", &yaml, said_of_file) >= 45);

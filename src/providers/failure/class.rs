@@ -64,7 +64,11 @@ const WORDS: &[(&str, Class)] = &[
     ("unrecognizedclientexception", Class::Auth),
     ("invalidsignatureexception", Class::Auth),
     ("incompletesignature", Class::Auth),
+    ("incompletesignatureexception", Class::Auth),
+    ("signaturedoesnotmatch", Class::Auth),
+    ("invalidclienttokenid", Class::Auth),
     ("missingauthenticationtoken", Class::Auth),
+    ("missingauthenticationtokenexception", Class::Auth),
     ("permissionerror", Class::Permission),
     ("permissiondenied", Class::Permission),
     // Gemini's word for a country or an account that it does not serve.
@@ -100,6 +104,9 @@ const WORDS: &[(&str, Class)] = &[
     ("unavailable", Class::Overloaded),
     ("modelnotreadyexception", Class::Overloaded),
     ("capacityexceeded", Class::Overloaded),
+    // Groq's model wrote no call or no JSON; the next time it may.
+    ("toolusefailed", Class::Server),
+    ("jsonvalidatefailed", Class::Server),
 ];
 
 /// Words that say whose fault it is, where no status does.
@@ -149,16 +156,42 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if says(&FILTERED) {
         return Some(Class::ContentFilter);
     }
-    if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
+    if says(&[
+        "credit balance is too low",
+        "insufficient balance",
+        "insufficient credits",
+        "have any credits",
+    ]) {
+        return Some(Class::Quota);
+    }
+    // Gemini tells of a limit that leaves nothing at all as of one that a minute lifts.
+    if status == 429 && (says(&["limit: 0,", "limit: 0 "]) || message.ends_with("limit: 0")) {
+        return Some(Class::Quota);
+    }
+    // Cohere's trial keys have a limit by the minute and one by the month.
+    if status == 429 && says(&["calls / month", "per month", "monthly"]) {
         return Some(Class::Quota);
     }
     match status {
+        // Another provider may serve the place that this one does not.
+        ..=400 if says(&["user location is not supported", "not available in your country"]) => {
+            Some(Class::Permission)
+        }
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }
-        ..=400 if says(&["model identifier is invalid", "invalid model id"]) => {
+        // Bedrock's last one speaks of a model that must be asked for by another name.
+        ..=400
+            if says(&[
+                "model identifier is invalid",
+                "invalid model id",
+                "with on-demand throughput isn",
+            ]) =>
+        {
             Some(Class::NotFound)
         }
+        // Bedrock refuses its keys as it refuses what they may not do.
+        403 if says(&["make sure your api key is valid"]) => Some(Class::Auth),
         // Groq's flex tier is out of capacity; Cohere's token is invalid.
         498 if says(&["capacity"]) => Some(Class::Overloaded),
         _ => None,
@@ -202,6 +235,7 @@ const CONTEXT: &[&str] = &[
     "maximum prompt length",
     "expected maxlength",
     "range of input length should be",
+    "tokens + `max_new_tokens` must be",
 ];
 
 /// `message` is in lower case.
