@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `<api>/request/<case>.json` | `why`, `model`, `provider`, `request` or `request_text`, `expect` |
 //! | `<api>/response/<case>.json`, `<api>/error/<case>.json` | `why`, `status`, `headers`, `request`, `body` or `body_text`, `expect` |
+//! | `<api>/embeddings_request/<case>.json`, `<api>/embeddings_response/<case>.json` | the same for vectors |
 //! | `<api>/stream/<case>.in.sse` | what the provider sends |
+//! | `<api>/stream/<case>.in.jsonl` | the same in frames of Amazon's event stream, a line each: see `support::frames` |
 //! | `<api>/stream/<case>.out.sse` | what the client gets for it |
 //! | `<api>/stream/<case>.request.json` | what the client asked, as far as it matters |
 //! | `<api>/stream/<case>.answer.json` | the same answer as the provider gives it in one piece |
@@ -15,6 +17,7 @@
 
 mod support;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -22,13 +25,16 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
-use waypost::cli::translate::{self, Asked, Printed, Provider, Received};
+use waypost::cli::translate::{self, Asked, Printed, Provider, Received, embeddings};
 use waypost::providers::registry::APIS;
 
 use support::fixtures::{Files, files};
-use support::{Random, fold, rules};
+use support::{Random, fold, frames, rules};
 
 const KINDS: [&str; 4] = ["request", "response", "error", "stream"];
+
+/// Of these a dialect has fixtures if its provider makes vectors.
+const VECTOR_KINDS: [&str; 2] = ["embeddings_request", "embeddings_response"];
 
 /// How often each stream is cut at random places.
 const RANDOM_CUTS: u64 = 200;
@@ -64,7 +70,7 @@ fn every_dialect_has_fixtures_of_every_kind_and_no_others() {
             _ => wrong.push(format!("{path}: not a fixture")),
         }
         if let Some(case) = path.strip_suffix(".out.sse")
-            && !files.contains_key(&format!("{case}.in.sse"))
+            && !["sse", "jsonl"].iter().any(|form| files.contains_key(&format!("{case}.in.{form}")))
         {
             wrong.push(format!("{path}: what comes out of nothing?"));
         }
@@ -76,6 +82,9 @@ fn every_dialect_has_fixtures_of_every_kind_and_no_others() {
             }
         }
     }
+    folders.retain(|(api, kind), _| {
+        !(VECTOR_KINDS.contains(kind) && APIS.iter().any(|known| known.name == *api))
+    });
     wrong.extend(folders.keys().map(|(api, kind)| format!("{api}/{kind}: no such api or kind")));
     none(&wrong);
 }
@@ -106,11 +115,28 @@ fn refusals_become_canonical_and_are_classified() {
 }
 
 #[test]
+fn requests_for_vectors_become_the_providers() {
+    run("embeddings_request", |provider, case| {
+        let body = text(case.request, case.request_text.as_deref()).ok_or("no request")?;
+        Ok(embeddings::request(provider, case.model.as_deref(), body.as_bytes()))
+    });
+}
+
+#[test]
+fn vectors_become_canonical() {
+    run("embeddings_response", |provider, case| {
+        let asked = text(case.request, case.request_text.as_deref()).unwrap_or("{}");
+        let asked = embeddings::Asked::parse(asked.as_bytes()).map_err(|e| e.to_string())?;
+        Ok(embeddings::response(provider, &asked, &received(case)?))
+    });
+}
+
+#[test]
 fn streams_become_canonical_and_keep_the_rules() {
     let files = files();
     let mut wrong = Vec::new();
     for case in streams(&files) {
-        let whole = match case.translate([case.sent]) {
+        let whole = match case.translate([&*case.sent]) {
             Ok(whole) => whole,
             Err(error) => {
                 wrong.push(format!("{}: {error}", case.name));
@@ -206,16 +232,19 @@ fn compare(
 }
 
 fn respond(provider: &Provider, case: &Case<'_>) -> Result<Printed, String> {
-    let body = text(case.body, case.body_text.as_deref()).ok_or("no body")?;
     let asked = text(case.request, case.request_text.as_deref()).unwrap_or("{}");
     let asked = Asked::parse(asked.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(translate::response(provider, &asked, &received(case)?))
+}
+
+fn received(case: &Case<'_>) -> Result<Received, String> {
+    let body = text(case.body, case.body_text.as_deref()).ok_or("no body")?;
     let headers = case.headers.iter();
-    let received = Received {
+    Ok(Received {
         status: case.status.ok_or("no status")?,
         headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
         body: body.as_bytes().to_vec(),
-    };
-    Ok(translate::response(provider, &asked, &received))
+    })
 }
 
 fn text<'a>(json: Option<&'a RawValue>, text: Option<&'a str>) -> Option<&'a str> {
@@ -227,7 +256,7 @@ struct StreamCase<'a> {
     name: &'a str,
     provider: Result<Provider, String>,
     asked: &'a [u8],
-    sent: &'a [u8],
+    sent: Cow<'a, [u8]>,
 }
 
 /// The stream cases; fails when there is none.
@@ -235,7 +264,10 @@ fn streams(files: &Files) -> Vec<StreamCase<'_>> {
     let cases: Vec<StreamCase<'_>> = files
         .iter()
         .filter_map(|(path, sent)| {
-            let name = path.strip_suffix(".in.sse")?;
+            let (name, sent) = match path.strip_suffix(".in.sse") {
+                Some(name) => (name, Cow::Borrowed(&**sent)),
+                None => (path.strip_suffix(".in.jsonl")?, Cow::Owned(frames::encode(path, sent))),
+            };
             let api = name.split('/').next()?;
             let asked = files.get(&format!("{name}.request.json"));
             Some(StreamCase {
@@ -264,7 +296,8 @@ impl StreamCase<'_> {
     }
 
     fn any_cuts(&self) -> Result<(), String> {
-        let whole = self.translate([self.sent])?;
+        let sent = &*self.sent;
+        let whole = self.translate([sent])?;
         let same = |pieces: Vec<&[u8]>, how: &dyn Fn() -> String| {
             let cut = self.translate(pieces)?;
             if cut == whole {
@@ -273,16 +306,16 @@ impl StreamCase<'_> {
                 Err(format!("{}: {}", how(), difference(&whole, &cut)))
             }
         };
-        same(self.sent.chunks(1).collect(), &|| "byte by byte".into())?;
-        for at in 0..=self.sent.len() {
-            let (head, tail) = self.sent.split_at(at);
+        same(sent.chunks(1).collect(), &|| "byte by byte".into())?;
+        for at in 0..=sent.len() {
+            let (head, tail) = sent.split_at(at);
             same(vec![head, tail], &|| format!("cut at {at}"))?;
         }
         for seed in 1..=RANDOM_CUTS {
             let mut random = Random(seed);
-            let longest = 1 + random.below(self.sent.len().max(1));
+            let longest = 1 + random.below(sent.len().max(1));
             let mut pieces = Vec::new();
-            let mut rest = self.sent;
+            let mut rest = sent;
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at((1 + random.below(longest)).min(rest.len()));
                 pieces.push(piece);
@@ -294,7 +327,7 @@ impl StreamCase<'_> {
     }
 
     fn tells(&self, answer: &[u8]) -> Result<(), String> {
-        let mut streamed = fold::fold(&self.translate([self.sent])?)?;
+        let mut streamed = fold::fold(&self.translate([&*self.sent])?)?;
         let asked = Asked::parse(self.asked).map_err(|error| error.to_string())?;
         let received = Received { status: 200, headers: Vec::new(), body: answer.to_vec() };
         let provider = self.provider.as_ref().map_err(String::clone)?;
@@ -315,7 +348,7 @@ impl StreamCase<'_> {
 
 fn fits(kind: &str, file: &str) -> bool {
     match kind {
-        "stream" => [".in.sse", ".out.sse", ".request.json", ".answer.json"]
+        "stream" => [".in.sse", ".in.jsonl", ".out.sse", ".request.json", ".answer.json"]
             .iter()
             .any(|end| file.ends_with(end)),
         _ => file.ends_with(".json"),

@@ -22,7 +22,7 @@ use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_
 use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
 use super::host::{self, Buffer, Level, Map};
-use super::reply::{Reply, retry_after};
+use super::reply::Reply;
 use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
 use crate::providers::stream::{Phase as StreamPhase, Stream};
@@ -131,7 +131,7 @@ impl ProviderStream {
             })?;
         let length = outbound.body.len(exchange.parsed.body().len()).to_string();
         let dialect = found.provider.api.dialect;
-        let streamed = exchange.parsed.chat().stream;
+        let streamed = exchange.parsed.stream();
         let accept = if streamed { dialect.stream_type() } else { "application/json" };
         let credential = self
             .credentials
@@ -152,7 +152,8 @@ impl ProviderStream {
         headers.extend(outbound.headers.iter().map(|(name, value)| (*name, &**value)));
         headers.extend(credential.iter().map(|(name, value)| (*name, &**value)));
         host::set_headers(Map::Request, &headers);
-        let warnings = outbound.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = outbound.warnings.iter().map(ToString::to_string).collect();
+        exchange.attempts.warn(at, warnings.len());
         let payload = Some(outbound.body);
         drop(guard);
         Ok(Attempt { exchange: handle, at, candidate, payload, warnings, status: None })
@@ -165,13 +166,17 @@ impl ProviderStream {
         let headers = Headers::new(packed.pairs());
         let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         attempt.status = Some(status);
+        if let Some(id) = headers.provider_request_id() {
+            let id = hide(&id, &self.credentials.secrets);
+            attempt.exchange.borrow_mut().attempts.identify(attempt.at, id);
+        }
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
         let length = headers.text("content-length").and_then(|length| length.parse().ok());
         let kind = headers.text("content-type").unwrap_or_default();
         let (streamed, stream) = {
             let exchange = attempt.exchange.borrow();
-            let streamed = exchange.parsed.chat().stream;
+            let streamed = exchange.parsed.stream();
             let stream = || {
                 let call = exchange.call(attempt.candidate)?;
                 let dialect = exchange.candidate(attempt.candidate)?.provider.api.dialect;
@@ -265,12 +270,7 @@ impl ProviderStream {
         } else {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
-            match (exchange.call(attempt.candidate), exchange.candidate(attempt.candidate)) {
-                (Some(call), Some(found)) => {
-                    found.provider.api.dialect.answer(&call, &headers, &collected.body)
-                }
-                _ => Err(Error::new(Class::Server, "the candidate is gone")),
-            }
+            exchange.answer(attempt.candidate, &headers, &collected.body)
         };
         match answer {
             Ok(answer) => {
@@ -400,7 +400,6 @@ impl ProviderStream {
             host::set_headers(Map::Response, &[(":status", &status), (FAILOVER, "1")]);
             return Action::Continue;
         }
-        let retry = seen.retry_after_ms;
         if placed {
             commit(
                 exchange,
@@ -408,7 +407,7 @@ impl ProviderStream {
                 seen.status,
                 "application/json",
                 Some(body.len()),
-                retry,
+                Some(&seen),
             );
             return Action::Continue;
         }
@@ -449,7 +448,7 @@ fn commit(
     status: u16,
     kind: &str,
     length: Option<usize>,
-    retry_after_ms: Option<u64>,
+    error: Option<&Error>,
 ) {
     exchange.committed = true;
     let mut headers = vec![(":status", status.to_string()), ("content-type", kind.to_owned())];
@@ -457,7 +456,7 @@ fn commit(
         Some(length) => headers.push(("content-length", length.to_string())),
         None => headers.push(("cache-control", "no-cache".to_owned())),
     }
-    headers.extend(retry_after(retry_after_ms));
+    headers.extend(error.into_iter().flat_map(Error::advice));
     headers.extend(exchange.signature(warnings));
     host::set_headers(Map::Response, &borrow(&headers));
 }

@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, azure, compatible, openai};
+use super::{Dialect, Settings, anthropic, azure, bedrock, compatible, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -97,6 +97,24 @@ pub static APIS: &[Api] = &[
         settings: &[
             Setting::word("anthropic_version", anthropic::VERSIONS),
             Setting::text("anthropic_beta"),
+        ],
+    },
+    Api {
+        name: "mistral",
+        dialect: &mistral::Mistral,
+        family: "mistral",
+        base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "bedrock",
+        dialect: &bedrock::Bedrock,
+        family: "bedrock",
+        base_url: BaseUrl::From(bedrock::base_url),
+        settings: &[
+            Setting::text("region"),
+            Setting::text("guardrail_id"),
+            Setting::text("guardrail_version"),
         ],
     },
     Api {

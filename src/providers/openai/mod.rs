@@ -15,7 +15,10 @@
 //! | [`stream`] | a streamed answer, passed on event by event |
 
 use super::stream::Sse;
-use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Target, Translator};
+use super::{
+    Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
+    embeddings,
+};
 
 pub mod answer;
 pub mod edit;
@@ -51,5 +54,27 @@ impl Dialect for OpenAi {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         Box::new(Sse::new(stream::Chunks::new(call, &quirks::OPENAI)))
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let path = format!("{}/embeddings", target.base.path);
+        let body = embeddings::openai::body(asked, body, target);
+        let headers = quirks::OPENAI.headers(target.settings);
+        Ok(Outbound { method: "POST", path, headers, body, warnings: Vec::new() })
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::openai::answer(asked, target, body)
     }
 }
