@@ -66,7 +66,7 @@ impl Dialect for Compatible {
             Vectors::None => return Err(embeddings::none(target)),
             Vectors::Any => {}
             Vectors::Texts | Vectors::Numbers => {
-                drop(embeddings::texts(asked, MAX_INPUTS, target)?)
+                embeddings::texts(asked, MAX_INPUTS, target)?;
             }
         }
         let body = if self.0.vectors == Vectors::Numbers {
