@@ -59,6 +59,7 @@ struct Refused<'a> {
     param: Option<&'a str>,
 }
 
+#[derive(Clone, Copy)]
 struct Whom<'a> {
     provider: &'a str,
     model: &'a str,
