@@ -134,7 +134,7 @@ pub static APIS: &[Api] = &[
     Api {
         name: "qwen",
         dialect: &compatible::QWEN,
-        family: "dashscope",
+        family: "qwen",
         base_url: BaseUrl::At("https://dashscope.aliyuncs.com/compatible-mode/v1"),
         settings: &[],
     },
@@ -155,7 +155,7 @@ pub static APIS: &[Api] = &[
     Api {
         name: "together",
         dialect: &compatible::TOGETHER,
-        family: "together_ai",
+        family: "together",
         base_url: BaseUrl::At("https://api.together.xyz/v1"),
         settings: &[],
     },
