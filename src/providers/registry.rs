@@ -1,6 +1,9 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, azure, bedrock, compatible, mistral, openai};
+use super::{
+    Dialect, Settings, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai,
+    vertex,
+};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -100,10 +103,38 @@ pub static APIS: &[Api] = &[
         ],
     },
     Api {
+        name: "gemini",
+        dialect: &gemini::Gemini,
+        family: "gemini",
+        base_url: BaseUrl::At("https://generativelanguage.googleapis.com"),
+        settings: &[Setting::word("safety_threshold", gemini::SAFETY_THRESHOLDS)],
+    },
+    Api {
+        name: "vertex",
+        dialect: &vertex::Vertex,
+        family: "vertex",
+        base_url: BaseUrl::From(vertex::base_url),
+        settings: &[
+            Setting::text("project").required(),
+            Setting::text("location").required(),
+            Setting::word("publisher", vertex::PUBLISHERS),
+            Setting::word("safety_threshold", gemini::SAFETY_THRESHOLDS),
+            Setting::word("anthropic_version", anthropic::VERTEX_VERSIONS),
+            Setting::text("anthropic_beta"),
+        ],
+    },
+    Api {
         name: "mistral",
         dialect: &mistral::Mistral,
         family: "mistral",
         base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "cohere",
+        dialect: &cohere::Cohere,
+        family: "cohere",
+        base_url: BaseUrl::At("https://api.cohere.com"),
         settings: &[],
     },
     Api {

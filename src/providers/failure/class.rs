@@ -18,7 +18,8 @@ pub fn classify(status: u16, said: &Said) -> Class {
     }
     let named = words.clone().find_map(|word| by_word(status, word));
     match (named, by_message(status, &message)) {
-        _ if said.exhausted => Class::Quota,
+        // Payment is required, whatever else the provider calls it.
+        _ if said.exhausted || status == 402 => Class::Quota,
         // "No money" is told as a rate limit or as a bad request by some.
         (Some(Class::RateLimit) | None, Some(told)) => told,
         (Some(named), _) => named,
@@ -138,6 +139,8 @@ fn by_word(status: u16, word: &str) -> Option<Class> {
     // Beside a 400, `not_found` speaks of a file or an id in the request.
     match class {
         Class::NotFound if status == 400 && word.starts_with("notfound") => None,
+        // What is missing is money.
+        Class::Permission if status == 402 => None,
         _ => Some(*class),
     }
 }
@@ -162,6 +165,14 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
         "insufficient credits",
         "have any credits",
     ]) {
+        return Some(Class::Quota);
+    }
+    // Gemini tells of a limit that leaves nothing at all as of one that a minute lifts.
+    if status == 429 && (says(&["limit: 0,", "limit: 0 "]) || message.ends_with("limit: 0")) {
+        return Some(Class::Quota);
+    }
+    // Cohere's trial keys have a limit by the minute and one by the month.
+    if status == 429 && says(&["calls / month", "per month", "monthly"]) {
         return Some(Class::Quota);
     }
     match status {
@@ -220,10 +231,10 @@ const CONTEXT: &[&str] = &[
     "input tokens exceed the configured limit",
     "exceeds the available context size",
     "longer than the model's context length",
-    "tokens + `max_new_tokens` must be",
     "maximum prompt length",
     "expected maxlength",
     "range of input length should be",
+    "tokens + `max_new_tokens` must be",
 ];
 
 /// `message` is in lower case.
