@@ -36,6 +36,8 @@ class Azure(FakeTest):
         answer = self.post(path, model="other").json()
         self.assertIn("(mine)", answer["choices"][0]["message"]["content"])
         self.assertIn("(mine)", self.post(path).json()["choices"][0]["message"]["content"])
+        failing = [{"role": "user", "content": "[[model=mine:status=503]]"}]
+        self.assertEqual(self.post(path, model="other", messages=failing).status, 503)
 
     def test_a_v1_path_leaves_the_deployment_to_the_body(self) -> None:
         for query in ("", "?api-version=v1", "?api-version=preview"):

@@ -9,7 +9,9 @@
 //! | [`headers`] | headers as the host gives them |
 //! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
 //! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
+//! | `citations` | where an answer was found |
 //! | `conversation` | messages, their parts and calls, for dialects that write them anew |
+//! | `functions` | the functions on offer, and the choice among them |
 //! | `ids` | ids and names that other providers made |
 //! | `media` | pictures, sound and documents as clients send them |
 //! | `thoughts` | thinking with its signatures |
@@ -17,21 +19,27 @@
 //! | [`embeddings`] | vectors: a file for each form in which providers ask and answer |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
+//! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`mistral`] | Mistral's chat |
 //! | [`bedrock`] | AWS Bedrock Converse |
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub mod anthropic;
+pub mod azure;
 pub mod bedrock;
 pub mod catalogue;
+mod citations;
 mod conversation;
 pub mod embeddings;
 pub mod failure;
+mod functions;
 pub mod headers;
 mod ids;
 mod media;
+pub mod mistral;
 pub mod openai;
 pub mod registry;
 pub mod stream;

@@ -1,6 +1,7 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, bedrock, openai};
+use super::embeddings::cohere::{INPUT_TYPE_SETTING, INPUT_TYPES};
+use super::{Dialect, Settings, anthropic, azure, bedrock, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -83,6 +84,13 @@ pub static APIS: &[Api] = &[
         settings: &[Setting::text("organization"), Setting::text("project")],
     },
     Api {
+        name: "azure",
+        dialect: &azure::Azure,
+        family: "azure",
+        base_url: BaseUrl::From(azure::base_url),
+        settings: azure::SETTINGS,
+    },
+    Api {
         name: "anthropic",
         dialect: &anthropic::Anthropic,
         family: "anthropic",
@@ -93,6 +101,13 @@ pub static APIS: &[Api] = &[
         ],
     },
     Api {
+        name: "mistral",
+        dialect: &mistral::Mistral,
+        family: "mistral",
+        base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
         name: "bedrock",
         dialect: &bedrock::Bedrock,
         family: "bedrock",
@@ -101,6 +116,7 @@ pub static APIS: &[Api] = &[
             Setting::text("region"),
             Setting::text("guardrail_id"),
             Setting::text("guardrail_version"),
+            Setting::word(INPUT_TYPE_SETTING, INPUT_TYPES),
         ],
     },
 ];

@@ -245,7 +245,8 @@ def _answer_results(finish: str | None) -> Json:
 
 
 def _completion(body: Json, faults: Faults) -> Reply:
-    model = openai.SNAPSHOTS.get(body["model"], body["model"])
+    deployment: str = body["model"]
+    model = openai.SNAPSHOTS.get(deployment, deployment)
     _, whole, events = openai.written(body, openai.prompt(body, NAME), model, faults)
     if events is not None:
         return Reply(200, [openai.STREAM, *_headers()], events=_events(events, faults))

@@ -284,8 +284,8 @@ def _events(
         index += 1
     if made.tool_calls:
         for piece in made.pieces:
-            delta = {"message": {"tool_plan": piece}}
-            events.append(_event("tool-plan-delta", is_content=True, delta=delta))
+            plan = {"tool_plan": piece}
+            events.append(_event("tool-plan-delta", is_content=True, delta={"message": plan}))
         for place, call in enumerate(_calls(made)):
             events += _call_events(place, call)
     else:
@@ -302,10 +302,10 @@ def _events(
 
 
 def _content_events(index: int, kind: str, pieces: list[str], scored: bool) -> list[Event]:
-    start = {"message": {"content": {"type": kind, kind: ""}}}
-    events = [_event("content-start", index=index, delta=start)]
+    start = {"content": {"type": kind, kind: ""}}
+    events = [_event("content-start", index=index, delta={"message": start})]
     for place, piece in enumerate(pieces):
-        delta = {"message": {"content": {kind: piece}}}
+        delta: Json = {"message": {"content": {kind: piece}}}
         more = {"logprobs": _score(place, piece)} if scored else {}
         one = _event("content-delta", is_content=True, index=index, delta=delta, **more)
         events.append(one)

@@ -88,7 +88,7 @@ class Row:
     """Raises `Refused` for what only this provider refuses."""
     ignores: tuple[str, ...] = ()
     """Fields that are taken and change nothing."""
-    thinks: Callable[[Json], bool] = _nothing
+    thinks: Callable[[Json], bool] = lambda body: False
     reason: Callable[[str, Faults], Json] = lambda text, faults: {"reasoning_content": text}
     """The fields of a message or delta that carry a thought."""
     usage: Callable[[Json, Answer], None] = _nothing

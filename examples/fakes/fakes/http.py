@@ -84,10 +84,9 @@ class Request:
         return next((value for key, value in self.headers if key.lower() == name), default)
 
     def model(self) -> str | None:
-        """The model asked for: in the body, or where a dialect keeps it in the path."""
-        named = (self.json() or {}).get("model")
+        """The model asked for: in the path, where a dialect keeps it there, or in the body."""
         found = _MODEL_IN_PATH.search(self.path)
-        return named if named or not found else unquote(found[1] or found[2])
+        return unquote(found[1] or found[2]) if found else (self.json() or {}).get("model")
 
     def json(self) -> Json | None:
         """The body as a JSON object, or None if it is not one."""

@@ -249,6 +249,6 @@ def _events(
         last: Json = {"content": ""}
         if made.tool_calls:
             last["tool_calls"] = _calls(made, faults)
-        with_usage = usage is not None and index == count - 1
-        events.append(chunk(index, last, _finish(made), **({"usage": usage} if with_usage else {})))
+        told = {"usage": usage} if usage is not None and index == count - 1 else {}
+        events.append(chunk(index, last, _finish(made), **told))
     return [*events, Event("[DONE]")]

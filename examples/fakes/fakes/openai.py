@@ -150,7 +150,8 @@ def _models() -> Json:
 
 
 def _completion(body: Json, faults: Faults) -> Reply:
-    model = SNAPSHOTS.get(body["model"], body["model"])
+    name: str = body["model"]
+    model = SNAPSHOTS.get(name, name)
     _, whole, events = written(body, prompt(body, NAME), model, faults)
     if events is not None:
         return Reply(200, [STREAM, *_headers()], events=events)

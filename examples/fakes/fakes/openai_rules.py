@@ -68,15 +68,15 @@ def check_key(request: Request) -> None:
 
 def check_body(body: Json | None) -> Json:
     """The body, if it is a request the provider would run."""
-    model = _check_head(body, KNOWN_ARGUMENTS)
-    _check_parameters(body, model)
+    body = _checked_head(body, KNOWN_ARGUMENTS)
+    _check_parameters(body, body["model"])
     check_messages(body.get("messages"))
     return body
 
 
 def check_embeddings(body: Json | None) -> Json:
     """The body, if it asks for vectors that the provider would make."""
-    model = _check_head(body, KNOWN_EMBEDDING_ARGUMENTS)
+    body = _checked_head(body, KNOWN_EMBEDDING_ARGUMENTS)
     if "input" not in body:
         code = "missing_required_parameter"
         raise Refused("Missing required parameter: 'input'.", param="input", code=code)
@@ -85,7 +85,7 @@ def check_embeddings(body: Json | None) -> Json:
     except ValueError:
         message = "'$.input' is invalid. Please check the API reference:"
         raise Refused(f"{message} https://platform.openai.com/docs/api-reference.") from None
-    check_vector_form(body, takes_size=model != "text-embedding-ada-002")
+    check_vector_form(body, takes_size=body["model"] != "text-embedding-ada-002")
     return body
 
 
@@ -103,7 +103,7 @@ def check_vector_form(body: Json, *, takes_size: bool = True) -> None:
         raise Refused(message, param="encoding_format", code="invalid_value")
 
 
-def _check_head(body: Json | None, known: frozenset[str]) -> str:
+def _checked_head(body: Json | None, known: frozenset[str]) -> Json:
     if body is None:
         raise Refused(BAD_JSON)
     unknown = [name for name in body if name not in known]
@@ -116,7 +116,7 @@ def _check_head(body: Json | None, known: frozenset[str]) -> str:
     if model.startswith("no-such"):
         message = f"The model `{model}` does not exist or you do not have access to it."
         raise Refused(message, status=404, code="model_not_found")
-    return model
+    return body
 
 
 def _check_parameters(body: Json, model: str) -> None:

@@ -243,7 +243,9 @@ impl OwnPart<'_> {
     fn is_signed(&self) -> bool {
         match &*self.kind {
             "thinking" => {
-                self.thinking.is_some() && self.signature.is_some_and(|text| !text.is_empty())
+                // Base64 has no colon: what has one is another provider's.
+                let own = |text: RawStr<'_>| !text.is_empty() && !text.inner().contains(':');
+                self.thinking.is_some() && self.signature.is_some_and(own)
             }
             "redacted_thinking" => self.data.is_some(),
             _ => false,

@@ -9,10 +9,8 @@ use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string, write_compact};
 use crate::openai::usage::{Usage, count};
+use crate::providers::citations::{MAX_CITATION_BYTES, characters};
 use crate::providers::failure::no_answer;
-
-/// Most bytes of citations of one answer that are passed on. Further ones are left out.
-pub(crate) const MAX_CITATION_BYTES: usize = 256 << 10;
 
 /// One block of an answer's content. Types that are not known hold what they like.
 #[derive(Debug, Deserialize)]
@@ -223,45 +221,12 @@ impl Citations {
     }
 }
 
-/// How many characters the escaped text stands for.
-fn characters(escaped: &str) -> usize {
-    let mut count = 0;
-    let mut rest = escaped.as_bytes();
-    loop {
-        rest = match rest {
-            [] => return count,
-            // The second half of a pair: counted with the first.
-            [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', _, _, rest @ ..] => rest,
-            [b'\\', b'u', _, _, _, _, rest @ ..] | [b'\\', _, rest @ ..] => {
-                count += 1;
-                rest
-            }
-            // The further bytes of a character.
-            [0x80..=0xBF, rest @ ..] => rest,
-            [_, rest @ ..] => {
-                count += 1;
-                rest
-            }
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::openai::json::escape;
-
-    #[test]
-    fn characters_are_counted_through_their_escapes() {
-        for text in ["", "abc", "é😀x", "a\"b\\c\n", "\u{1}"] {
-            assert_eq!(characters(&escape(text)), text.chars().count(), "{text}");
-        }
-        assert_eq!(characters(r"\ud83d\ude00\u00e9"), 2);
-        assert_eq!(characters(r"\"), 1);
-    }
 
     #[test]
     fn stop_reasons_map_to_the_closed_list() {

@@ -338,10 +338,10 @@ impl Answer {
             Kind::Thinking(thought) => self.told.thought(&thought),
             // No piece came: a call without arguments.
             Kind::Call { number, begun: false } => {
-                writer.tool_arguments(out, CHOICE, number, RawStr::EMPTY_OBJECT);
+                writer.tool_arguments(out, CHOICE, number, RawStr::NO_ARGUMENTS);
             }
             Kind::Json { begun: false } => {
-                writer.content(out, CHOICE, RawStr::EMPTY_OBJECT);
+                writer.content(out, CHOICE, RawStr::NO_ARGUMENTS);
                 self.progress = Progress::Content;
             }
             Kind::Call { begun: true, .. } | Kind::Json { begun: true } | Kind::Other => {}

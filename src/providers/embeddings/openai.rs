@@ -13,42 +13,38 @@ use crate::openai::message::Bounded;
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::{self, no_answer};
-use crate::providers::openai::answer::is_truthy;
 use crate::providers::openai::edit::{Splice, span, splice};
+use crate::providers::openai::finish::is_truthy;
 use crate::providers::{Answer, Error, Payload, Target, answering_model};
 
 /// The request's body: the client's, with the model's name at the provider.
 #[must_use]
-pub fn body(asked: &Embeddings<'_>, body: &[u8], target: &Target<'_>) -> Payload {
-    let mut model = Vec::new();
-    if asked.model != target.model {
-        write_str(&mut model, target.model);
-    }
-    changed(asked, body, &model, None)
+pub fn body(asked: &Embeddings<'_>, body: &[u8], model: &str) -> Payload {
+    changed(asked, body, model, None)
 }
 
 /// The same for a provider that refuses `encoding_format: "base64"`: it is asked for numbers.
 #[must_use]
-pub fn body_in_floats(asked: &Embeddings<'_>, body: &[u8], target: &Target<'_>) -> Payload {
-    let mut model = Vec::new();
-    if asked.model != target.model {
-        write_str(&mut model, target.model);
-    }
+pub fn body_in_floats(asked: &Embeddings<'_>, body: &[u8], model: &str) -> Payload {
     let encoding = (asked.encoding == Encoding::Base64).then_some("\"float\"");
-    changed(asked, body, &model, encoding)
+    changed(asked, body, model, encoding)
 }
 
-/// The body with another `model`, unless that is empty, and another `encoding_format`.
+/// The body with this `model`, and perhaps another `encoding_format`.
 fn changed(
     asked: &Embeddings<'_>,
     body: &[u8],
-    model: &[u8],
+    model: &str,
     encoding: Option<&'static str>,
 ) -> Payload {
+    let mut quoted = Vec::new();
+    write_str(&mut quoted, model);
     let mut splices: Vec<Splice> = Vec::new();
     for field in &asked.fields {
         let value = match (&*field.name, encoding) {
-            ("model", _) if !model.is_empty() => String::from_utf8_lossy(model).into_owned().into(),
+            ("model", _) if asked.model != model => {
+                String::from_utf8_lossy(&quoted).into_owned().into()
+            }
             ("encoding_format", Some(encoding)) => encoding.into(),
             _ => continue,
         };
@@ -183,7 +179,7 @@ mod tests {
     fn sent(json: &str, model: &str, floats: bool) -> (Payload, String) {
         let asked = Embeddings::parse(json.as_bytes()).unwrap();
         let write = if floats { body_in_floats } else { body };
-        let payload = with_target(model, |target| write(&asked, json.as_bytes(), target));
+        let payload = write(&asked, json.as_bytes(), model);
         let text = String::from_utf8(payload.apply(json.as_bytes()).into_owned()).unwrap();
         (payload, text)
     }

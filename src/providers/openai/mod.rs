@@ -5,9 +5,12 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`request`] | what a model takes, and what is dropped or changed for it |
-//! | `messages` | what other providers' clients put into messages and tools, taken out |
+//! | `quirks` | how a provider that speaks like OpenAI differs from it, as data |
+//! | `request` | what a provider and a model take, and what is dropped or changed for them |
+//! | `messages` | messages as a provider takes them |
+//! | `tools` | tools, for providers that know less of them |
 //! | [`edit`] | changes to JSON text that leave the rest of it alone |
+//! | `finish` | why a choice ended, in OpenAI's words |
 //! | [`answer`] | a whole answer, checked |
 //! | [`stream`] | a streamed answer, passed on event by event |
 
@@ -19,9 +22,12 @@ use super::{
 
 pub mod answer;
 pub mod edit;
+pub(crate) mod finish;
 mod messages;
-pub mod request;
+pub(crate) mod quirks;
+pub(crate) mod request;
 pub mod stream;
+mod tools;
 
 /// The dialect.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +42,8 @@ impl Dialect for OpenAi {
     ) -> Result<Outbound, Error> {
         let headers = headers(target);
         let mut warnings = Vec::new();
-        let body = request::body(chat, body, target, &mut warnings)?;
+        let place = request::Place::of(target);
+        let body = request::body(chat, body, target, &quirks::OPENAI, place, &mut warnings)?;
         let path = format!("{}/chat/completions", target.base.path);
         Ok(Outbound { method: "POST", path, headers, body, warnings })
     }
@@ -46,7 +53,7 @@ impl Dialect for OpenAi {
     }
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
-        Box::new(Sse::new(stream::Chunks::new(call)))
+        Box::new(Sse::new(stream::Chunks::new(call, &quirks::OPENAI)))
     }
 
     fn embed(
@@ -56,7 +63,7 @@ impl Dialect for OpenAi {
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
         let path = format!("{}/embeddings", target.base.path);
-        let body = embeddings::openai::body(asked, body, target);
+        let body = embeddings::openai::body(asked, body, target.model);
         Ok(Outbound { method: "POST", path, headers: headers(target), body, warnings: Vec::new() })
     }
 
