@@ -21,6 +21,8 @@
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`gemini`] | Google Gemini |
+//! | [`vertex`] | Gemini, Claude and others at Google's Vertex AI |
 //! | [`mistral`] | Mistral's chat |
 //! | [`bedrock`] | AWS Bedrock Converse |
 
@@ -36,6 +38,7 @@ mod conversation;
 pub mod embeddings;
 pub mod failure;
 mod functions;
+pub mod gemini;
 pub mod headers;
 mod ids;
 mod media;
@@ -44,6 +47,7 @@ pub mod openai;
 pub mod registry;
 pub mod stream;
 mod thoughts;
+pub mod vertex;
 mod warnings;
 
 use crate::openai::json::RawStr;

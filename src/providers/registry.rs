@@ -1,7 +1,7 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
 use super::embeddings::cohere::{INPUT_TYPE_SETTING, INPUT_TYPES};
-use super::{Dialect, Settings, anthropic, azure, bedrock, mistral, openai};
+use super::{Dialect, Settings, anthropic, azure, bedrock, gemini, mistral, openai, vertex};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -97,6 +97,27 @@ pub static APIS: &[Api] = &[
         base_url: BaseUrl::At("https://api.anthropic.com"),
         settings: &[
             Setting::word("anthropic_version", anthropic::VERSIONS),
+            Setting::text("anthropic_beta"),
+        ],
+    },
+    Api {
+        name: "gemini",
+        dialect: &gemini::Gemini,
+        family: "gemini",
+        base_url: BaseUrl::At("https://generativelanguage.googleapis.com"),
+        settings: &[Setting::word("safety_threshold", gemini::SAFETY_THRESHOLDS)],
+    },
+    Api {
+        name: "vertex",
+        dialect: &vertex::Vertex,
+        family: "vertex",
+        base_url: BaseUrl::From(vertex::base_url),
+        settings: &[
+            Setting::text("project").required(),
+            Setting::text("location").required(),
+            Setting::word("publisher", vertex::PUBLISHERS),
+            Setting::word("safety_threshold", gemini::SAFETY_THRESHOLDS),
+            Setting::word("anthropic_version", anthropic::VERTEX_VERSIONS),
             Setting::text("anthropic_beta"),
         ],
     },

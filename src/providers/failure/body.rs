@@ -88,7 +88,15 @@ impl Said {
                 self.message = self.explanation(value);
             }
         }
-        for name in ["code", "statusCode", "status_code", "raw_status_code", "status"] {
+        const STATUSES: [&str; 6] = [
+            "code",
+            "statusCode",
+            "status_code",
+            "raw_status_code",
+            "originalStatusCode",
+            "status",
+        ];
+        for name in STATUSES {
             match object.get(name) {
                 Some(Value::Number(number)) => {
                     self.status = self.status.or_else(|| as_status(number.as_u64()?));
