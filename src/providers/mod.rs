@@ -24,7 +24,9 @@
 //! | [`gemini`] | Google Gemini |
 //! | [`vertex`] | Gemini, Claude and others at Google's Vertex AI |
 //! | [`mistral`] | Mistral's chat |
+//! | [`cohere`] | Cohere's chat, version 2 |
 //! | [`bedrock`] | AWS Bedrock Converse |
+//! | [`compatible`] | DeepSeek, Groq, Qwen, xAI, OpenRouter, Together, Ollama, vLLM |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,6 +36,8 @@ pub mod azure;
 pub mod bedrock;
 pub mod catalogue;
 mod citations;
+pub mod cohere;
+pub mod compatible;
 mod conversation;
 pub mod embeddings;
 pub mod failure;

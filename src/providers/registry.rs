@@ -1,7 +1,10 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
 use super::embeddings::cohere::{INPUT_TYPE_SETTING, INPUT_TYPES};
-use super::{Dialect, Settings, anthropic, azure, bedrock, gemini, mistral, openai, vertex};
+use super::{
+    Dialect, Settings, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai,
+    vertex,
+};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -129,6 +132,13 @@ pub static APIS: &[Api] = &[
         settings: &[],
     },
     Api {
+        name: "cohere",
+        dialect: &cohere::Cohere,
+        family: "cohere",
+        base_url: BaseUrl::At("https://api.cohere.com"),
+        settings: &[Setting::word(INPUT_TYPE_SETTING, INPUT_TYPES)],
+    },
+    Api {
         name: "bedrock",
         dialect: &bedrock::Bedrock,
         family: "bedrock",
@@ -139,6 +149,62 @@ pub static APIS: &[Api] = &[
             Setting::text("guardrail_version"),
             Setting::word(INPUT_TYPE_SETTING, INPUT_TYPES),
         ],
+    },
+    Api {
+        name: "deepseek",
+        dialect: &compatible::DEEPSEEK,
+        family: "deepseek",
+        base_url: BaseUrl::At("https://api.deepseek.com/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "groq",
+        dialect: &compatible::GROQ,
+        family: "groq",
+        base_url: BaseUrl::At("https://api.groq.com/openai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "qwen",
+        dialect: &compatible::QWEN,
+        family: "qwen",
+        base_url: BaseUrl::At("https://dashscope.aliyuncs.com/compatible-mode/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "xai",
+        dialect: &compatible::XAI,
+        family: "xai",
+        base_url: BaseUrl::At("https://api.x.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "openrouter",
+        dialect: &compatible::OPENROUTER,
+        family: "openrouter",
+        base_url: BaseUrl::At("https://openrouter.ai/api/v1"),
+        settings: &[Setting::text("referer"), Setting::text("title")],
+    },
+    Api {
+        name: "together",
+        dialect: &compatible::TOGETHER,
+        family: "together",
+        base_url: BaseUrl::At("https://api.together.xyz/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "ollama",
+        dialect: &compatible::OLLAMA,
+        family: "ollama",
+        base_url: BaseUrl::At("http://localhost:11434/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "vllm",
+        dialect: &compatible::VLLM,
+        family: "vllm",
+        base_url: BaseUrl::At("http://localhost:8000/v1"),
+        settings: &[],
     },
 ];
 
