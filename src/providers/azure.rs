@@ -101,10 +101,10 @@ impl Dialect for Azure {
     ) -> Result<Outbound, Error> {
         let deployment = target.settings.value("deployment").unwrap_or(target.model);
         let version = target.settings.value("api_version").unwrap_or("v1");
-        let model = if dated(version).is_some() { &asked.model } else { deployment };
-        let body = embeddings::openai::body(asked, body, model);
+        let model = if dated(version).is_some() { &*asked.model } else { deployment };
         let path = path(&target.base.path, deployment, version, "embeddings");
-        let headers = vec![("content-type", "application/json".to_owned())];
+        let body = embeddings::openai::body(asked, body, &Target { model, ..*target });
+        let headers = AZURE.headers(target.settings);
         Ok(Outbound { method: "POST", path, headers, body, warnings: Vec::new() })
     }
 

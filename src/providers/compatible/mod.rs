@@ -19,6 +19,7 @@ use super::{
     Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
     embeddings,
 };
+use crate::openai::embeddings::MAX_INPUTS;
 
 mod answer;
 mod counts;
@@ -61,12 +62,17 @@ impl Dialect for Compatible {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        let body = match self.0.vectors {
+        match self.0.vectors {
             Vectors::None => return Err(embeddings::none(target)),
-            // Tokens of another tokenizer would become vectors of nonsense, and nobody would notice.
-            _ if asked.input.texts().is_none() => return Err(embeddings::no_tokens(target)),
-            Vectors::Floats => embeddings::openai::body_in_floats(asked, body, target.model),
-            Vectors::Both => embeddings::openai::body(asked, body, target.model),
+            Vectors::Any => {}
+            Vectors::Texts | Vectors::Numbers => {
+                embeddings::texts(asked, MAX_INPUTS, target)?;
+            }
+        }
+        let body = if self.0.vectors == Vectors::Numbers {
+            embeddings::openai::body_in_floats(asked, body, target)
+        } else {
+            embeddings::openai::body(asked, body, target)
         };
         let path = format!("{}/embeddings", target.base.path);
         let headers = self.0.headers(target.settings);

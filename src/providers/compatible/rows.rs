@@ -9,18 +9,19 @@ use crate::providers::openai::quirks::{LIKE, Limit, Messages, Quirks, Thinking, 
 /// and a turn with calls must come back with the thoughts that led to them.
 pub static DEEPSEEK: Compatible = Compatible(&Quirks {
     name: "DeepSeek",
+    vectors: Vectors::None,
     limit: Limit::Old,
     thinking: Thinking::Switched,
     efforts: &[(Effort::Minimal, Effort::Low)],
     refuses: &["audio", "function_call", "functions", "modalities", "n", "web_search_options"],
     messages: Messages { joined: true, thoughts: Some("reasoning_content"), ..LIKE.messages },
-    vectors: Vectors::None,
     ..LIKE
 });
 
 /// Groq. It refuses members of messages and fields that it does not know.
 pub static GROQ: Compatible = Compatible(&Quirks {
     name: "Groq",
+    vectors: Vectors::None,
     hints: &[
         "logit_bias",
         "metadata",
@@ -50,13 +51,13 @@ pub static GROQ: Compatible = Compatible(&Quirks {
         thoughts: Some("reasoning"),
         ..LIKE.messages
     },
-    vectors: Vectors::None,
     ..LIKE
 });
 
 /// Qwen at DashScope. Thinking is a switch of its own, and only streams may think.
 pub static QWEN: Compatible = Compatible(&Quirks {
     name: "DashScope",
+    vectors: Vectors::Numbers,
     limit: Limit::Old,
     thinking: Thinking::Enabled,
     messages: Messages {
@@ -66,13 +67,13 @@ pub static QWEN: Compatible = Compatible(&Quirks {
         thoughts: Some("reasoning_content"),
         ..LIKE.messages
     },
-    vectors: Vectors::Floats,
     ..LIKE
 });
 
 /// xAI. It counts reasoning beside the completion.
 pub static XAI: Compatible = Compatible(&Quirks {
     name: "xAI",
+    vectors: Vectors::Texts,
     efforts: &[(Effort::Minimal, Effort::Low), (Effort::Max, Effort::Xhigh)],
     tools: Tools { strict: false, ..LIKE.tools },
     messages: Messages {
@@ -106,21 +107,21 @@ pub static OPENROUTER: Compatible = Compatible(&Quirks {
 /// Together. `logprobs` is a number there.
 pub static TOGETHER: Compatible = Compatible(&Quirks {
     name: "Together",
+    vectors: Vectors::Numbers,
     limit: Limit::Old,
     counts_logprobs: true,
     messages: Messages { refused_parts: &["file"], thoughts: Some("reasoning"), ..LIKE.messages },
-    vectors: Vectors::Floats,
     ..LIKE
 });
 
 /// Ollama's API in the form of OpenAI's. It loads no pictures, and no call can be forced.
 pub static OLLAMA: Compatible = Compatible(&Quirks {
     name: "Ollama",
+    vectors: Vectors::Texts,
     limit: Limit::Old,
     refuses: &["audio", "function_call", "functions", "modalities", "n", "web_search_options"],
     tools: Tools { choice: false, ..LIKE.tools },
     messages: Messages { remote_pictures: false, thoughts: Some("reasoning"), ..LIKE.messages },
-    vectors: Vectors::Floats,
     ..LIKE
 });
 

@@ -41,15 +41,6 @@ pub fn none(target: &Target<'_>) -> Error {
     Error::invalid("model", message).with_code("unsupported_operation")
 }
 
-/// The error for tokens where only texts are taken.
-pub(crate) fn no_tokens(target: &Target<'_>) -> Error {
-    let message = format!(
-        "The provider of the model '{}' embeds texts only: tokens are taken by OpenAI and Azure, whose tokenizer made them.",
-        target.model
-    );
-    Error::unsupported("input", message)
-}
-
 /// The canonical answer.
 ///
 /// # Errors
@@ -84,7 +75,12 @@ pub(crate) fn texts<'t, 'a>(
     target: &Target<'_>,
 ) -> Result<&'t [RawStr<'a>], Error> {
     let model = target.model;
-    let Some(texts) = asked.input.texts() else { return Err(no_tokens(target)) };
+    let Some(texts) = asked.input.texts() else {
+        let message = format!(
+            "The provider of the model '{model}' embeds texts only: it does not take tokens."
+        );
+        return Err(Error::unsupported("input", message));
+    };
     let count = texts.len();
     if count > most {
         let (most, texts) = match most {

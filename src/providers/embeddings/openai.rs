@@ -19,15 +19,15 @@ use crate::providers::{Answer, Error, Payload, Target, answering_model};
 
 /// The request's body: the client's, with the model's name at the provider.
 #[must_use]
-pub fn body(asked: &Embeddings<'_>, body: &[u8], model: &str) -> Payload {
-    changed(asked, body, model, None)
+pub fn body(asked: &Embeddings<'_>, body: &[u8], target: &Target<'_>) -> Payload {
+    changed(asked, body, target.model, None)
 }
 
 /// The same for a provider that refuses `encoding_format: "base64"`: it is asked for numbers.
 #[must_use]
-pub fn body_in_floats(asked: &Embeddings<'_>, body: &[u8], model: &str) -> Payload {
+pub fn body_in_floats(asked: &Embeddings<'_>, body: &[u8], target: &Target<'_>) -> Payload {
     let encoding = (asked.encoding == Encoding::Base64).then_some("\"float\"");
-    changed(asked, body, model, encoding)
+    changed(asked, body, target.model, encoding)
 }
 
 /// The body with this `model`, and perhaps another `encoding_format`.
@@ -179,7 +179,7 @@ mod tests {
     fn sent(json: &str, model: &str, floats: bool) -> (Payload, String) {
         let asked = Embeddings::parse(json.as_bytes()).unwrap();
         let write = if floats { body_in_floats } else { body };
-        let payload = write(&asked, json.as_bytes(), model);
+        let payload = with_target(model, |target| write(&asked, json.as_bytes(), target));
         let text = String::from_utf8(payload.apply(json.as_bytes()).into_owned()).unwrap();
         (payload, text)
     }

@@ -18,7 +18,8 @@ pub fn classify(status: u16, said: &Said) -> Class {
     }
     let named = words.clone().find_map(|word| by_word(status, word));
     match (named, by_message(status, &message)) {
-        _ if said.exhausted => Class::Quota,
+        // Payment is required, whatever else the provider calls it.
+        _ if said.exhausted || status == 402 => Class::Quota,
         // "No money" is told as a rate limit or as a bad request by some.
         (Some(Class::RateLimit) | None, Some(told)) => told,
         (Some(named), _) => named,
@@ -138,6 +139,8 @@ fn by_word(status: u16, word: &str) -> Option<Class> {
     // Beside a 400, `not_found` speaks of a file or an id in the request.
     match class {
         Class::NotFound if status == 400 && word.starts_with("notfound") => None,
+        // What is missing is money.
+        Class::Permission if status == 402 => None,
         _ => Some(*class),
     }
 }
@@ -173,10 +176,6 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
         return Some(Class::Quota);
     }
     match status {
-        // Another provider may serve the place that this one does not.
-        ..=400 if says(&["user location is not supported", "not available in your country"]) => {
-            Some(Class::Permission)
-        }
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }

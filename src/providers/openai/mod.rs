@@ -63,14 +63,9 @@ impl Dialect for OpenAi {
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
         let path = format!("{}/embeddings", target.base.path);
-        let body = embeddings::openai::body(asked, body, target.model);
-        Ok(Outbound {
-            method: "POST",
-            path,
-            headers: quirks::OPENAI.headers(target.settings),
-            body,
-            warnings: Vec::new(),
-        })
+        let body = embeddings::openai::body(asked, body, target);
+        let headers = quirks::OPENAI.headers(target.settings);
+        Ok(Outbound { method: "POST", path, headers, body, warnings: Vec::new() })
     }
 
     fn embedded(

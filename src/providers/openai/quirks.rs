@@ -41,19 +41,21 @@ pub(crate) struct Quirks {
     pub marks: &'static [&'static str],
     /// Whether reasoning tokens are counted beside the completion's, and not among them.
     pub reasoning_apart: bool,
-    /// Which vectors it makes.
+    /// How it makes vectors.
     pub vectors: Vectors,
 }
 
-/// Which vectors a provider makes.
+/// How a provider makes vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Vectors {
-    /// None.
+    /// Not at all.
     None,
-    /// As numbers; it may refuse to write them in base64.
-    Floats,
-    /// In either encoding.
-    Both,
+    /// Of texts and of tokens, in either encoding.
+    Any,
+    /// Of texts.
+    Texts,
+    /// Of texts, as numbers only.
+    Numbers,
 }
 
 impl Quirks {
@@ -170,7 +172,7 @@ const NONE: Quirks = Quirks {
     ids: &SHORT_IDS,
     marks: &[],
     reasoning_apart: false,
-    vectors: Vectors::Both,
+    vectors: Vectors::Any,
 };
 
 /// What most providers have in common that speak like OpenAI but are not.
