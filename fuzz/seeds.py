@@ -55,6 +55,11 @@ for path in sorted(GOLDEN.glob("*/*/*")):
         case = json.loads(path.read_text())
         if kind == "request":
             seed("chat_request", name, text(case, "request"))
+        elif kind == "embeddings_request":
+            seed("embeddings", name, text(case, "request") + b"\0")
+        elif kind == "embeddings_response":
+            asked = text(case, "request") if "request" in case else b"{}"
+            seed("embeddings", name, asked + b"\0" + text(case, "body"))
         elif case["status"] < 300:
             seed("answers", name, text(case, "body"))
         else:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from gateway import Cluster, Fakes, Stage, configuration, stage  # noqa: E402
 
 PROVIDERS: dict[str, Any] = {
-    "openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"gpt-4o": {}, "gpt-4o-mini": {}}},
+    "openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"gpt-4o": {}, "gpt-4o-mini": {}, "text-embedding-3-small": {}}},
     "claude": {
         "api": "anthropic",
         "endpoints": [{"cluster": "anthropic"}],

@@ -104,6 +104,9 @@ const WORDS: &[(&str, Class)] = &[
     ("unavailable", Class::Overloaded),
     ("modelnotreadyexception", Class::Overloaded),
     ("capacityexceeded", Class::Overloaded),
+    // Groq's model wrote no call or no JSON; the next time it may.
+    ("toolusefailed", Class::Server),
+    ("jsonvalidatefailed", Class::Server),
 ];
 
 /// Words that say whose fault it is, where no status does.
@@ -153,10 +156,27 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if says(&FILTERED) {
         return Some(Class::ContentFilter);
     }
-    if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
+    if says(&[
+        "credit balance is too low",
+        "insufficient balance",
+        "insufficient credits",
+        "have any credits",
+    ]) {
+        return Some(Class::Quota);
+    }
+    // Gemini tells of a limit that leaves nothing at all as of one that a minute lifts.
+    if status == 429 && (says(&["limit: 0,", "limit: 0 "]) || message.ends_with("limit: 0")) {
+        return Some(Class::Quota);
+    }
+    // Cohere's trial keys have a limit by the minute and one by the month.
+    if status == 429 && says(&["calls / month", "per month", "monthly"]) {
         return Some(Class::Quota);
     }
     match status {
+        // Another provider may serve the place that this one does not.
+        ..=400 if says(&["user location is not supported", "not available in your country"]) => {
+            Some(Class::Permission)
+        }
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }
@@ -215,6 +235,7 @@ const CONTEXT: &[&str] = &[
     "maximum prompt length",
     "expected maxlength",
     "range of input length should be",
+    "tokens + `max_new_tokens` must be",
 ];
 
 /// `message` is in lower case.
