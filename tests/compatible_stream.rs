@@ -1,7 +1,6 @@
 //! What is passed on without being read means what it would have meant: for every provider of the
 //! compatible family, whatever its events look like.
 #![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::unwrap_used, reason = "helpers of a test, which may fail like one")]
 
 #[path = "support/fold.rs"]
 mod fold;

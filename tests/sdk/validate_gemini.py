@@ -5,7 +5,8 @@
 
 Each body that a fixture under FOLDER (tests/golden/gemini/request, tests/golden/vertex/request)
 expects to be sent must consist of the SDK's own types, with no field and no word that these do not
-know. What goes to Claude at Vertex is checked as `validate_anthropic.py` does.
+know. What goes to Claude at Vertex is checked as `validate_anthropic.py` does; of what goes to
+Mistral's models, the path.
 """
 
 import json
@@ -28,6 +29,8 @@ PATHS = {
     "claude": r"/v1/projects/[^/?]+/locations/[^/?]+/publishers/anthropic/models/[^/?]+"
     r":(rawPredict|streamRawPredict)",
 }
+
+PATHS["mistral"] = PATHS["claude"].replace("anthropic", "mistralai")
 
 # The SDK takes the parts of a request apart in a config of its own; these are their types on the wire.
 FIELDS = {
@@ -91,13 +94,20 @@ def check_claude(body, path):
     return validate_anthropic.check_request(case)
 
 
+def publisher(path):
+    found = re.search("/publishers/([^/]+)/", path)
+    return found and found.group(1)
+
+
 def check_request(case, api):
     expected = case["expect"]
     if "body" not in expected:
         return []
     path = expected["path"]
-    kind = "claude" if "/publishers/anthropic/" in path else api
+    kind = {"anthropic": "claude", "mistralai": "mistral"}.get(publisher(path), api)
     faults = [] if re.fullmatch(PATHS[kind], path) else [f"path {path}"]
+    if kind == "mistral":
+        return faults
     if kind == "claude":
         return faults + check_claude(expected["body"], path)
     return faults + check_gemini(expected["body"], api)

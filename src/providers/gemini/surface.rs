@@ -105,7 +105,7 @@ impl Generation {
         if target.facts.parameters.legacy_thinking {
             return Self::Second;
         }
-        if target.facts.known {
+        if !target.facts.name.is_empty() {
             return Self::Third;
         }
         let model = bare(target.model);
