@@ -28,8 +28,10 @@
 //! URL other than `s3://`. A request with one of these is refused, or loses it where the
 //! configuration says so.
 
-use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
-use crate::openai::{Chat, Error};
+use super::catalogue::Capability;
+use super::warnings::Warnings;
+use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator, embeddings};
+use crate::openai::{Chat, Embeddings, Error};
 
 mod answer;
 mod assistant;
@@ -81,8 +83,34 @@ impl Dialect for Bedrock {
         stream::translator(call)
     }
 
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        _: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let mut warnings = Warnings::default();
+        let body = embeddings::bedrock::body(asked, target, &mut warnings)?;
+        Ok(embeddings::outbound(request::path(target, "invoke"), body, warnings))
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        headers: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::bedrock::answer(asked, target, headers, body)
+    }
+
     fn stream_type(&self) -> &'static str {
         AWS_EVENT_STREAM
+    }
+
+    // By a tool, or by an instruction: see `json_answer`.
+    fn emulates(&self, lacking: Capability, _: &Target<'_>) -> bool {
+        lacking == Capability::JsonSchema
     }
 }
 

@@ -22,11 +22,16 @@ impl Surface {
         }
     }
 
-    /// The path of a request.
+    /// The path of a request for content.
     pub(crate) fn path(self, target: &Target<'_>, stream: bool) -> String {
+        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        self.method(target, method)
+    }
+
+    /// The path of a method of the model.
+    pub(crate) fn method(self, target: &Target<'_>, method: &str) -> String {
         let base = &target.base.path;
         let model = bare(target.model);
-        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
         match self {
             Self::AiStudio => {
                 let (kind, name) = match model.strip_prefix("tunedModels/") {

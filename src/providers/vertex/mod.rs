@@ -8,12 +8,14 @@
 //! Other publishers' models, tuned endpoints.
 
 use super::anthropic::{self, Anthropic};
+use super::catalogue::Capability;
 use super::gemini::Gemini;
 use super::gemini::request;
 use super::gemini::surface::{Surface, bare, vertex_path};
 use super::mistral::Mistral;
-use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
-use crate::openai::{Chat, Error};
+use super::warnings::Warnings;
+use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator, embeddings};
+use crate::openai::{Chat, Embeddings, Error};
 
 /// The dialect.
 #[derive(Debug)]
@@ -119,6 +121,38 @@ impl Dialect for Vertex {
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         let (dialect, call) = publishers(call);
         dialect.stream(&call)
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        _: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let (Publisher::Google, model) = publisher(target)? else {
+            return Err(embeddings::none(target));
+        };
+        let target = &Target { model, ..*target };
+        let mut warnings = Warnings::default();
+        let (method, body) = embeddings::google::vertex(asked, target, &mut warnings)?;
+        Ok(embeddings::outbound(Surface::Vertex.method(target, method), body, warnings))
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::google::answer(asked, target, body)
+    }
+
+    fn emulates(&self, lacking: Capability, target: &Target<'_>) -> bool {
+        match publisher(target) {
+            Ok((Publisher::Anthropic, _)) => Anthropic.emulates(lacking, target),
+            _ => Gemini.emulates(lacking, target),
+        }
     }
 }
 
