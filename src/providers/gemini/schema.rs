@@ -12,19 +12,22 @@ use serde_json::value::RawValue;
 use super::surface::Generation;
 use crate::openai::Error;
 use crate::openai::json::{RawStr, is_object, separate, string, write_compact, write_str};
+use node::{Fields, Kinds, Node, Pair, is_annotation, words};
 
 mod node;
-
-use node::{Fields, Kinds, Node, Pair, is_annotation, words};
 
 /// Deepest nesting of a schema, references written out.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Most bytes of a schema that is written. References written out can make much of little.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+/// Most bytes that the schemas of one request may be longer than they came. References written out
+/// can make much of little.
+pub(super) const MAX_GROWTH: usize = 1 << 20;
 
-/// Most bytes that are read for one schema: a byte is read once for each level that it stands under,
-/// and again for each reference to it.
+/// How often a schema may be read on average: a byte is read once for each level that it stands
+/// under, and again for each reference to it.
+const MAX_READINGS: usize = 8;
+
+/// Bytes of all schemas of one request that may be read beyond that.
 const MAX_READING: usize = 16 << 20;
 
 /// Most keywords of one node, apart from its properties.
@@ -86,38 +89,64 @@ pub(super) struct Written {
     pub(super) empty: bool,
 }
 
+/// What the schemas of one request may still take beyond their own length.
+#[derive(Debug)]
+pub(super) struct Room {
+    growth: usize,
+    reading: usize,
+}
+
+impl Room {
+    /// For all schemas of a request.
+    pub(super) const fn new() -> Self {
+        Self { growth: MAX_GROWTH, reading: MAX_READING }
+    }
+}
+
 /// Appends the schema of a function's arguments, which is one of an object.
 pub(super) fn write_arguments(
     schema: &RawValue,
     form: Form,
+    room: &mut Room,
     out: &mut Vec<u8>,
 ) -> Result<Written, Fault> {
-    write(schema, form, true, out)
+    write(schema, form, true, room, out)
 }
 
 /// Appends the schema of an answer.
 pub(super) fn write_answer(
     schema: &RawValue,
     form: Form,
+    room: &mut Room,
     out: &mut Vec<u8>,
 ) -> Result<Written, Fault> {
-    write(schema, form, false, out)
+    write(schema, form, false, room, out)
 }
 
-fn write(schema: &RawValue, form: Form, object: bool, out: &mut Vec<u8>) -> Result<Written, Fault> {
+fn write(
+    schema: &RawValue,
+    form: Form,
+    object: bool,
+    room: &mut Room,
+    out: &mut Vec<u8>,
+) -> Result<Written, Fault> {
     let begin = out.len();
-    let mut writer = Writer::new(schema, form, object, out);
-    match writer.node(schema, Place::ROOT) {
-        Err(fault) if form == Form::Json && matches!(fault.why, CYCLE | TOO_LARGE) => {
-            out.truncate(begin);
-            let mut writer = Writer::new(schema, form, object, out);
-            writer.keeps = true;
-            writer.node(schema, Place::ROOT)?;
-            Ok(writer.written)
-        }
-        Err(fault) => Err(fault),
-        Ok(()) => Ok(writer.written),
+    let mut writer = Writer::new(schema, form, object, room, out);
+    let mut result = writer.node(schema, Place::ROOT);
+    let (mut written, mut left) = (writer.written, writer.left);
+    if let Err(Fault { why: CYCLE | TOO_LARGE, .. }) = result
+        && form == Form::Json
+    {
+        out.truncate(begin);
+        let mut writer = Writer::new(schema, form, object, room, out);
+        writer.keeps = true;
+        result = writer.node(schema, Place::ROOT);
+        (written, left) = (writer.written, left.min(writer.left));
     }
+    let length = schema.get().len();
+    room.growth = room.growth.saturating_sub((out.len() - begin).saturating_sub(length));
+    room.reading = room.reading.min(left);
+    result.map(|()| written)
 }
 
 struct Writer<'s, 'o> {
@@ -128,13 +157,17 @@ struct Writer<'s, 'o> {
     /// References to definitions stay references.
     keeps: bool,
     out: &'o mut Vec<u8>,
-    begin: usize,
+    /// How long the output may become.
+    most: usize,
     written: Written,
     /// Where the node that is written stands.
     path: String,
     /// The references that are being written out.
     active: Vec<String>,
+    /// What stands where, as far as references have led.
     found: BTreeMap<String, &'s RawValue>,
+    /// The lists and objects all of whose members are in `found`.
+    known: BTreeSet<String>,
     /// Bytes that may still be read.
     left: usize,
 }
@@ -156,19 +189,27 @@ impl Place {
 }
 
 impl<'s, 'o> Writer<'s, 'o> {
-    fn new(root: &'s RawValue, form: Form, object: bool, out: &'o mut Vec<u8>) -> Self {
+    fn new(
+        root: &'s RawValue,
+        form: Form,
+        object: bool,
+        room: &Room,
+        out: &'o mut Vec<u8>,
+    ) -> Self {
+        let length = root.get().len();
         Self {
             root,
             form,
             object,
             keeps: false,
-            begin: out.len(),
+            most: out.len().saturating_add(length).saturating_add(room.growth),
             out,
             written: Written::default(),
             path: String::new(),
             active: Vec::new(),
             found: BTreeMap::new(),
-            left: MAX_READING,
+            known: BTreeSet::new(),
+            left: length.saturating_mul(MAX_READINGS).saturating_add(room.reading),
         }
     }
 
@@ -195,7 +236,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         if place.depth > MAX_DEPTH {
             return Err(self.fault(TOO_DEEP));
         }
-        if self.out.len() - self.begin > MAX_BYTES {
+        if self.out.len() > self.most {
             return Err(self.fault(TOO_LARGE));
         }
         match schema.get() {

@@ -38,13 +38,16 @@ impl<'s> Node<'s> {
 
 impl<'s> Writer<'s, '_> {
     pub(super) fn fields(&mut self, object: &'s RawValue) -> Result<Vec<Pair<'s>>, Fault> {
-        match self.left.checked_sub(object.get().len()) {
-            Some(left) => self.left = left,
-            None => return Err(self.fault(TOO_LARGE)),
-        }
+        self.spend(object.get().len())?;
         serde_json::from_str::<Fields<'s>>(object.get())
             .map(|fields| fields.0)
             .map_err(|_| self.fault(NO_SCHEMA))
+    }
+
+    /// Takes from what may still be read, or kept of it.
+    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| self.fault(TOO_LARGE))?;
+        Ok(())
     }
 
     /// Collects the keywords of a node, and of what it refers to or is all of.
@@ -106,35 +109,35 @@ impl<'s> Writer<'s, '_> {
         Ok(target)
     }
 
-    /// What a pointer such as `#/$defs/a` leads to.
+    /// What a pointer such as `#/$defs/a` leads to. Each object on the way is read once.
     fn resolve(&mut self, pointer: &str) -> Result<&'s RawValue, Fault> {
-        if let Some(found) = self.found.get(pointer) {
-            return Ok(found);
-        }
         let Some(steps) = pointer.strip_prefix('#') else {
             return Err(self.fault(UNRESOLVED));
         };
         let mut found = self.root;
+        let mut at = String::new();
         for step in steps.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let next = if is_object(found) {
-                let fields = self.fields(found)?;
-                fields.into_iter().find(|(name, _)| *name == step).map(|(_, value)| value)
-            } else {
-                let list = serde_json::from_str::<Vec<&RawValue>>(found.get()).ok();
-                list.zip(step.parse::<usize>().ok()).and_then(|(list, at)| list.get(at).copied())
-            };
-            found = next.ok_or_else(|| self.fault(UNRESOLVED))?;
+            if is_object(found) && self.known.insert(at.clone()) {
+                for (name, value) in self.fields(found)? {
+                    self.spend(at.len())?;
+                    let name = name.replace('~', "~0").replace('/', "~1");
+                    self.found.insert(format!("{at}/{name}"), value);
+                }
+            } else if found.get().starts_with('[') && self.known.insert(at.clone()) {
+                for (index, value) in self.list(found)?.into_iter().enumerate() {
+                    self.spend(at.len())?;
+                    self.found.insert(format!("{at}/{index}"), value);
+                }
+            }
+            at.push('/');
+            at.push_str(step);
+            found = self.found.get(&at).copied().ok_or_else(|| self.fault(UNRESOLVED))?;
         }
-        self.found.insert(pointer.to_owned(), found);
         Ok(found)
     }
 
     pub(super) fn list(&mut self, schemas: &'s RawValue) -> Result<Vec<&'s RawValue>, Fault> {
-        match self.left.checked_sub(schemas.get().len()) {
-            Some(left) => self.left = left,
-            None => return Err(self.fault(TOO_LARGE)),
-        }
+        self.spend(schemas.get().len())?;
         serde_json::from_str(schemas.get()).map_err(|_| self.fault(NO_SCHEMA))
     }
 }
