@@ -26,7 +26,12 @@ class Lane:
         self.recorder = Recorder({"openai": openai, "anthropic": anthropic}[dialect])
         gateway: dict[str, Any] = {
             "providers": {
-                "p": {"api": dialect, "endpoints": [{"cluster": "p"}], "models": {self.model: {}}}
+                # What is sent here is longer than what the model could read.
+                "p": {
+                    "api": dialect,
+                    "endpoints": [{"cluster": "p"}],
+                    "models": {self.model: {"context_window": 1 << 30}},
+                }
             }
         }
         clusters = [Cluster("p", "p", self.recorder.address)]

@@ -159,7 +159,7 @@ def configuration(port: int, inline: bool) -> dict[str, Any]:
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     role = manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
-    role["providers"]["bedrock"]["models"] = {name: {} for name in MODELS}
+    role["providers"]["bedrock"]["models"] = {name: {"context_window": 1 << 30} for name in MODELS}
     role["rules"] = [{"name": f"m{at}", "when": {"model": name}, "targets": [f"bedrock/{name}"]} for at, name in enumerate(MODELS)]
     if inline:
         options = next(iter(resources["clusters"][0]["typed_extension_protocol_options"].values()))
