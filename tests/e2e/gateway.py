@@ -32,7 +32,14 @@ from render import render  # noqa: E402
 KEYS = {
     "OPENAI_API_KEY": "sk-key-of-the-gateway-at-openai-98765",
     "ANTHROPIC_API_KEY": "sk-ant-key-of-the-gateway-at-anthropic-98765",
-}
+} | {
+    name: f"key-of-the-gateway-as-{name.lower().replace('_', '-')}-98765"
+    for name in (
+        "AZURE_OPENAI_API_KEY", "GEMINI_API_KEY", "VERTEX_ACCESS_TOKEN", "MISTRAL_API_KEY", "COHERE_API_KEY",
+        "AWS_BEARER_TOKEN_BEDROCK", "DEEPSEEK_API_KEY", "GROQ_API_KEY", "DASHSCOPE_API_KEY", "XAI_API_KEY",
+        "OPENROUTER_API_KEY", "TOGETHER_API_KEY", "VLLM_API_KEY",
+    )
+}  # fmt: skip
 """The gateway's own keys at the providers. They may be seen there and nowhere else."""
 
 START_SECONDS = 30
@@ -86,26 +93,27 @@ class Fakes:
     """A process of fake providers, on free ports."""
 
     def __init__(
-        self, openai: int = 1, anthropic: int = 1, tls: tuple[Path, Path] | None = None
+        self, openai: int = 1, anthropic: int = 1, tls: tuple[Path, Path] | None = None, **others: int
     ) -> None:
-        """`tls` is a certificate and its key; without it they speak in the clear."""
+        """How many of each dialect. `tls` is a certificate and its key; without it they speak in the clear."""
+        counts = {"openai": openai, "anthropic": anthropic} | others
         command = [sys.executable, str(ROOT / "examples/fakes/fake_provider.py")]
-        command += ["--openai", "127.0.0.1:0"] * openai
-        command += ["--anthropic", "127.0.0.1:0"] * anthropic
+        for dialect, count in counts.items():
+            command += [f"--{dialect}", "127.0.0.1:0"] * count
         self._tls = None
         if tls:
             command += ["--tls", *map(str, tls)]
             self._tls = ssl.create_default_context()
             self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.ports: dict[str, list[int]] = {"openai": [], "anthropic": []}
+        self.ports: dict[str, list[int]] = {dialect: [] for dialect in counts}
         assert self._process.stdout
-        for _ in range(openai + anthropic):
+        for _ in range(sum(counts.values())):
             line = self._process.stdout.readline()
             assert line, "the fake providers did not start"
             dialect, _, address = line.strip().partition(" listens on ")
             self.ports[dialect].append(int(address.rpartition(":")[2]))
-        self.all = self.ports["openai"] + self.ports["anthropic"]
+        self.all = [port for ports in self.ports.values() for port in ports]
 
     def set(self, port: int, fault: str | None, times: int | None = None) -> None:
         """Sets the fault of an address, or lifts it."""

@@ -1,0 +1,96 @@
+"""A gateway before every provider that Waypost speaks to: examples/providers/envoy.yaml, with a fake of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import yaml
+
+from gateway import ROOT, Fakes, Gateway, Stage, module, render
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One of the providers in examples/providers/envoy.yaml, and what its models can do."""
+
+    name: str
+    """In the configuration. The fake behind it has the name of the API."""
+    model: str
+    """A model that calls tools and thinks only when asked."""
+    said: str = ""
+    """What the fake calls that model, where that is not its name."""
+    thinks: str = ""
+    """A model that can be asked to think; empty for none."""
+    embeds: str = ""
+    """A model that gives vectors; empty for none."""
+    api: str = ""
+    """The fake's dialect, where that is not the name."""
+    schema: bool = True
+    """Whether an answer can be held to a JSON schema while tools are not in play."""
+    logprobs: bool = True
+    images: bool = True
+
+    @property
+    def fake(self) -> str:
+        return self.api or self.name
+
+    @property
+    def asked(self) -> str:
+        """The model as a client asks for it, so that no other provider answers."""
+        return f"{self.fake}/{self.model}"
+
+    def hello(self, text: str) -> str:
+        """What its fake answers to `text`."""
+        return f"Hello from {self.fake} ({self.said or self.model}). {text}"
+
+
+PROVIDERS = {
+    provider.name: provider
+    for provider in (
+        Provider("openai", "gpt-4o", thinks="gpt-5-mini", embeds="text-embedding-3-small"),
+        Provider("azure", "chat", embeds="vectors"),
+        Provider("anthropic", "claude-sonnet-4-5", thinks="claude-sonnet-5-5", logprobs=False),
+        Provider("gemini", "gemini-2.5-flash", thinks="gemini-3.5-flash", embeds="gemini-embedding-001"),
+        Provider("vertex", "gemini-3.8-flash", thinks="gemini-3.8-flash"),
+        Provider("vertex-claude", "claude-sonnet-5-5", api="vertex", thinks="claude-sonnet-5-5", logprobs=False),
+        Provider("mistral", "mistral-large-latest", thinks="magistral-medium-latest", embeds="mistral-embed"),
+        Provider("cohere", "command-a-03-2025", embeds="embed-v4.0"),
+        Provider("bedrock", "amazon.nova-pro-v1:0", logprobs=False),
+        Provider("bedrock-claude", "anthropic.claude-sonnet-5-5", api="bedrock", thinks="anthropic.claude-sonnet-5-5", logprobs=False),
+        Provider("deepseek", "deepseek-chat", thinks="deepseek-reasoner", schema=False, images=False),
+        Provider("groq", "openai/gpt-oss-120b", thinks="openai/gpt-oss-120b", logprobs=False, images=False),
+        Provider("qwen", "qwen-plus", embeds="text-embedding-v4", images=False),
+        Provider("xai", "grok-4.7", images=False),
+        Provider("openrouter", "meta-llama/llama-3.3-70b-instruct", images=False),
+        Provider("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", embeds="intfloat/multilingual-e5-large-instruct", images=False),
+        Provider("ollama", "llama3.2:3b", embeds="nomic-embed-text", images=False),
+        Provider("vllm", "my-model", images=False),
+    )
+}  # fmt: skip
+
+
+@contextmanager
+def everyone() -> Iterator[Stage]:
+    """Starts it, for as long as this is open."""
+    dialects = {provider.fake: 1 for provider in PROVIDERS.values()}
+    fakes = Fakes(**dialects)
+    try:
+        template = (ROOT / "examples/providers/envoy.yaml").read_text(encoding="utf-8")
+        values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())}
+        values |= {name: f"127.0.0.1:{ports[0]}" for name, ports in fakes.ports.items()}
+        config = yaml.safe_load(render(template, demo=True, values=values))
+        for cluster in config["static_resources"]["clusters"]:
+            # Tests of single failures share an address.
+            del cluster["outlier_detection"]
+        manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        role = manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
+        role["timeouts"] = {"first_token": "5s", "answer": "5s", "idle": "2s"}
+        gateway = Gateway(config)
+        try:
+            yield Stage(gateway, fakes)
+        finally:
+            gateway.stop()
+    finally:
+        fakes.stop()
