@@ -6,6 +6,7 @@
 //! | `<api>/request/<case>.json` | `why`, `model`, `provider`, `request` or `request_text`, `expect` |
 //! | `<api>/response/<case>.json`, `<api>/error/<case>.json` | `why`, `status`, `headers`, `request`, `body` or `body_text`, `expect` |
 //! | `<api>/stream/<case>.in.sse` | what the provider sends |
+//! | `<api>/stream/<case>.in.jsonl` | the same in frames of Amazon's event stream, a line each: see `support::frames` |
 //! | `<api>/stream/<case>.out.sse` | what the client gets for it |
 //! | `<api>/stream/<case>.request.json` | what the client asked, as far as it matters |
 //! | `<api>/stream/<case>.answer.json` | the same answer as the provider gives it in one piece |
@@ -15,6 +16,7 @@
 
 mod support;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -26,7 +28,7 @@ use waypost::cli::translate::{self, Asked, Printed, Provider, Received};
 use waypost::providers::registry::APIS;
 
 use support::fixtures::{Files, files};
-use support::{Random, fold, rules};
+use support::{Random, fold, frames, rules};
 
 const KINDS: [&str; 4] = ["request", "response", "error", "stream"];
 
@@ -64,7 +66,7 @@ fn every_dialect_has_fixtures_of_every_kind_and_no_others() {
             _ => wrong.push(format!("{path}: not a fixture")),
         }
         if let Some(case) = path.strip_suffix(".out.sse")
-            && !files.contains_key(&format!("{case}.in.sse"))
+            && !["sse", "jsonl"].iter().any(|form| files.contains_key(&format!("{case}.in.{form}")))
         {
             wrong.push(format!("{path}: what comes out of nothing?"));
         }
@@ -110,7 +112,7 @@ fn streams_become_canonical_and_keep_the_rules() {
     let files = files();
     let mut wrong = Vec::new();
     for case in streams(&files) {
-        let whole = match case.translate([case.sent]) {
+        let whole = match case.translate([&*case.sent]) {
             Ok(whole) => whole,
             Err(error) => {
                 wrong.push(format!("{}: {error}", case.name));
@@ -227,7 +229,7 @@ struct StreamCase<'a> {
     name: &'a str,
     provider: Result<Provider, String>,
     asked: &'a [u8],
-    sent: &'a [u8],
+    sent: Cow<'a, [u8]>,
 }
 
 /// The stream cases; fails when there is none.
@@ -235,7 +237,10 @@ fn streams(files: &Files) -> Vec<StreamCase<'_>> {
     let cases: Vec<StreamCase<'_>> = files
         .iter()
         .filter_map(|(path, sent)| {
-            let name = path.strip_suffix(".in.sse")?;
+            let (name, sent) = match path.strip_suffix(".in.sse") {
+                Some(name) => (name, Cow::Borrowed(&**sent)),
+                None => (path.strip_suffix(".in.jsonl")?, Cow::Owned(frames::encode(path, sent))),
+            };
             let api = name.split('/').next()?;
             let asked = files.get(&format!("{name}.request.json"));
             Some(StreamCase {
@@ -264,7 +269,8 @@ impl StreamCase<'_> {
     }
 
     fn any_cuts(&self) -> Result<(), String> {
-        let whole = self.translate([self.sent])?;
+        let sent = &*self.sent;
+        let whole = self.translate([sent])?;
         let same = |pieces: Vec<&[u8]>, how: &dyn Fn() -> String| {
             let cut = self.translate(pieces)?;
             if cut == whole {
@@ -273,16 +279,16 @@ impl StreamCase<'_> {
                 Err(format!("{}: {}", how(), difference(&whole, &cut)))
             }
         };
-        same(self.sent.chunks(1).collect(), &|| "byte by byte".into())?;
-        for at in 0..=self.sent.len() {
-            let (head, tail) = self.sent.split_at(at);
+        same(sent.chunks(1).collect(), &|| "byte by byte".into())?;
+        for at in 0..=sent.len() {
+            let (head, tail) = sent.split_at(at);
             same(vec![head, tail], &|| format!("cut at {at}"))?;
         }
         for seed in 1..=RANDOM_CUTS {
             let mut random = Random(seed);
-            let longest = 1 + random.below(self.sent.len().max(1));
+            let longest = 1 + random.below(sent.len().max(1));
             let mut pieces = Vec::new();
-            let mut rest = self.sent;
+            let mut rest = sent;
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at((1 + random.below(longest)).min(rest.len()));
                 pieces.push(piece);
@@ -294,7 +300,7 @@ impl StreamCase<'_> {
     }
 
     fn tells(&self, answer: &[u8]) -> Result<(), String> {
-        let mut streamed = fold::fold(&self.translate([self.sent])?)?;
+        let mut streamed = fold::fold(&self.translate([&*self.sent])?)?;
         let asked = Asked::parse(self.asked).map_err(|error| error.to_string())?;
         let received = Received { status: 200, headers: Vec::new(), body: answer.to_vec() };
         let provider = self.provider.as_ref().map_err(String::clone)?;
@@ -315,7 +321,7 @@ impl StreamCase<'_> {
 
 fn fits(kind: &str, file: &str) -> bool {
     match kind {
-        "stream" => [".in.sse", ".out.sse", ".request.json", ".answer.json"]
+        "stream" => [".in.sse", ".in.jsonl", ".out.sse", ".request.json", ".answer.json"]
             .iter()
             .any(|end| file.ends_with(end)),
         _ => file.ends_with(".json"),

@@ -26,8 +26,11 @@ static FILES: LazyLock<Files> = LazyLock::new(files);
 /// Each API with every model of its family and one that nobody knows.
 static TARGETS: LazyLock<Vec<(Provider, Vec<String>)>> = LazyLock::new(|| {
     let catalogue = Catalogue::builtin();
-    let entries =
-        [json!({}), json!({"drop_unsupported": true}), json!({"reject_out_of_range": true})];
+    let entries = [
+        json!({}),
+        json!({"parameters": {"unsupported": "drop"}}),
+        json!({"parameters": {"out_of_range": "reject"}}),
+    ];
     let apis = APIS.iter().flat_map(|api| entries.iter().map(move |entry| (api, entry)));
     apis.filter_map(|(api, entry)| {
         let mut models: Vec<String> =
@@ -37,6 +40,11 @@ static TARGETS: LazyLock<Vec<(Provider, Vec<String>)>> = LazyLock::new(|| {
     })
     .collect()
 });
+
+#[test]
+fn every_api_is_asked_under_every_policy() {
+    assert_eq!(TARGETS.len(), 3 * APIS.len());
+}
 
 /// Texts that are easily got wrong.
 fn any_text() -> impl Strategy<Value = String> {

@@ -8,11 +8,23 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
+from native_bodies import NATIVE
+
 Headers = dict[str, str]
 
 KEYS = {"openai": {"authorization": "Bearer sk-test"},
-        "anthropic": {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"}}  # fmt: skip
+        "anthropic": {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"},
+        "gemini": {"x-goog-api-key": "AIza-test"}, "vertex": {"authorization": "Bearer ya29.test"},
+        "bedrock": {"authorization": "Bearer bedrock-api-key-test"}}  # fmt: skip
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+KEYS["azure"] = {"api-key": "sk-test"}
+PATHS["azure"] = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+PATHS |= {"mistral": "/v1/chat/completions", "cohere": "/v2/chat"}
+PATHS |= {"deepseek": "/v1/chat/completions", "groq": "/openai/v1/chat/completions",
+          "qwen": "/compatible-mode/v1/chat/completions", "xai": "/v1/chat/completions",
+          "openrouter": "/api/v1/chat/completions", "together": "/v1/chat/completions",
+          "ollama": "/v1/chat/completions", "vllm": "/v1/chat/completions"}  # fmt: skip
+KEYS |= {dialect: KEYS["openai"] for dialect in PATHS if dialect not in KEYS}
 
 
 @dataclass
@@ -33,7 +45,7 @@ class Response:
 
     def events(self) -> list[Any]:
         """The JSON of each event, with `[DONE]` as text. For streams in the usual format."""
-        blocks = self.body.decode().split("\n\n")
+        blocks = self.body.decode().replace("\r\n", "\n").split("\n\n")
         data = [line[6:] for block in blocks for line in block.split("\n") if line[:6] == "data: "]
         return [one if one == "[DONE]" else json.loads(one) for one in data]
 
@@ -132,6 +144,10 @@ def chat(
     body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
     if dialect == "anthropic":
         body |= {"model": "claude-sonnet-4-5", "max_tokens": 4096}
+    if dialect in NATIVE:
+        path, body = NATIVE[dialect](text, more)
+    else:
+        path, body = PATHS[dialect], body | more
     with Client(port, timeout=timeout) as client:
-        sent = KEYS[dialect] | (headers or {})
-        return client.ask("POST", PATHS[dialect], sent, json.dumps(body | more).encode())
+        sent = KEYS.get(dialect, {}) | (headers or {})
+        return client.ask("POST", path, sent, json.dumps(body).encode())

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.faults import Faults
+from fakes.server import DIALECTS
 from raw_client import KEYS, PATHS, Client, Response, chat, control
 
 HERE = Path(__file__).parent
@@ -34,12 +35,13 @@ WHOLE = "Hello from openai (gpt-4o). You said: hi"
 def start(*options: str) -> dict[str, int]:
     """Starts a fake provider of each dialect, once per set of options, and tells their ports."""
     command = [sys.executable, str(HERE / "fake_provider.py"), *options]
-    command += ["--openai", "127.0.0.1:0", "--anthropic", "127.0.0.1:0"]
+    for dialect in DIALECTS:
+        command += [f"--{dialect}", "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     atexit.register(process.wait)
     atexit.register(process.terminate)
     assert process.stdout is not None
-    ready = [process.stdout.readline().split() for _ in range(2)]
+    ready = [process.stdout.readline().split() for _ in DIALECTS]
     return {line[0]: int(line[-1].rpartition(":")[2]) for line in ready}
 
 

@@ -3,6 +3,8 @@
 //! What the module takes from its surroundings is fixed here, so that the same input always prints
 //! the same: the id for answers without one is [`ID`], and the time is 0.
 
+pub mod embeddings;
+
 use std::borrow::Cow;
 
 use serde::ser::SerializeMap as _;
@@ -17,7 +19,7 @@ use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Catalogue, Facts};
 use crate::providers::registry;
 use crate::providers::stream::{Phase, Stream};
-use crate::providers::{Call, Dialect, Headers, Outbound, Target};
+use crate::providers::{Answer, Call, Dialect, Headers, Outbound, Target};
 
 /// Stands in place of a generated id: `chatcmpl-waypost`.
 pub const ID: &str = "waypost";
@@ -129,7 +131,12 @@ pub fn header(text: &str) -> Result<(String, String), BadUsage> {
 /// is the request's own. A refusal has the exit code 1.
 #[must_use]
 pub fn request(provider: &Provider, model: Option<&str>, body: &[u8]) -> Printed {
-    match outbound(provider, model, body) {
+    sent(outbound(provider, model, body), body)
+}
+
+/// What is printed for what became of the request `body`.
+fn sent(outbound: Result<Outbound, Error>, body: &[u8]) -> Printed {
+    match outbound {
         Ok(outbound) => {
             let sent = outbound.body.apply(body);
             let warnings = outbound.warnings.iter().map(ToString::to_string).collect();
@@ -174,11 +181,22 @@ pub fn response(provider: &Provider, asked: &Asked<'_>, received: &Received) -> 
     } else {
         Err(dialect.error(*status, &headers, body))
     };
+    answered(answer, received, None)
+}
+
+/// What is printed for what became of the answer `received`.
+fn answered(
+    answer: Result<Answer, Error>,
+    received: &Received,
+    warning: Option<&'static str>,
+) -> Printed {
     let bytes = match answer {
         Ok(answer) => {
-            let body = answer.body.apply(body);
+            let body = answer.body.apply(&received.body);
             let headers = Pairs(vec![("content-type", "application/json".into())]);
-            line(&Answered { status: *status, headers, body: Body::read(&body), fault: None })
+            let warnings = warning.into_iter().collect();
+            let (status, body) = (received.status, Body::read(&body));
+            line(&Answered { status, headers, body, warnings, fault: None })
         }
         Err(error) => {
             let body = error.body();
@@ -187,6 +205,7 @@ pub fn response(provider: &Provider, asked: &Asked<'_>, received: &Received) -> 
                 status: error.status,
                 headers: error_headers(&error),
                 body: Body::read(&body),
+                warnings: Vec::new(),
                 fault: Some(Fault {
                     class: class.word(),
                     retryable: class.retryable(),
@@ -262,6 +281,8 @@ struct Answered<'a> {
     status: u16,
     headers: Pairs<'a>,
     body: Body<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
     #[serde(flatten)]
     fault: Option<Fault>,
 }

@@ -9,6 +9,7 @@
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
 //! | [`provider`] | an entry of `providers` |
 //! | [`model`] | its models, and what a user knows of them |
+//! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
 //! | [`pattern`] | texts with `*` |
 //! | [`structure`] | `google.protobuf.Struct` |
@@ -16,6 +17,7 @@
 pub mod gateway;
 pub mod model;
 pub mod pattern;
+mod price;
 pub mod provider;
 pub mod reader;
 pub mod rule;

@@ -1,13 +1,17 @@
 //! The models of a provider, and what a user knows of them.
 
-use super::reader::{Node, Problems, unknown};
+use super::price;
+use super::reader::{Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
-    Capabilities, Capability, Catalogue, Facts, MAX_USD_PER_MTOK, Price, Rate, Rates,
+    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters,
 };
 use crate::providers::registry::Api;
 
-/// What every price has.
-const REQUIRED_RATES: [&str; 2] = ["input_usd_per_mtok", "output_usd_per_mtok"];
+/// Most tokens that a window or a limit can have.
+const MAX_TOKENS: u64 = 1 << 32;
+
+/// Most numbers that an embedding can have.
+const MAX_VECTOR_SIZE: u64 = 1 << 20;
 
 /// A model of a provider.
 #[derive(Debug)]
@@ -16,6 +20,15 @@ pub struct Model {
     pub name: String,
     /// What is known of it: the catalogue's facts, with what the configuration says instead.
     pub facts: Facts,
+}
+
+impl Model {
+    /// Which model it is, whoever serves it under whichever name: the catalogue's name, or its own
+    /// where the catalogue does not know it. Vectors of models with the same one can be compared.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        if self.facts.name.is_empty() { &self.name } else { self.facts.name }
+    }
 }
 
 /// Reads `models`.
@@ -36,73 +49,233 @@ pub(super) fn read(
                 problems
                     .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
             }
-            let facts = catalogue.find(api.family, name).cloned();
-            let mut facts = facts.unwrap_or_else(Facts::unknown);
-            read_facts(&node, &mut facts, problems);
+            let known = catalogue.find(api.family, name).cloned();
+            let facts =
+                read_facts(&node, api, catalogue, known.unwrap_or_else(Facts::unknown), problems);
             Model { name: name.to_owned(), facts }
         })
         .collect()
 }
 
-/// What a user knows better than the catalogue.
-fn read_facts(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
+/// What a user knows better than the catalogue, on top of what that says of the model's name.
+fn read_facts(
+    node: &Node<'_>,
+    api: &Api,
+    catalogue: &Catalogue,
+    mut facts: Facts,
+    problems: &mut Problems,
+) -> Facts {
     let mut fields = node.fields(problems);
+    if let Some(node) = fields.take("model")
+        && let Some(said) = read_model(&node, api, catalogue, problems)
+    {
+        facts = said;
+    }
     if let Some(node) = fields.take("context_window") {
-        facts.context_window = node.whole(1, 1 << 32, problems).or(facts.context_window);
+        facts.context_window = node.whole(1, MAX_TOKENS, problems).or(facts.context_window);
     }
     if let Some(node) = fields.take("max_output_tokens") {
-        facts.max_output = node.whole(1, 1 << 32, problems).or(facts.max_output);
+        facts.max_output = node.whole(1, MAX_TOKENS, problems).or(facts.max_output);
+    }
+    if let Some(node) = fields.take("vector_size") {
+        let size = node.whole(1, MAX_VECTOR_SIZE, problems);
+        facts.vector_size = size.and_then(|size| u32::try_from(size).ok()).or(facts.vector_size);
     }
     if let Some(node) = fields.take("capabilities") {
-        let known = Capability::ALL.map(Capability::name);
-        let mut capabilities = Capabilities::default();
+        facts.capabilities = read_capabilities(&node, problems);
+        facts.known = true;
+        let embeds = facts.capabilities.has(Capability::Embeddings);
+        facts.mode = if embeds { Mode::Embedding } else { Mode::Chat };
+    }
+    if let Some(node) = fields.take("accepts") {
+        read_parameters(&node, &mut facts.parameters, problems);
+    }
+    if let Some(node) = fields.take("price")
+        && let Some(price) = price::read(&node, facts.mode, problems)
+    {
+        facts.price = Some(price);
+    }
+    fields.finish(problems);
+    facts
+}
+
+/// Reads `model`: what a deployment, an ARN or a name of one's own is in the catalogue, as `name` or
+/// `family/name`. A bare name is one of the API's own family, or else of the only other that has it.
+fn read_model(
+    node: &Node<'_>,
+    api: &Api,
+    catalogue: &Catalogue,
+    problems: &mut Problems,
+) -> Option<Facts> {
+    let text = node.text(problems)?;
+    let families: Vec<&str> = catalogue.families().collect();
+    let split = text.split_once('/').filter(|(family, _)| families.contains(family));
+    let own = catalogue.find(api.family, text);
+    let told = own.or_else(|| split.and_then(|(family, name)| catalogue.find(family, name)));
+    let found: Vec<(&str, &Facts)> = match told {
+        Some(facts) => vec![("", facts)],
+        None => families
+            .iter()
+            .filter_map(|family| Some((*family, catalogue.find(family, text)?)))
+            .collect(),
+    };
+    match found.as_slice() {
+        [(_, facts)] => {
+            // What it costs to run a model oneself is not in the catalogue.
+            let price = facts.price.clone().filter(|_| families.contains(&api.family));
+            Some(Facts { price, ..(*facts).clone() })
+        }
+        [] => {
+            let (of, name, among) = match split {
+                Some((family, name)) => (format!(" of {family}"), name, vec![family]),
+                None => (String::new(), text, families),
+            };
+            let known: Vec<&str> =
+                among.iter().flat_map(|family| catalogue.models(family)).map(|(n, _)| n).collect();
+            let hint = nearest(name, &known);
+            problems.add(
+                &node.path,
+                format!("the catalogue has no model \"{name}\"{of}{hint}{SEE_CATALOGUE}"),
+            );
+            None
+        }
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|(family, _)| format!("\"{family}/{text}\"")).collect();
+            problems.add(
+                &node.path,
+                format!("several families have a model \"{text}\": write {}", names.join(" or ")),
+            );
+            None
+        }
+    }
+}
+
+/// Where to look, and what to do about a model that is not there.
+const SEE_CATALOGUE: &str =
+    " (`waypost catalog` lists what there is; leave the field out for a model that is not there)";
+
+fn read_capabilities(node: &Node<'_>, problems: &mut Problems) -> Capabilities {
+    let known = Capability::ALL.map(Capability::name);
+    let mut capabilities = Capabilities::default();
+    for node in node.list(problems) {
+        let Some(word) = node.text(problems) else { continue };
+        match Capability::ALL.into_iter().find(|known| known.name() == word) {
+            Some(capability) => capabilities = capabilities.with(capability),
+            None => problems.add(&node.path, unknown(word, &known)),
+        }
+    }
+    capabilities
+}
+
+/// Reads `accepts`: which fields of a request the model takes.
+fn read_parameters(node: &Node<'_>, parameters: &mut Parameters, problems: &mut Problems) {
+    let mut fields = node.fields(problems);
+    for (name, place) in [
+        ("sampling_params", &mut parameters.sampling_params),
+        ("sampling_with_effort_none", &mut parameters.sampling_with_effort_none),
+        ("temperature_with_top_p", &mut parameters.temperature_with_top_p),
+        ("penalties", &mut parameters.penalties),
+        ("stop", &mut parameters.stop),
+        ("tool_choice", &mut parameters.tool_choice),
+        ("forced_tool_use", &mut parameters.forced_tool_use),
+        ("tools_with_effort", &mut parameters.tools_with_effort),
+        ("system_messages", &mut parameters.system_messages),
+        ("mid_conversation_system", &mut parameters.mid_conversation_system),
+        ("assistant_prefill", &mut parameters.assistant_prefill),
+        ("adaptive_thinking", &mut parameters.adaptive_thinking),
+        ("legacy_thinking", &mut parameters.legacy_thinking),
+    ] {
+        if let Some(node) = fields.take(name) {
+            *place = node.flag(problems).unwrap_or(*place);
+        }
+    }
+    if let Some(node) = fields.take("efforts") {
+        let known = Effort::ALL.map(Effort::name);
+        let mut efforts = Vec::new();
         for node in node.list(problems) {
             let Some(word) = node.text(problems) else { continue };
-            match Capability::ALL.into_iter().find(|known| known.name() == word) {
-                Some(capability) => capabilities = capabilities.with(capability),
+            match Effort::from_name(word) {
+                Some(effort) => efforts.push(effort),
                 None => problems.add(&node.path, unknown(word, &known)),
             }
         }
-        facts.capabilities = capabilities;
-        facts.known = true;
-    }
-    if let Some(node) = fields.take("price") {
-        read_price(&node, facts, problems);
+        parameters.efforts = Efforts::only(&efforts);
     }
     fields.finish(problems);
 }
 
-fn read_price(node: &Node<'_>, facts: &mut Facts, problems: &mut Problems) {
-    let mut fields = node.fields(problems);
-    let mut said = 0;
-    let mut rate = |name, problems: &mut Problems| {
-        let node = fields.take(name)?;
-        said += usize::from(REQUIRED_RATES.contains(&name));
-        Rate::from_usd_per_mtok(node.number(0.0, MAX_USD_PER_MTOK, problems)?)
-    };
-    let input = rate("input_usd_per_mtok", problems);
-    let output = rate("output_usd_per_mtok", problems);
-    let cached_input = rate("cached_input_usd_per_mtok", problems);
-    let cache_write = rate("cache_write_usd_per_mtok", problems);
-    fields.finish(problems);
-    match (input, output) {
-        (Some(input), Some(output)) => {
-            let base = Rates {
-                input,
-                cached_input,
-                cache_write,
-                cache_write_1h: None,
-                cache_write_12h: None,
-                output,
-                reasoning: None,
-            };
-            facts.price = Some(Price { base, tiers: Vec::new() });
-        }
-        // A rate that is there and wrong has been reported.
-        _ if said == REQUIRED_RATES.len() => {}
-        _ => problems.add(
-            &node.path,
-            "a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
-        ),
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Provider;
+    use crate::config::provider::read_alone;
+    use crate::providers::registry;
+
+    fn models(api: &str, models: &serde_json::Value) -> Provider {
+        let entry = json!({"models": models});
+        read_alone(&entry, registry::find(api).unwrap(), &Catalogue::builtin()).unwrap()
+    }
+
+    #[test]
+    fn a_model_is_the_same_under_whichever_name() {
+        let provider = models(
+            "openai",
+            &json!({
+                "gpt-4o-2024-08-06": {},
+                "my-deployment": {"model": "gpt-4o"},
+                "theirs": {"model": "anthropic/claude-haiku-4-5"},
+                "unknown": {},
+            }),
+        );
+        let names: Vec<(&str, &str)> =
+            provider.models.iter().map(|model| (&*model.name, model.canonical())).collect();
+        let expected = [
+            ("gpt-4o-2024-08-06", "gpt-4o"),
+            ("my-deployment", "gpt-4o"),
+            ("theirs", "claude-haiku-4-5"),
+            ("unknown", "unknown"),
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn what_is_said_replaces_the_facts_of_the_model_it_is() {
+        let provider = models(
+            "openai",
+            &json!({"mine": {
+                "model": "gpt-5", "context_window": 9000, "max_output_tokens": 100,
+                "capabilities": ["tools"], "accepts": {"stop": false, "efforts": ["low"]},
+                "price": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2,
+                    "tiers": [{"above_input_tokens": 10, "input_usd_per_mtok": 3, "output_usd_per_mtok": 4, "cached_input_usd_per_mtok": 0.5}]},
+            }}),
+        );
+        let facts = &provider.model("mine").unwrap().facts;
+        assert_eq!((facts.context_window, facts.max_output), (Some(9000), Some(100)));
+        assert_eq!(facts.capabilities.to_string(), "tools");
+        assert!(!facts.parameters.stop && facts.parameters.penalties);
+        assert_eq!(facts.parameters.efforts.nearest(Effort::High), Effort::Low);
+        assert_eq!(facts.parameters.efforts.accepts(Effort::Max), Some(false));
+        let price = facts.price.as_ref().unwrap();
+        assert!(price.base.cached_input.is_none());
+        let tier = price.rates(11);
+        assert_eq!(tier.input.usd_per_mtok(), 3.0);
+        assert_eq!(tier.cached_input.map(|rate| rate.usd_per_mtok()), Some(0.5));
+    }
+
+    #[test]
+    fn a_model_that_only_embeds_is_one_for_embeddings() {
+        let provider = models(
+            "openai",
+            &json!({"mine": {"capabilities": ["embeddings"], "vector_size": 768, "price": {"input_usd_per_mtok": 0.1}}}),
+        );
+        let facts = &provider.model("mine").unwrap().facts;
+        assert_eq!((facts.mode, facts.vector_size), (Mode::Embedding, Some(768)));
+        assert!(facts.price.is_some());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::pattern::Pattern;
 use super::provider::Provider;
 use super::reader::{Fields, Node, Problems, nearest, show};
+use crate::providers::catalogue::Capability;
 
 /// Most candidates of a rule: each endpoint of each target is one.
 pub const MAX_CANDIDATES: usize = 16;
@@ -163,6 +164,9 @@ fn read_rule(
     let targets_node = targets?;
     let nodes = targets_node.list(problems);
     let targets = read_targets(&targets_node.path, &nodes, providers, problems);
+    if targets.len() == nodes.len() {
+        check_vectors(&nodes, &targets, providers, problems);
+    }
     let candidates: usize = targets
         .iter()
         .filter_map(|target| providers.get(target.provider))
@@ -243,6 +247,35 @@ fn read_targets(
         }
     }
     targets
+}
+
+/// Reports targets whose vectors cannot stand in for those of the first: they are of another model,
+/// so no request for vectors is ever passed on to them.
+fn check_vectors(
+    nodes: &[Node<'_>],
+    targets: &[TargetId],
+    providers: &[Provider],
+    problems: &mut Problems,
+) {
+    let model = |target: &TargetId| {
+        let model = providers.get(target.provider)?.models.get(target.model)?;
+        let embeds = model.facts.known && model.facts.capabilities.has(Capability::Embeddings);
+        embeds.then_some(model)
+    };
+    let mut first = None;
+    for (target, node) in targets.iter().zip(nodes) {
+        let Some(model) = model(target) else { continue };
+        let first = *first.get_or_insert(model);
+        if first.canonical() != model.canonical() {
+            problems.add(
+                &node.path,
+                format!(
+                    "never takes over from \"{}\": vectors of different models cannot be compared; give \"{}\" a rule of its own",
+                    first.name, model.name
+                ),
+            );
+        }
+    }
 }
 
 fn read_when(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> When {

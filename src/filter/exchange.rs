@@ -4,13 +4,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::asked::Asked;
+use super::intake::Refusal;
 use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::Timeouts;
-use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, Usage};
-use crate::providers::{Call, Outbound};
-use crate::routing::{Attempts, Outcome, Plan, Resolved};
+use crate::providers::embeddings::NO_USAGE;
+use crate::providers::{Answer, Call, Headers, Outbound};
+use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped};
 
 /// A request that passed the gateway role and may be tried at candidates.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub struct Exchange {
     /// The configuration it came under; a newer one does not change it.
     pub gateway: Rc<Gateway>,
     /// The request, parsed once.
-    pub parsed: ParsedChat,
+    pub parsed: Asked,
     /// The rule that took it.
     pub rule: String,
     /// How long to wait.
@@ -61,17 +63,19 @@ impl Exchange {
     /// The first candidate's reason when none can take it.
     pub fn open(
         gateway: Rc<Gateway>,
-        parsed: ParsedChat,
+        parsed: Asked,
         plan: Plan,
         request_id: String,
         created: u64,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Refusal> {
+        let mut attempts = Attempts::new(plan.candidates);
+        plan.skipped.into_iter().for_each(|skipped| attempts.skip(skipped));
         let mut exchange = Self {
             gateway,
             parsed,
             rule: plan.rule,
             timeouts: plan.timeouts,
-            attempts: Attempts::new(plan.candidates),
+            attempts,
             request_id,
             created,
             prepared: None,
@@ -81,9 +85,12 @@ impl Exchange {
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
-            Ok(_) => Ok(exchange),
-            Err(Some(error)) => Err(error),
-            Err(None) => Err(Error::new(Class::Server, "the rule has no candidate")),
+            Ok(()) => Ok(exchange),
+            Err(error) => {
+                let none = || Error::new(Class::Server, "the rule has no candidate");
+                let skipped = exchange.attempts.skipped().cloned().collect();
+                Err(Refusal { error: error.unwrap_or_else(none), rule: exchange.rule, skipped })
+            }
         }
     }
 
@@ -117,7 +124,12 @@ impl Exchange {
                     self.attempts.set_next(Some(at));
                     return Ok(());
                 }
-                Err(error) => first = first.or(Some(error)),
+                Err(error) => {
+                    if let Some(candidate) = self.attempts.candidates().get(at) {
+                        self.attempts.skip(Skipped::new(*candidate, &error.message));
+                    }
+                    first = first.or(Some(error));
+                }
             }
         }
         self.prepared = None;
@@ -129,17 +141,13 @@ impl Exchange {
         let found = self.candidate(at).ok_or_else(|| {
             Error::new(Class::Server, "the candidate is not in the configuration")
         })?;
-        found.provider.api.dialect.request(
-            self.parsed.chat(),
-            self.parsed.body(),
-            &found.provider.target(found.model),
-        )
+        self.parsed.translate(found.provider.api.dialect, &found.provider.target(found.model))
     }
 
     /// How long an attempt may take: to the first content of a stream, to the end of an answer.
     #[must_use]
     pub fn attempt_limit(&self) -> Duration {
-        if self.parsed.chat().stream { self.timeouts.first_token } else { self.timeouts.answer }
+        if self.parsed.stream() { self.timeouts.first_token } else { self.timeouts.answer }
     }
 
     /// An attempt ended without a verdict: nobody was there, the connection broke, or Envoy gave
@@ -166,12 +174,30 @@ impl Exchange {
         }
     }
 
-    /// What a dialect needs to know to read the answer of the candidate at `at`.
+    /// What a whole answer of the candidate at `at` says, in canonical form.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn answer(&self, at: usize, headers: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {
+        let gone = || Error::new(Class::Server, "the candidate is gone");
+        let found = self.candidate(at).ok_or_else(gone)?;
+        let dialect = found.provider.api.dialect;
+        match &self.parsed {
+            Asked::Chat(_) => dialect.answer(&self.call(at).ok_or_else(gone)?, headers, body),
+            Asked::Embeddings(parsed) => {
+                let target = found.provider.target(found.model);
+                dialect.embedded(parsed.asked(), &target, headers, body)
+            }
+        }
+    }
+
+    /// What a dialect needs to know to read the answer of the candidate at `at` to a chat.
     #[must_use]
     pub fn call(&self, at: usize) -> Option<Call<'_>> {
+        let Asked::Chat(parsed) = &self.parsed else { return None };
         let found = self.candidate(at)?;
         Some(Call {
-            chat: self.parsed.chat(),
+            chat: parsed.chat(),
             target: found.provider.target(found.model),
             id: &self.request_id,
             created: self.created,
@@ -196,6 +222,16 @@ impl Exchange {
             }
             tried.push_str(&format!("{}/{}: {how}", found.provider.name, found.model.name));
         }
+        for skipped in self.attempts.skipped() {
+            let Some(found) = skipped.candidate.resolve(&self.gateway) else { continue };
+            let (provider, model) = (&found.provider.name, &found.model.name);
+            let line = format!("not asked: {provider}/{model}: {}", skipped.reason);
+            // Endpoints of one provider are passed over for the same reason.
+            if !tried.contains(&line) {
+                tried.push_str(if tried.is_empty() { "" } else { "; " });
+                tried.push_str(&line);
+            }
+        }
         let message = match (class, tried.is_empty()) {
             (Class::Timeout, true) => "No provider answered in time.".to_owned(),
             (Class::Timeout, false) => format!("No provider answered in time ({tried})."),
@@ -218,10 +254,19 @@ impl Exchange {
             headers.push(("x-waypost-provider", found.provider.name.clone()));
             headers.push(("x-waypost-model", found.model.name.clone()));
         }
+        let unknown = self.lacks_usage().then_some(NO_USAGE);
+        let warnings: Vec<&str> = warnings.iter().map(|text| &**text).chain(unknown).collect();
         if !warnings.is_empty() {
             headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
         }
         headers
+    }
+
+    /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
+    fn lacks_usage(&self) -> bool {
+        let answered =
+            self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Answered);
+        answered && self.usage.is_none() && matches!(self.parsed, Asked::Embeddings(_))
     }
 }
 
@@ -284,7 +329,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::providers::Headers;
+    use crate::filter::intake::Passed;
 
     fn gateway() -> Rc<Gateway> {
         let config = Config::read(&json!({
@@ -302,11 +347,12 @@ mod tests {
         }
     }
 
-    fn exchange(fields: &str) -> Result<Exchange, Error> {
+    fn exchange(fields: &str) -> Result<Exchange, Refusal> {
         let body =
             format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
-        crate::filter::intake::chat(
+        crate::filter::intake::open(
             &gateway(),
+            Passed::Chat,
             &Headers::default(),
             body.into_bytes(),
             "id".into(),
@@ -331,6 +377,73 @@ mod tests {
     fn a_candidate_that_cannot_express_the_request_is_passed_over() {
         let exchange = exchange(r#","n":2"#).unwrap();
         assert_eq!(cluster(&exchange), Some("a"));
+    }
+
+    fn vectors(model: &str, fields: &str) -> Result<Exchange, Refusal> {
+        let config = Config::read(&json!({
+            "role": "gateway",
+            "providers": {
+                "a": {"api": "openai", "endpoints": [{"cluster": "a"}],
+                    "models": {"text-embedding-3-small": {}, "own": {}}},
+                "b": {"api": "openai", "endpoints": [{"cluster": "b"}],
+                    "models": {"text-embedding-3-small": {}, "other": {}}},
+                "c": {"api": "anthropic", "endpoints": [{"cluster": "c"}],
+                    "models": {"claude-sonnet-4-5": {}}},
+            },
+            "rules": [
+                {"name": "own", "when": {"model": "own"}, "targets": ["a/own", "b/other"]},
+                {"name": "none", "when": {"model": "none"}, "targets": ["c/claude-sonnet-4-5"]},
+            ],
+        }));
+        let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+        let body = format!(r#"{{"model":"{model}","input":"x"{fields}}}"#);
+        crate::filter::intake::open(
+            &Rc::from(gateway),
+            Passed::Embeddings,
+            &Headers::default(),
+            body.into_bytes(),
+            "id".into(),
+            7,
+        )
+    }
+
+    #[test]
+    fn vectors_fail_over_to_the_same_model_only() {
+        let down = Error::new(Class::Server, "down");
+        let mut same = vectors("text-embedding-3-small", "").unwrap();
+        let (_, candidate) = same.attempts.begin(0).unwrap();
+        assert_eq!(same.outbound(candidate).unwrap().path, "/v1/embeddings");
+        assert_eq!(same.move_on(candidate, &down).map(|next| &*next.endpoint.cluster), Some("b"));
+
+        let mut other = vectors("own", "").unwrap();
+        let (at, candidate) = other.attempts.begin(0).unwrap();
+        assert!(other.move_on(candidate, &down).is_none());
+        other.attempts.settle(
+            at,
+            Outcome::Failed { status: None, class: Class::Server, reason: "down".into() },
+        );
+        assert_eq!(
+            other.exhausted(503).message,
+            "No provider could answer (a/own: down; not asked: b/other: vectors of 'other' cannot be compared with those of 'own')."
+        );
+        assert_eq!(vectors("none", "").unwrap_err().error.param.as_deref(), Some("model"));
+    }
+
+    #[test]
+    fn vectors_without_a_count_of_tokens_come_with_a_warning() {
+        let mut exchange = vectors("own", "").unwrap();
+        let (at, candidate) = exchange.attempts.begin(0).unwrap();
+        let body = br#"{"data":[{"embedding":[1.0]}]}"#;
+        let answer = exchange.answer(candidate, &Headers::default(), body).unwrap();
+        exchange.usage = answer.usage;
+        let warned = |exchange: &Exchange| {
+            exchange.signature(&[]).contains(&("x-waypost-warnings", NO_USAGE.to_owned()))
+        };
+        assert!(!warned(&exchange));
+        exchange.attempts.settle(at, Outcome::Answered);
+        assert!(warned(&exchange));
+        exchange.usage = Some(Usage::default());
+        assert!(!warned(&exchange));
     }
 
     #[test]

@@ -14,15 +14,19 @@ use proxy_wasm::types::Action;
 
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
-use super::intake::{self, Operation};
+use super::intake::{self, Operation, Passed, Refusal};
+use super::record;
 use super::reply::{self, Reply};
 use super::shared;
 use crate::config::Gateway;
-use crate::openai::Error;
 use crate::providers::Headers;
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
 pub const CLUSTER: &str = "waypost_cluster";
+
+/// The property, and so the filter state `wasm.waypost_record`, that holds the record of the request
+/// for the access log: see [`record`].
+const RECORD: &str = "waypost_record";
 
 /// The property by which the provider role finds the exchange.
 pub const EXCHANGE: &str = "waypost_exchange";
@@ -41,7 +45,7 @@ pub struct GatewayStream {
 
 enum Phase {
     Heading,
-    Receiving(Packed),
+    Receiving(Passed, Packed),
     Sent,
     Rewriting(Vec<u8>),
     Replied,
@@ -60,36 +64,39 @@ impl GatewayStream {
         Action::Pause
     }
 
-    fn refuse(&mut self, error: &Error) -> Action {
-        self.reply(&Reply::error("waypost_refused", error))
+    fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
+        let refusal = refusal.into();
+        host::set_property(RECORD, &record::refused(&refusal, &self.gateway));
+        self.reply(&Reply::error("waypost_refused", &refusal.error))
     }
 
     /// The whole body is here: decide, and let it go.
     fn release(&mut self, size: usize) -> Action {
-        let Phase::Receiving(packed) = std::mem::replace(&mut self.phase, Phase::Sent) else {
+        let Phase::Receiving(operation, packed) = std::mem::replace(&mut self.phase, Phase::Sent)
+        else {
             return Action::Pause;
         };
         let limits = self.gateway.limits;
         let bytes = size as u64;
         if bytes > limits.body {
-            return self.refuse(&intake::too_large(limits.body));
+            return self.refuse(intake::too_large(limits.body));
         }
         if !shared::hold(bytes, limits.held) {
-            return self.refuse(&intake::too_busy(limits.held));
+            return self.refuse(intake::too_busy(limits.held));
         }
-        match self.open(&packed, size) {
+        match self.open(operation, &packed, size) {
             Ok(exchange) => {
                 self.send(exchange, bytes);
                 Action::Continue
             }
-            Err(error) => {
+            Err(refusal) => {
                 shared::release(bytes);
-                self.refuse(&error)
+                self.refuse(refusal)
             }
         }
     }
 
-    fn open(&self, packed: &Packed, size: usize) -> Result<Exchange, Error> {
+    fn open(&self, operation: Passed, packed: &Packed, size: usize) -> Result<Exchange, Refusal> {
         let body = host::buffer(Buffer::Request, size).unwrap_or_default();
         let pairs = packed.pairs();
         for (name, _) in pairs.iter().filter(|(name, _)| intake::is_control_header(name)) {
@@ -100,7 +107,7 @@ impl GatewayStream {
         let request_id = headers
             .text("x-request-id")
             .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
-        intake::chat(&self.gateway, &headers, body, request_id, created)
+        intake::open(&self.gateway, operation, &headers, body, request_id, created)
     }
 
     /// Names the first cluster and says how long and how often Envoy may try.
@@ -172,32 +179,32 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
-        match Operation::find(&headers) {
-            Ok(Operation::Chat) => {}
+        let operation = match Operation::find(&headers) {
+            Ok(Operation::Passed(operation)) => operation,
             Ok(Operation::Models) => {
                 return self.reply(&intake::list_models(&self.gateway, self.since));
             }
             Ok(Operation::Model(id)) => {
                 return self.reply(&intake::show_model(&self.gateway, id, self.since));
             }
-            Err(error) => return self.refuse(&error),
-        }
+            Err(error) => return self.refuse(error),
+        };
         let limit = self.gateway.limits.body;
         let length = headers.text("content-length").and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit) {
-            return self.refuse(&intake::too_large(limit));
+            return self.refuse(intake::too_large(limit));
         }
-        self.phase = Phase::Receiving(packed);
+        self.phase = Phase::Receiving(operation, packed);
         if end { self.release(0) } else { Action::Pause }
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         self.received = size;
         match self.phase {
-            Phase::Receiving(_) if end || size as u64 > self.gateway.limits.body => {
+            Phase::Receiving(..) if end || size as u64 > self.gateway.limits.body => {
                 self.release(size)
             }
-            Phase::Receiving(_) => Action::Pause,
+            Phase::Receiving(..) => Action::Pause,
             Phase::Heading | Phase::Replied => Action::Pause,
             Phase::Sent | Phase::Rewriting(_) => Action::Continue,
         }
@@ -211,7 +218,7 @@ impl HttpContext for GatewayStream {
             host::remove_header(Map::RequestTrailers, name);
         }
         match self.phase {
-            Phase::Receiving(_) => self.release(self.received),
+            Phase::Receiving(..) => self.release(self.received),
             Phase::Heading | Phase::Replied => Action::Pause,
             Phase::Sent | Phase::Rewriting(_) => Action::Continue,
         }
@@ -243,6 +250,11 @@ impl HttpContext for GatewayStream {
 
     fn on_log(&mut self) {
         if let Some(id) = self.exchange.take() {
+            if let Some(exchange) = shared::find(id)
+                && let Ok(exchange) = exchange.try_borrow()
+            {
+                host::set_property(RECORD, &record::of(&exchange));
+            }
             shared::close(id);
         }
     }

@@ -3,23 +3,34 @@
 
 use std::rc::Rc;
 
+use super::asked::Asked;
 use super::exchange::Exchange;
 use super::reply::Reply;
 use crate::config::Gateway;
+use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
-use crate::routing::{self, Question};
+use crate::routing::{self, Needs, Plan, Question, Skipped};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation<'a> {
-    /// `POST /v1/chat/completions`.
-    Chat,
+    /// What a provider answers.
+    Passed(Passed),
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`.
     Model(&'a str),
+}
+
+/// What a provider answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `POST /v1/embeddings`.
+    Embeddings,
 }
 
 impl<'a> Operation<'a> {
@@ -32,7 +43,8 @@ impl<'a> Operation<'a> {
         let path = headers.text(":path").unwrap_or_default();
         let path = path.split(['?', '#']).next().unwrap_or_default();
         match (method, path) {
-            ("POST", "/v1/chat/completions") => Ok(Self::Chat),
+            ("POST", "/v1/chat/completions") => Ok(Self::Passed(Passed::Chat)),
+            ("POST", "/v1/embeddings") => Ok(Self::Passed(Passed::Embeddings)),
             ("GET", "/v1/models") => Ok(Self::Models),
             ("GET", path) => match path.strip_prefix("/v1/models/") {
                 Some(id) if !id.is_empty() => Ok(Self::Model(id)),
@@ -49,7 +61,7 @@ fn unknown_path(method: &str, path: &str) -> Error {
     Error::new(
         Class::NotFound,
         format!(
-            "Unknown request: {method} {path}. There are: POST /v1/chat/completions, GET /v1/models, GET /v1/models/{{id}}."
+            "Unknown request: {method} {path}. There are: POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, GET /v1/models/{{id}}."
         ),
     )
     .with_code("unknown_url")
@@ -126,23 +138,68 @@ fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Parses, validates and routes a chat request.
+/// A request that goes nowhere.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the client is told.
+    pub error: Error,
+    /// The rule that took it; empty when it did not come so far.
+    pub rule: String,
+    /// Who could not serve it.
+    pub skipped: Vec<Skipped>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, rule: String::new(), skipped: Vec::new() }
+    }
+}
+
+impl Refusal {
+    /// The refusal of a request for which there was a plan.
+    fn of(error: Error, plan: Plan) -> Self {
+        Self { error, rule: plan.rule, skipped: plan.skipped }
+    }
+}
+
+/// Parses, validates and routes a request.
 ///
 /// # Errors
 /// What the client is told instead.
-pub fn chat(
+pub fn open(
     gateway: &Rc<Gateway>,
+    operation: Passed,
     headers: &Headers<'_>,
     body: Vec<u8>,
     request_id: String,
     created: u64,
-) -> Result<Exchange, Error> {
-    let parsed = ParsedChat::parse(body)?;
-    let chat = parsed.chat();
-    chat.validate()?;
+) -> Result<Exchange, Refusal> {
     let header = |name: &str| headers.text(name);
-    let question = Question { model: &chat.model, stream: chat.stream, header: &header };
-    let plan = routing::plan(gateway, &question)?;
+    let (parsed, plan) = match operation {
+        Passed::Chat => {
+            let parsed = ParsedChat::parse(body)?;
+            let chat = parsed.chat();
+            let media = chat.validate()?;
+            let question = Question { model: &chat.model, stream: chat.stream, header: &header };
+            let mut plan = routing::plan(gateway, &question)?;
+            let needs = Needs::of(chat, media, parsed.body().len());
+            if let Err(error) = plan.keep_able(&needs, gateway) {
+                return Err(Refusal::of(error, plan));
+            }
+            (Asked::Chat(parsed), plan)
+        }
+        Passed::Embeddings => {
+            let parsed = ParsedEmbeddings::parse(body)?;
+            let asked = parsed.asked();
+            asked.validate()?;
+            let question = Question { model: &asked.model, stream: false, header: &header };
+            let mut plan = routing::plan(gateway, &question)?;
+            if let Err(error) = routing::comparable(gateway, &mut plan, asked.dimensions) {
+                return Err(Refusal::of(error, plan));
+            }
+            (Asked::Embeddings(parsed), plan)
+        }
+    };
     Exchange::open(Rc::clone(gateway), parsed, plan, request_id, created)
 }
 
@@ -159,7 +216,11 @@ mod tests {
 
     #[test]
     fn the_operation_is_found_by_method_and_path() {
-        assert_eq!(operation("POST", "/v1/chat/completions?x=1"), Ok(Operation::Chat));
+        assert_eq!(
+            operation("POST", "/v1/chat/completions?x=1"),
+            Ok(Operation::Passed(Passed::Chat))
+        );
+        assert_eq!(operation("POST", "/v1/embeddings"), Ok(Operation::Passed(Passed::Embeddings)));
         assert_eq!(operation("GET", "/v1/models"), Ok(Operation::Models));
         assert_eq!(operation("GET", "/v1/models/a%2Fb"), Ok(Operation::Model("a%2Fb")));
     }
@@ -168,6 +229,7 @@ mod tests {
     fn anything_else_is_a_404_that_says_what_there_is() {
         for (method, path) in [
             ("GET", "/v1/chat/completions"),
+            ("GET", "/v1/embeddings"),
             ("POST", "/v1/models"),
             ("POST", "/v1/completions"),
             ("GET", "/v1/models/"),

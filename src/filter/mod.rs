@@ -3,17 +3,21 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`exchange`] | a request on its way: what both roles know of it |
+//! | [`asked`] | what a client asked for, parsed once: a chat or vectors |
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | [`record`] | the record of a request, for the access log |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id |
 //! | `host` | the only file that calls Envoy |
 
+pub mod asked;
 pub mod exchange;
 pub mod intake;
+pub mod record;
 pub mod reply;
 
 #[cfg(target_os = "wasi")]

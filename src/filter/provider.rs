@@ -131,7 +131,7 @@ impl ProviderStream {
             })?;
         let length = outbound.body.len(exchange.parsed.body().len()).to_string();
         let dialect = found.provider.api.dialect;
-        let streamed = exchange.parsed.chat().stream;
+        let streamed = exchange.parsed.stream();
         let accept = if streamed { dialect.stream_type() } else { "application/json" };
         let credential = self
             .credentials
@@ -152,7 +152,8 @@ impl ProviderStream {
         headers.extend(outbound.headers.iter().map(|(name, value)| (*name, &**value)));
         headers.extend(credential.iter().map(|(name, value)| (*name, &**value)));
         host::set_headers(Map::Request, &headers);
-        let warnings = outbound.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = outbound.warnings.iter().map(ToString::to_string).collect();
+        exchange.attempts.warn(at, warnings.len());
         let payload = Some(outbound.body);
         drop(guard);
         Ok(Attempt { exchange: handle, at, candidate, payload, warnings, status: None })
@@ -165,13 +166,16 @@ impl ProviderStream {
         let headers = Headers::new(packed.pairs());
         let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         attempt.status = Some(status);
+        if let Some(id) = headers.provider_request_id() {
+            attempt.exchange.borrow_mut().attempts.identify(attempt.at, id);
+        }
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
         let length = headers.text("content-length").and_then(|length| length.parse().ok());
         let kind = headers.text("content-type").unwrap_or_default();
         let (streamed, stream) = {
             let exchange = attempt.exchange.borrow();
-            let streamed = exchange.parsed.chat().stream;
+            let streamed = exchange.parsed.stream();
             let stream = || {
                 let call = exchange.call(attempt.candidate)?;
                 let dialect = exchange.candidate(attempt.candidate)?.provider.api.dialect;
@@ -265,12 +269,7 @@ impl ProviderStream {
         } else {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
-            match (exchange.call(attempt.candidate), exchange.candidate(attempt.candidate)) {
-                (Some(call), Some(found)) => {
-                    found.provider.api.dialect.answer(&call, &headers, &collected.body)
-                }
-                _ => Err(Error::new(Class::Server, "the candidate is gone")),
-            }
+            exchange.answer(attempt.candidate, &headers, &collected.body)
         };
         match answer {
             Ok(answer) => {

@@ -230,6 +230,12 @@ impl From<crate::wire::sse::TooLarge> for Error {
     }
 }
 
+impl From<crate::wire::aws_event_stream::Fault> for Error {
+    fn from(fault: crate::wire::aws_event_stream::Fault) -> Self {
+        Self::new(Class::Server, format!("the provider's stream is broken: {fault}"))
+    }
+}
+
 #[derive(Serialize)]
 struct Envelope<'a> {
     error: Shape<'a>,
@@ -256,7 +262,7 @@ impl<'a> From<&'a Error> for Shape<'a> {
 }
 
 /// As many whole characters as fit into so many bytes.
-fn start(text: &str, most: usize) -> &str {
+pub(crate) fn start(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 

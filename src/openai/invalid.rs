@@ -8,7 +8,6 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::error::{Class, Error};
-use super::outer::Outer;
 
 /// The error for a body that is not UTF-8 from the byte `at` on.
 #[must_use]
@@ -22,15 +21,22 @@ pub fn not_utf8(body: &[u8], at: usize) -> Error {
     )
 }
 
-/// The error for a body that did not parse as a request.
+/// The error for a body that did not parse as a `T`, which has at least the fields `model` and
+/// `needed`.
 #[cold]
 #[inline(never)]
 #[must_use]
-pub fn explain(text: &str, error: &serde_json::Error) -> Error {
+pub fn explain<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    needed: &str,
+    error: &serde_json::Error,
+) -> Error {
     if text.trim_ascii().is_empty() {
         return Error::new(
             Class::Client,
-            "The request body is empty; a JSON object with `model` and `messages` is needed.",
+            format!(
+                "The request body is empty; a JSON object with `model` and `{needed}` is needed."
+            ),
         );
     }
     if !error.is_data() {
@@ -40,7 +46,7 @@ pub fn explain(text: &str, error: &serde_json::Error) -> Error {
         );
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let Err(found) = serde_path_to_error::deserialize::<_, Outer<'_>>(&mut deserializer) else {
+    let Err(found) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
         return Error::new(Class::Client, format!("The request is invalid: {}.", place(error)));
     };
     let path = found.path().to_string();

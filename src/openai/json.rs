@@ -17,6 +17,9 @@ impl<'a> RawStr<'a> {
     /// An empty string.
     pub const EMPTY: RawStr<'static> = RawStr(r#""""#);
 
+    /// An empty object in a string: the arguments of a call that has none.
+    pub const NO_ARGUMENTS: RawStr<'static> = RawStr(r#""{}""#);
+
     /// The string if `raw` is one.
     #[must_use]
     pub fn from_raw(raw: &'a RawValue) -> Option<Self> {
@@ -200,6 +203,13 @@ pub fn escape(text: &str) -> String {
     write_str(&mut quoted, text);
     let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     String::from_utf8_lossy(inner).into_owned()
+}
+
+/// Appends a comma unless the list or object is still empty.
+pub fn separate(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'[' | b'{')) {
+        out.push(b',');
+    }
 }
 
 /// Appends the raw value without the white space between its tokens.

@@ -354,6 +354,14 @@ pub struct Part<'a> {
     pub cache_control: Option<&'a RawValue>,
 }
 
+/// The parts of a content whose validation has passed; none when it has not.
+#[must_use]
+pub fn parts(parts: &RawValue) -> Vec<Part<'_>> {
+    serde_json::from_str(parts.get())
+        .map(|Bounded(parts): Items<Part<'_>>| parts)
+        .unwrap_or_default()
+}
+
 /// A picture by URL or inline as a `data:` URL.
 #[derive(Debug, Deserialize)]
 #[serde(remote = "Self")]

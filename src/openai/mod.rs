@@ -12,11 +12,14 @@
 //! | [`chunk`] | a streamed answer, event by event |
 //! | [`usage`] | tokens, one canonical split |
 //! | [`validate`] | what the canonical API allows |
+//! | [`embeddings`] | an embeddings request, parsed once, borrowing from the body |
+//! | [`vectors`] | its answer, in either encoding |
 //! | [`error`] | every error a client can see |
 //! | [`models`] | `GET /v1/models` |
 
 pub mod answer;
 pub mod chunk;
+pub mod embeddings;
 pub mod error;
 pub mod invalid;
 pub mod json;
@@ -26,7 +29,9 @@ pub mod outer;
 pub mod request;
 pub mod usage;
 pub mod validate;
+pub mod vectors;
 
+pub use embeddings::Embeddings;
 pub use error::{Class, Error};
 pub use request::Chat;
 pub use usage::Usage;

@@ -1,4 +1,6 @@
 //! The outermost object of a request: messages read, every other field as it was written.
+//!
+//! An embeddings request has no messages; its object is [`Fields`] and nothing else.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -51,21 +53,53 @@ impl<'de: 'a, 'a> Deserialize<'de> for Outer<'a> {
                         messages = Some(list.unwrap_or_default().0);
                         continue;
                     }
-                    if fields.len() >= MAX_FIELDS {
-                        return Err(A::Error::custom(format_args!(
-                            "more than {MAX_FIELDS} fields in the request"
-                        )));
-                    }
-                    // Two values for one field are read differently by different parsers, and a
-                    // rule must not see another model than the provider does.
-                    if fields.iter().any(|field| field.name == name) {
-                        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
-                    }
-                    fields.push(Field { name, value: map.next_value()? });
+                    add(&mut fields, name, &mut map)?;
                 }
                 Ok(Outer { messages: messages.unwrap_or_default(), messages_at, fields })
             }
         }
         deserializer.deserialize_map(OuterVisitor)
     }
+}
+
+/// The object of a request without messages.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(pub Vec<Field<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(8);
+                while let Some(Key(name)) = map.next_key()? {
+                    add(&mut fields, name, &mut map)?;
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// Adds the field `name`, whose value is next in `map`.
+fn add<'de, A: MapAccess<'de>>(
+    fields: &mut Vec<Field<'de>>,
+    name: Cow<'de, str>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    if fields.len() >= MAX_FIELDS {
+        return Err(A::Error::custom(format_args!("more than {MAX_FIELDS} fields in the request")));
+    }
+    // Two values for one field are read differently by different parsers, and a rule must not see
+    // another model than the provider does.
+    if fields.iter().any(|field| field.name == name) {
+        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+    }
+    fields.push(Field { name, value: map.next_value()? });
+    Ok(())
 }

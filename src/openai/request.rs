@@ -112,8 +112,8 @@ impl<'a> Chat<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let text = simdutf8::compat::from_utf8(body)
             .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
-        let outer: Outer<'a> =
-            serde_json::from_str(text).map_err(|error| invalid::explain(text, &error))?;
+        let outer: Outer<'a> = serde_json::from_str(text)
+            .map_err(|error| invalid::explain::<Outer<'_>>(text, "messages", &error))?;
         let mut chat =
             Self { messages: outer.messages, messages_at: outer.messages_at, ..Self::default() };
         let mut max_completion_tokens = None;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::error::Error;
 use super::json::{Num, RawStr, is_object};
@@ -23,24 +24,72 @@ pub const MAX_FUNCTION_NAME: usize = 64;
 /// Longest name of a model, in bytes.
 pub const MAX_MODEL_NAME: usize = 256;
 
+/// Where a request first holds what not every model can read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Media {
+    /// A picture.
+    pub image: Option<Place>,
+    /// A PDF document.
+    pub pdf: Option<Place>,
+    /// Sound.
+    pub audio: Option<Place>,
+}
+
+/// A part of a message's content. Its text is the path in the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which message.
+    pub message: usize,
+    /// Which of its parts.
+    pub part: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "messages[{}].content[{}]", self.message, self.part)
+    }
+}
+
+impl Media {
+    fn note(&mut self, part: &Part<'_>, place: Place) {
+        let first = match &*part.kind {
+            "image_url" if part.image_url.as_ref().is_some_and(|image| is_pdf(image.url)) => {
+                &mut self.pdf
+            }
+            "image_url" => &mut self.image,
+            "input_audio" => &mut self.audio,
+            "file" => match part.file.as_ref().and_then(|file| file.file_data) {
+                Some(data) if is_pdf(data) => &mut self.pdf,
+                _ => return,
+            },
+            _ => return,
+        };
+        first.get_or_insert(place);
+    }
+}
+
+/// Whether it is a PDF document inline, as a `data:` URL or bare. A slash may be written as `\/`.
+fn is_pdf(data: RawStr<'_>) -> bool {
+    let data = data.inner();
+    ["data:application/pdf", r"data:application\/pdf", "JVBERi0"]
+        .iter()
+        .any(|start| data.starts_with(start))
+}
+
 impl Chat<'_> {
-    /// Checks what the parser does not.
+    /// Checks what the parser does not, and tells which media it saw.
     ///
     /// # Errors
     /// A 400 that names the field.
-    pub fn validate(&self) -> Result<(), Error> {
-        if self.model.is_empty() {
-            return Err(missing("model"));
-        }
-        if self.model.len() > MAX_MODEL_NAME {
-            let message = format!("'model' is longer than {MAX_MODEL_NAME} bytes.");
-            return Err(Error::invalid("model", message));
-        }
+    pub fn validate(&self) -> Result<Media, Error> {
+        check_model(&self.model)?;
         if self.messages.is_empty() {
             return Err(missing("messages"));
         }
+        let mut media = Media::default();
         for (index, message) in self.messages.iter().enumerate() {
-            check_message(message).map_err(|fault| fault.at(&format!("messages[{index}]")))?;
+            check_message(message, index, &mut media)
+                .map_err(|fault| fault.at(&format!("messages[{index}]")))?;
         }
         in_range("temperature", self.temperature, 0.0, 2.0)?;
         in_range("top_p", self.top_p, 0.0, 1.0)?;
@@ -79,7 +128,8 @@ impl Chat<'_> {
         for (index, tool) in self.tools.iter().enumerate() {
             check_tool(tool).map_err(|fault| fault.at(&format!("tools[{index}]")))?;
         }
-        self.check_tool_choice()
+        self.check_tool_choice()?;
+        Ok(media)
     }
 
     fn check_tool_choice(&self) -> Result<(), Error> {
@@ -111,6 +161,21 @@ impl Chat<'_> {
     }
 }
 
+/// Checks the name of the model asked for.
+///
+/// # Errors
+/// A 400 that names the field.
+pub(super) fn check_model(model: &str) -> Result<(), Error> {
+    if model.is_empty() {
+        return Err(missing("model"));
+    }
+    if model.len() > MAX_MODEL_NAME {
+        let message = format!("'model' is longer than {MAX_MODEL_NAME} bytes.");
+        return Err(Error::invalid("model", message));
+    }
+    Ok(())
+}
+
 /// What is wrong at a place inside a message or tool.
 struct Fault {
     field: String,
@@ -130,7 +195,7 @@ impl Fault {
     }
 }
 
-fn check_message(message: &Message<'_>) -> Result<(), Fault> {
+fn check_message(message: &Message<'_>, at: usize, media: &mut Media) -> Result<(), Fault> {
     if let Some(calls) = message.tool_calls {
         if message.role != Role::Assistant {
             return Err(Fault::new("tool_calls", "only an assistant makes calls"));
@@ -174,6 +239,7 @@ fn check_message(message: &Message<'_>) -> Result<(), Fault> {
                     field: format!("content[{index}].{}", fault.field),
                     ..fault
                 })?;
+                media.note(part, Place { message: at, part: index });
             }
         }
         (_, Content::Text(_)) => {}
@@ -285,7 +351,8 @@ fn in_range(name: &str, number: Option<Num<'_>>, low: f64, high: f64) -> Result<
     }
 }
 
-fn missing(field: &str) -> Error {
+/// The error for a field that is needed and absent.
+pub(super) fn missing(field: &str) -> Error {
     Error::invalid(field, format!("Missing required parameter: '{field}'."))
         .with_code("missing_required_parameter")
 }
@@ -299,7 +366,7 @@ mod tests {
 
     fn check(fields: &str) -> Result<(), Error> {
         let body = format!(r#"{{"model":"m",{fields}}}"#);
-        Chat::parse(body.as_bytes()).and_then(|chat| chat.validate())
+        Chat::parse(body.as_bytes()).and_then(|chat| chat.validate().map(drop))
     }
 
     fn with_message(message: &str) -> Result<(), Error> {

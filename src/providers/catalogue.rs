@@ -5,7 +5,14 @@
 //!
 //! # Not supported
 //! Prices of images, audio seconds, tool calls, batches and service tiers. Guessing: a name that is
-//! not in the data, apart from a dated snapshot of one that is, has no facts.
+//! not in the data, apart from the documented forms of one that is, has no facts.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `capabilities` | what a model can do |
+//! | `effort` | reasoning efforts |
+//! | `names` | from a provider's names to the catalogue's |
+//! | `price` | what tokens cost |
 
 use std::collections::BTreeMap;
 
@@ -17,6 +24,7 @@ pub use price::{MAX_USD_PER_MTOK, NanoUsd, Price, Rate, Rates, Tier, TokenSplit}
 
 mod capabilities;
 mod effort;
+mod names;
 mod price;
 
 const DATA: &str = include_str!("catalogue.json");
@@ -32,9 +40,12 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
+    /// What the catalogue calls the model; empty for one that it does not know.
+    #[serde(skip)]
+    pub name: &'static str,
     /// Whether the capabilities are known of the model, and not only assumed. What stands in the
-    /// data is known.
-    #[serde(skip, default = "yes")]
+    /// data is known, unless it says otherwise.
+    #[serde(default = "yes")]
     pub known: bool,
     /// The API that serves the model.
     pub mode: Mode,
@@ -47,7 +58,8 @@ pub struct Facts {
     pub max_output: Option<u64>,
     /// Numbers in an embedding, when the request asks for no other size.
     pub vector_size: Option<u32>,
-    /// What the model can do.
+    /// What the model can do; everything, where that is not known.
+    #[serde(default = "Capabilities::all")]
     pub capabilities: Capabilities,
     /// What a request to the model may carry.
     #[serde(default)]
@@ -149,13 +161,14 @@ impl Facts {
     #[must_use]
     pub fn unknown() -> Self {
         Self {
+            name: "",
             known: false,
             mode: Mode::Chat,
             price: None,
             context_window: None,
             max_output: None,
             vector_size: None,
-            capabilities: Capability::ALL.into_iter().collect(),
+            capabilities: Capabilities::all(),
             parameters: Parameters::default(),
             deprecated_on: None,
         }
@@ -171,7 +184,12 @@ impl Catalogue {
     #[expect(clippy::expect_used, reason = "the data is part of the source and a test parses it")]
     #[must_use]
     pub fn builtin() -> Self {
-        serde_json::from_str(DATA).expect("catalogue.json holds a catalogue")
+        let mut catalogue: Self =
+            serde_json::from_str(DATA).expect("catalogue.json holds a catalogue");
+        for (name, facts) in catalogue.families.values_mut().flatten() {
+            facts.name = name;
+        }
+        catalogue
     }
 
     /// The day on which the facts were collected, as `YYYY-MM-DD`.
@@ -180,13 +198,28 @@ impl Catalogue {
         self.as_of
     }
 
-    /// The facts of a model. A name that is not known is tried once more without its trailing date
-    /// (`-2024-08-06`, `-20240806`) or `-latest`: a snapshot has the facts of its model. Nothing
-    /// else is guessed.
+    /// The facts of a model, by its name at the provider: see [`Catalogue::entry`].
     #[must_use]
     pub fn find(&self, family: &str, model: &str) -> Option<&Facts> {
+        self.entry(family, model).map(|(_, facts)| facts)
+    }
+
+    /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is
+    /// not known is tried without what the documented forms put around it, its date among them: a
+    /// snapshot has the facts of its model. Nothing else is guessed.
+    ///
+    /// ```
+    /// # use waypost::providers::catalogue::Catalogue;
+    /// let catalogue = Catalogue::builtin();
+    /// let (name, _) = catalogue.entry("bedrock", "us.anthropic.claude-opus-5-5").unwrap();
+    /// assert_eq!(name, "anthropic.claude-opus-5-5");
+    /// assert!(catalogue.entry("openai", "gpt-4o-2024-08-06").is_some());
+    /// ```
+    #[must_use]
+    pub fn entry(&self, family: &str, model: &str) -> Option<(&'static str, &Facts)> {
         let models = self.families.get(family)?;
-        models.get(model).or_else(|| models.get(without_date(model)?))
+        let found = names::forms(family, model).find_map(|name| models.get_key_value(name))?;
+        Some((*found.0, found.1))
     }
 
     /// The names and facts of a family's models, in the order of the names; empty for an unknown
@@ -199,34 +232,6 @@ impl Catalogue {
     pub fn families(&self) -> impl Iterator<Item = &'static str> {
         self.families.keys().copied()
     }
-}
-
-fn without_date(model: &str) -> Option<&str> {
-    if let Some(undated) = model.strip_suffix("-latest") {
-        return Some(undated);
-    }
-    [b"-YYYY-MM-DD".as_slice(), b"-YYYYMMDD"].into_iter().find_map(|form| {
-        let (undated, suffix) = model.split_at_checked(model.len().checked_sub(form.len())?)?;
-        is_date(suffix.as_bytes(), form).then_some(undated)
-    })
-}
-
-/// The month and day are checked too: eight digits alone can be a build or a size.
-fn is_date(text: &[u8], form: &[u8]) -> bool {
-    let (mut month, mut day) = (0, 0);
-    for (byte, place) in text.iter().zip(form) {
-        let digit = || byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
-        let fits = match place {
-            b'-' => (*byte == b'-').then_some(()),
-            b'M' => digit().map(|digit| month = month * 10 + digit),
-            b'D' => digit().map(|digit| day = day * 10 + digit),
-            _ => digit().map(drop),
-        };
-        if fits.is_none() {
-            return false;
-        }
-    }
-    (1..=12).contains(&month) && (1..=31).contains(&day)
 }
 
 #[cfg(test)]

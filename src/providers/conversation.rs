@@ -37,6 +37,25 @@ pub(crate) const fn is_instruction(role: Role) -> bool {
     matches!(role, Role::System | Role::Developer)
 }
 
+/// The messages with their places, and in each run that is not the assistant's the results of tools
+/// first: several APIs want every call answered before anything else is said.
+pub(crate) fn results_first<'c, 'a>(messages: &'c [Message<'a>]) -> Vec<(usize, &'c Message<'a>)> {
+    let mut ordered = Vec::with_capacity(messages.len());
+    let mut held = Vec::new();
+    for place in messages.iter().enumerate() {
+        match place.1.role {
+            Role::Tool => ordered.push(place),
+            Role::Assistant => {
+                ordered.append(&mut held);
+                ordered.push(place);
+            }
+            _ => held.push(place),
+        }
+    }
+    ordered.append(&mut held);
+    ordered
+}
+
 /// The parts of the content of the message at `index`.
 ///
 /// # Errors

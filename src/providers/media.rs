@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 use crate::openai::json::write_str;
 
 /// A `data:` URL with base64.
@@ -48,30 +52,26 @@ pub(crate) fn quote(out: &mut Vec<u8>, text: &Cow<'_, str>) {
     }
 }
 
-/// Decodes base64 with the letters of either alphabet, with or without padding.
+/// Takes what is not padded, and what follows the last whole byte.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Decodes base64 with the letters of either alphabet, with or without padding, in lines or in one.
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let mut bits = 0_u32;
-    let mut held = 0_u32;
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'\r' | b'\n' => continue,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xFF) as u8);
-        }
-    }
-    // Six bits alone are no byte.
-    (held < 6).then_some(bytes)
+    let digits = text.trim_end_matches('=').bytes();
+    let digits: Vec<u8> = digits
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            _ => byte,
+        })
+        .collect();
+    BASE64.decode(digits).ok()
 }
 
 #[cfg(test)]
@@ -86,6 +86,8 @@ mod tests {
         assert_eq!(decode_base64("aGVsbG8=").unwrap(), b"hello");
         assert_eq!(decode_base64("aGVsbG8").unwrap(), b"hello");
         assert_eq!(decode_base64("-_-_").unwrap(), [0xFB, 0xFF, 0xBF]);
+        assert_eq!(decode_base64("aGVs\r\nbG8=").unwrap(), b"hello");
+        assert_eq!(decode_base64("aGVsbG9").unwrap(), b"hello");
         assert_eq!(decode_base64("a"), None);
         assert_eq!(decode_base64("a!"), None);
     }

@@ -9,25 +9,37 @@
 //! | [`headers`] | headers as the host gives them |
 //! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
 //! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
+//! | `citations` | where an answer was found |
 //! | `conversation` | messages, their parts and calls, for dialects that write them anew |
+//! | `functions` | the functions on offer, and the choice among them |
 //! | `ids` | ids and names that other providers made |
 //! | `media` | pictures, sound and documents as clients send them |
 //! | `thoughts` | thinking with its signatures |
 //! | `warnings` | what becomes of a field that an API does not take |
+//! | [`embeddings`] | vectors: a file for each form in which providers ask and answer |
 //! | [`catalogue`] | prices, windows, capabilities and parameter flags of models |
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
+//! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`mistral`] | Mistral's chat |
+//! | [`bedrock`] | AWS Bedrock Converse |
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub mod anthropic;
+pub mod azure;
+pub mod bedrock;
 pub mod catalogue;
+mod citations;
 mod conversation;
+pub mod embeddings;
 pub mod failure;
+mod functions;
 pub mod headers;
 mod ids;
 mod media;
+pub mod mistral;
 pub mod openai;
 pub mod registry;
 pub mod stream;
@@ -35,8 +47,8 @@ mod thoughts;
 mod warnings;
 
 use crate::openai::json::RawStr;
-use crate::openai::{Chat, Error, Usage};
-use catalogue::Facts;
+use crate::openai::{Chat, Embeddings, Error, Usage};
+use catalogue::{Capability, Facts};
 pub use headers::Headers;
 
 /// A provider's API: how to ask it, and how to read what it says.
@@ -57,6 +69,34 @@ pub trait Dialect: Sync {
     /// A translator for one streamed answer.
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator>;
 
+    /// The request for vectors. `body` is the client's, from which `asked` borrows.
+    ///
+    /// # Errors
+    /// A 400 whose `param` names the field that this provider or model cannot honour; the model
+    /// itself where the API has no embeddings.
+    fn embed(
+        &self,
+        _asked: &Embeddings<'_>,
+        _body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        Err(embeddings::none(target))
+    }
+
+    /// Vectors with a status below 300, in canonical form.
+    ///
+    /// # Errors
+    /// As [`Dialect::answer`]; and too few vectors, or such of another length than was asked for.
+    fn embedded(
+        &self,
+        _asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _headers: &Headers<'_>,
+        _body: &[u8],
+    ) -> Result<Answer, Error> {
+        Err(embeddings::none(target))
+    }
+
     /// A refusal in canonical form. Never fails: an unreadable body is itself the explanation.
     fn error(&self, status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {
         failure::read(status, headers, body)
@@ -65,6 +105,13 @@ pub trait Dialect: Sync {
     /// The header that carries a credential: its name, and the value for `secret`.
     fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {
         ("authorization", format!("Bearer {secret}"))
+    }
+
+    /// Whether a request that needs `lacking` is translated for a model without it, by other means
+    /// that come to the same: a JSON schema by a tool that has it for its arguments.
+    fn emulates(&self, lacking: Capability) -> bool {
+        let _ = lacking;
+        false
     }
 
     /// The media type of streamed answers: what is asked for, and what is read as a stream.

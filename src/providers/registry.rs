@@ -1,6 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, openai};
+use super::{Dialect, Settings, anthropic, azure, bedrock, mistral, openai};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -83,6 +83,13 @@ pub static APIS: &[Api] = &[
         settings: &[Setting::text("organization"), Setting::text("project")],
     },
     Api {
+        name: "azure",
+        dialect: &azure::Azure,
+        family: "azure",
+        base_url: BaseUrl::From(azure::base_url),
+        settings: azure::SETTINGS,
+    },
+    Api {
         name: "anthropic",
         dialect: &anthropic::Anthropic,
         family: "anthropic",
@@ -90,6 +97,24 @@ pub static APIS: &[Api] = &[
         settings: &[
             Setting::word("anthropic_version", anthropic::VERSIONS),
             Setting::text("anthropic_beta"),
+        ],
+    },
+    Api {
+        name: "mistral",
+        dialect: &mistral::Mistral,
+        family: "mistral",
+        base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "bedrock",
+        dialect: &bedrock::Bedrock,
+        family: "bedrock",
+        base_url: BaseUrl::From(bedrock::base_url),
+        settings: &[
+            Setting::text("region"),
+            Setting::text("guardrail_id"),
+            Setting::text("guardrail_version"),
         ],
     },
 ];

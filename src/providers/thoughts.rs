@@ -2,6 +2,10 @@
 
 use crate::openai::json::RawStr;
 
+/// Stands before a signature that Mistral made, so that it is never taken for Anthropic's: theirs are
+/// base64 without a mark.
+pub(crate) const MISTRAL: &str = "mistral:";
+
 /// Thinking blocks of an answer, as a JSON list in the words of Anthropic, whose models
 /// several providers serve: what the client has to send back.
 #[derive(Debug, Default)]

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 
 use super::{Target, Warning};
+use crate::openai::json::{Num, RawStr};
+use crate::openai::outer::Field;
+use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 
 /// What the client should know, each thing once however often it happens in a request.
@@ -27,7 +30,12 @@ impl Warnings {
     /// Warns of each field at the top of a request that found no place in a body that was written
     /// anew: those that are not in `placed`.
     pub(crate) fn dropped_but(&mut self, chat: &Chat<'_>, placed: &[&str]) {
-        for field in &chat.fields {
+        self.dropped_fields(&chat.fields, placed);
+    }
+
+    /// The same for the fields of any request.
+    pub(crate) fn dropped_fields(&mut self, fields: &[Field<'_>], placed: &[&str]) {
+        for field in fields {
             let says_nothing =
                 matches!(field.value.get(), "null" | "false" | "0" | "0.0" | "{}" | "[]");
             if says_nothing || placed.contains(&&*field.name) {
@@ -81,5 +89,67 @@ pub(crate) fn clamp(
         return Err(Error::invalid(param, message));
     }
     warnings.changed(param, most.to_string());
+    Ok(())
+}
+
+/// `number` as it is to be sent: as it was written, or the bound that is nearest.
+///
+/// # Errors
+/// A 400 where the policy is to refuse what is out of range.
+pub(crate) fn into_range<'a>(
+    param: &'static str,
+    number: Num<'a>,
+    low: f64,
+    high: f64,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<Cow<'a, str>, Error> {
+    if (low..=high).contains(&number.value) {
+        return Ok(Cow::Borrowed(number.written));
+    }
+    if target.policy.reject_out_of_range {
+        let message = format!(
+            "'{param}' must be between {low} and {high} for the model '{}', but is {}.",
+            target.model, number.written
+        );
+        return Err(Error::invalid(param, message));
+    }
+    let nearest = if number.value < low { low } else { high }.to_string();
+    warnings.changed(param, nearest.clone());
+    Ok(Cow::Owned(nearest))
+}
+
+/// Refuses, or drops, what an API has no place for that answers in text only, searches nothing and
+/// knows functions by their newer form only. `api` is the provider's name.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn refuse_other_answers(
+    chat: &Chat<'_>,
+    api: &str,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let modalities: Vec<RawStr<'_>> = match chat.field("modalities") {
+        Some(modalities) => read("modalities", modalities)?,
+        None => Vec::new(),
+    };
+    let text_only = modalities.iter().all(|modality| modality.decode() == "text");
+    let old = "the older form of function calls is not translated; use 'tools'";
+    for (param, given, why) in [
+        ("modalities", !text_only, format!("{api} answers in text only")),
+        ("audio", chat.field("audio").is_some(), format!("{api} answers in text only")),
+        ("functions", chat.field("functions").is_some(), old.to_owned()),
+        ("function_call", chat.field("function_call").is_some(), old.to_owned()),
+        (
+            "web_search_options",
+            chat.field("web_search_options").is_some(),
+            format!("{api} does not search the web for a chat"),
+        ),
+    ] {
+        if given {
+            unsupported(param, param, format!("'{param}': {why}."), target, warnings)?;
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What was tried for a request, and what may be tried next.
 
-use super::Candidate;
+use super::{Candidate, Skipped};
 use crate::config::Gateway;
 use crate::openai::{Class, Error};
 
@@ -16,6 +16,10 @@ use crate::openai::{Class, Error};
 pub struct Attempt {
     /// Which candidate, as a place in the plan.
     pub candidate: usize,
+    /// The provider's own id of its answer, for its support.
+    pub provider_request_id: Option<String>,
+    /// How many parameters were dropped, changed or defaulted for it.
+    pub warnings: usize,
     /// When it began, in nanoseconds of a clock that never goes back.
     pub began: u64,
     /// How it went.
@@ -48,13 +52,37 @@ pub struct Attempts {
     candidates: Vec<Candidate>,
     next: Option<usize>,
     tried: Vec<Attempt>,
+    skipped: Vec<Skipped>,
 }
 
 impl Attempts {
     /// Nothing tried; the first candidate is next.
     #[must_use]
     pub const fn new(candidates: Vec<Candidate>) -> Self {
-        Self { candidates, next: Some(0), tried: Vec::new() }
+        Self { candidates, next: Some(0), tried: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Notes why a candidate is not asked, once for each.
+    pub fn skip(&mut self, skipped: Skipped) {
+        if self.skipped.iter().all(|known| known.candidate != skipped.candidate) {
+            self.skipped.push(skipped);
+        }
+    }
+
+    /// Who was not asked, and why.
+    pub fn skipped(&self) -> impl Iterator<Item = &Skipped> {
+        let tried = |candidate| {
+            let tried = self.tried.iter().filter_map(|tried| self.candidates.get(tried.candidate));
+            tried.into_iter().any(|known| *known == candidate)
+        };
+        self.skipped.iter().filter(move |skipped| !tried(skipped.candidate))
+    }
+
+    /// Notes by which id the provider knows its answer.
+    pub fn identify(&mut self, attempt: usize, id: String) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.provider_request_id = Some(id);
+        }
     }
 
     /// All candidates in order.
@@ -85,9 +113,22 @@ impl Attempts {
     /// attempt's and the candidate's places; nothing when there is no candidate left.
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
         let candidate = self.next.filter(|next| *next < self.candidates.len())?;
-        self.tried.push(Attempt { candidate, began: now, outcome: Outcome::Pending });
+        self.tried.push(Attempt {
+            candidate,
+            provider_request_id: None,
+            warnings: 0,
+            began: now,
+            outcome: Outcome::Pending,
+        });
         self.next = Some(candidate + 1).filter(|next| *next < self.candidates.len());
         Some((self.tried.len() - 1, candidate))
+    }
+
+    /// Notes how many parameters an attempt's request had to do without, or has otherwise.
+    pub fn warn(&mut self, attempt: usize, warnings: usize) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.warnings = warnings;
+        }
     }
 
     /// Notes how an attempt went. A verdict stands: only `Pending` and `Flowing` change.

@@ -3,12 +3,18 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`mod@plan`] | rules to candidates |
+//! | [`needs`] | what a request needs, and which candidates have it |
+//! | [`mod@comparable`] | of vectors: who may answer in place of whom |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;
+pub mod comparable;
+pub mod needs;
 pub mod plan;
 
 pub use attempts::{Attempt, Attempts, Outcome};
+pub use comparable::comparable;
+pub use needs::{Needs, Skipped};
 pub use plan::{Plan, Question, models, plan};
 
 /// One way to get an answer: a model of a provider, through one of its endpoints. Places in the

@@ -1,6 +1,6 @@
 //! Rules to candidates.
 
-use super::Candidate;
+use super::{Candidate, Skipped};
 use crate::config::rule::{Choose, MAX_CANDIDATES, Timeouts};
 use crate::config::{Gateway, Rule, When};
 use crate::openai::models::Listed;
@@ -23,6 +23,8 @@ pub struct Plan {
     pub rule: String,
     /// In the order in which they are asked; at least one.
     pub candidates: Vec<Candidate>,
+    /// Those that were left out, or moved to the end.
+    pub skipped: Vec<Skipped>,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -50,12 +52,18 @@ pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
             return Ok(Plan {
                 rule: rule.name.clone(),
                 candidates: candidates(gateway, rule),
+                skipped: Vec::new(),
                 timeouts: rule.timeouts,
             });
         }
         if !named.is_empty() {
             let rule = BY_MODEL.to_owned();
-            return Ok(Plan { rule, candidates: named, timeouts: gateway.timeouts });
+            return Ok(Plan {
+                rule,
+                candidates: named,
+                skipped: Vec::new(),
+                timeouts: gateway.timeouts,
+            });
         }
     }
     Err(no_such_model(gateway, question.model))

@@ -2,6 +2,7 @@
 
 pub mod fixtures;
 pub mod fold;
+pub mod frames;
 pub mod pretty;
 pub mod rules;
 

@@ -49,15 +49,15 @@ _numbers = itertools.count(1)
 def reply(request: Request, faults: Faults) -> Reply:
     """The answer to a request: an error that was asked for, a refusal, or what the model says."""
     try:
-        _raise_asked_error(faults)
+        raise_asked_error(faults)
         version = check_headers(request)
         if request.method == "GET" and request.path == "/v1/models":
             return json_reply(200, _models(), _headers(_request_id()))
         if request.method != "POST" or request.path != "/v1/messages":
             raise Refused("Not Found", status=404)
-        return _message(check_body(request.json(), version), faults)
+        return message(check_body(request.json(), version), faults)
     except Refused as refused:
-        return _error_reply(refused, faults)
+        return error_reply(refused, faults)
 
 
 def stream_error() -> Event:
@@ -66,7 +66,8 @@ def stream_error() -> Event:
     return Event({"type": "error", "error": error, "request_id": _request_id()}, "error")
 
 
-def _raise_asked_error(faults: Faults) -> None:
+def raise_asked_error(faults: Faults) -> None:
+    """Refuses with the error that the faults ask for, if they do."""
     if faults.quota:
         message = "This organization has reached its spend limit."
         raise Refused(message, status=429, code="enforced_spend_limit_reached")
@@ -81,7 +82,7 @@ def _raise_asked_error(faults: Faults) -> None:
         raise Refused(_MESSAGES.get(status, f"Error {status}"), status=status)
 
 
-def _error_reply(refused: Refused, faults: Faults) -> Reply:
+def error_reply(refused: Refused, faults: Faults) -> Reply:
     request_id = _request_id()
     headers = _headers(request_id)
     if faults.retry_after is not None:
@@ -140,10 +141,11 @@ def _models() -> Json:
     }
 
 
-def _message(body: Json, faults: Faults) -> Reply:
-    made = content.answer(_prompt(body), faults)
+def message(body: Json, faults: Faults, provider: str = NAME) -> Reply:
+    """What a model answers to a request in order. `provider` is how it calls itself."""
+    made = content.answer(_prompt(body, provider), faults)
     usage = _usage(made)
-    message: Json = {
+    answer: Json = {
         "model": body["model"], "id": f"msg_01Fake{next(_numbers):018d}", "type": "message",
         "role": "assistant", "content": _blocks(body, made), "stop_reason": _stop_reason(made),
         "stop_sequence": made.stop, "usage": usage,
@@ -151,22 +153,23 @@ def _message(body: Json, faults: Faults) -> Reply:
     if made.finish == "refusal":
         explanation = "This request was declined by a safety policy."
         details = {"type": "refusal", "category": "general_harms", "explanation": explanation}
-        message["stop_details"] = details
+        answer["stop_details"] = details
     if body.get("stream"):
         headers = [("content-type", "text/event-stream; charset=utf-8"),
                    ("cache-control", "no-cache"), *_headers(_request_id())]  # fmt: skip
-        return Reply(200, headers, events=_events(message, made, faults))
+        return Reply(200, headers, events=_events(answer, made, faults))
     if faults.no_usage:
-        del message["usage"]
+        del answer["usage"]
     if faults.error_first:
-        message = stream_error().data
-    return json_reply(200, message, _headers(_request_id()))
+        answer = stream_error().data
+    return json_reply(200, answer, _headers(_request_id()))
 
 
-def _prompt(body: Json) -> Prompt:
+def _prompt(body: Json, provider: str) -> Prompt:
     messages: list[Json] = body["messages"]
     size = sum(len(_text_of(message)) for message in messages)
-    prompt = Prompt(NAME, body["model"], size=size + len(_text_of({"content": body.get("system")})))
+    size += len(_text_of({"content": body.get("system")}))
+    prompt = Prompt(provider, body["model"], size=size)
     turns = [blocks_of(message) for message in messages if message["role"] == "user"]
     said = [" ".join(b["text"] for b in blocks if b["type"] == "text") for blocks in turns]
     prompt.text = next((text for text in reversed(said) if text), "")

@@ -56,7 +56,8 @@ class ToolCall:
 
 @dataclass
 class Answer:
-    """What the model says. `finish` is stop, stop_sequence, length, tool_calls or refusal."""
+    """What the model says. `finish` is stop, stop_sequence, length, tool_calls or refusal, or a
+    word of the provider's own that a fault asked for."""
 
     pieces: list[str]
     """The text, cut as a stream delivers it."""
@@ -84,6 +85,13 @@ class Answer:
 
 def answer(prompt: Prompt, faults: Faults) -> Answer:
     """What the model makes of a prompt. Words in it choose: weather, explain, think, cached."""
+    made = _answer(prompt, faults)
+    if faults.finish is not None:
+        made.finish = faults.finish
+    return made
+
+
+def _answer(prompt: Prompt, faults: Faults) -> Answer:
     said = without_directives(prompt.text)
     words = said.lower()
     prompt_tokens = max(1, tokens(prompt.size))
@@ -134,6 +142,12 @@ def split(text: str, faults: Faults) -> list[str]:
     if faults.non_utf8:
         pieces.insert(min(1, len(pieces)), NOT_UTF8)
     return pieces
+
+
+def halves(text: str) -> list[str]:
+    """A thought, cut as a stream delivers it."""
+    half = len(text) // 2
+    return [piece for piece in (text[:half], text[half:]) if piece]
 
 
 def pieces_of_json(text: str) -> list[str]:

@@ -46,6 +46,8 @@ class Faults:
     error_after: int | None = None
     malformed: bool = False
     malformed_after: int | None = None
+    array_error: bool = False
+    bad_crc: bool = False
 
     # 200, yet no answer.
     html200: bool = False
@@ -73,6 +75,8 @@ class Faults:
     no_usage: bool = False
     non_utf8: bool = False
     refusal: bool = False
+    finish: str | None = None
+    form: str | None = None
 
 
 NO_FAULTS = Faults()
@@ -83,10 +87,20 @@ class BadFault(ValueError):
 
 
 _VALUE_TYPES = get_type_hints(Faults)
+FORMS = frozenset(
+    "async_filter detail done json_validate_failed nested_error no_ids object_arguments"
+    " reasoning_content tool_use_failed".split()
+)
+"""Words that `form` takes: other shapes that one provider or another is known to use."""
 _BARE_VALUES = {"content_length_lie": 64}
 """What a fault that takes a number means when it is written without one."""
 
-_DIRECTIVE = re.compile(r"\[\[(openai|anthropic|\*|\d+|model=[^\]\s\"]+):([^\]\"]*)\]\]")
+_DIRECTIVE = re.compile(r"\[\[([a-z]+|\*|\d+|model=[^\]\s\"]+):([^\]\"]*)\]\]")
+
+
+def has_form(faults: Faults, form: str) -> bool:
+    """Whether another shape was asked for; several are joined by `+`."""
+    return form in (faults.form or "").split("+")
 
 
 def parse(text: str, base: Faults = NO_FAULTS) -> Faults:
@@ -112,7 +126,7 @@ def without_directives(text: str) -> str:
     return _DIRECTIVE.sub("", text).strip()
 
 
-def _parse_one(word: str) -> tuple[str, bool | int | float]:
+def _parse_one(word: str) -> tuple[str, bool | int | float | str]:
     name, given, value = word.partition("=")
     kind = _VALUE_TYPES.get(name)
     if kind is None:
@@ -125,6 +139,11 @@ def _parse_one(word: str) -> tuple[str, bool | int | float]:
         if name not in _BARE_VALUES:
             raise BadFault(f"{name} needs a value, as in {name}=1")
         return name, _BARE_VALUES[name]
+    if kind == str | None:
+        unknown = set(value.split("+")) - FORMS if name == "form" else set()
+        if unknown:
+            raise BadFault(f"unknown form {min(unknown)!r}")
+        return name, value
     try:
         number = int(value) if kind == int | None else float(value)
     except ValueError:

@@ -14,7 +14,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 Headers = list[tuple[str, str]]
 Json = dict[str, Any]
@@ -30,12 +30,14 @@ REASONS = {
     100: "Continue", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
     409: "Conflict", 413: "Payload Too Large", 422: "Unprocessable Entity",
-    429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
+    424: "Failed Dependency", 429: "Too Many Requests",
+    500: "Internal Server Error", 502: "Bad Gateway",
     503: "Service Unavailable", 504: "Gateway Timeout", 529: "Site Overloaded",
 }  # fmt: skip
 
 
 _CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}")
+_MODEL_IN_PATH = re.compile(r"/model/([^/]+)|/(?:models|deployments)/([^/:]+)")
 
 
 class Gone(Exception):
@@ -62,6 +64,8 @@ class Request:
     target: str
     headers: Headers = field(default_factory=list)
     body: bytes = b""
+    notes: Json = field(default_factory=dict)
+    """What a dialect found out about it, for `/fake/last`."""
 
     @property
     def path(self) -> str:
@@ -78,6 +82,11 @@ class Request:
     def header(self, name: str, default: str = "") -> str:
         """The first header of that name, whatever its case; the default when there is none."""
         return next((value for key, value in self.headers if key.lower() == name), default)
+
+    def model(self) -> str | None:
+        """The model asked for: in the path, where a dialect keeps it there, or in the body."""
+        found = _MODEL_IN_PATH.search(self.path)
+        return unquote(found[1] or found[2]) if found else (self.json() or {}).get("model")
 
     def json(self) -> Json | None:
         """The body as a JSON object, or None if it is not one."""

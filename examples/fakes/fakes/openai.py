@@ -1,4 +1,7 @@
-"""The OpenAI dialect: `POST /v1/chat/completions` and `GET /v1/models`."""
+"""The OpenAI dialect: `POST /v1/chat/completions`, `POST /v1/embeddings` and `GET /v1/models`.
+
+`prompt`, `written` and `embedded` also serve the providers that took over its shapes.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ import json
 import time
 from typing import Any
 
-from . import content
+from . import content, embeddings
 from .content import Answer, Prompt, Tool
 from .faults import Faults
 from .http import Headers, Json, Request
-from .openai_rules import Refused, check_body, check_key
+from .openai_rules import Refused, check_body, check_embeddings, check_key
 from .replies import Event, Reply, html_reply, json_reply
 
 NAME = "openai"
 SNAPSHOTS = {"gpt-4o": "gpt-4o-2024-08-06", "gpt-4o-mini": "gpt-4o-mini-2024-07-18"}
 """Aliases that answer under the name of their snapshot, as the provider's do."""
 
+_PATHS = ("/v1/chat/completions", "/v1/embeddings")
 _FINISH = {"stop_sequence": "stop", "refusal": "content_filter"}
+STREAM = ("content-type", "text/event-stream; charset=utf-8")
 _FINGERPRINT = "fp_fa4e000001"
 _OBFUSCATION = "aG3kPq0Zr8sTuV"
 _ERRORS: dict[int, tuple[str, str | None, str]] = {
@@ -65,8 +70,12 @@ def reply(request: Request, faults: Faults) -> Reply:
         check_key(request)
         if request.method == "GET" and request.path == "/v1/models":
             return json_reply(200, _models(), _headers())
-        if request.method != "POST" or request.path != "/v1/chat/completions":
+        if request.method != "POST" or request.path not in _PATHS:
             raise Refused(f"Invalid URL ({request.method} {request.path})", status=404)
+        if request.path == "/v1/embeddings":
+            body = check_embeddings(request.json())
+            answer = stream_error().data if faults.error_first else embedded(body, faults)
+            return json_reply(200, answer, _headers())
         return _completion(check_body(request.json()), faults)
     except Refused as refused:
         return _error_reply(refused, faults)
@@ -141,37 +150,60 @@ def _models() -> Json:
 
 
 def _completion(body: Json, faults: Faults) -> Reply:
-    made = content.answer(_prompt(body), faults)
-    head = {
-        "id": f"chatcmpl-Fake{next(_numbers):020d}",
-        "created": int(time.time()),
-        "model": SNAPSHOTS.get(body["model"], body["model"]),
-    }
-    count = body.get("n") or 1
-    usage = None if faults.no_usage else _usage(made, count)
-    if body.get("stream"):
-        headers = [("content-type", "text/event-stream; charset=utf-8"), *_headers()]
-        return Reply(200, headers, events=_events(body, head, made, usage, count))
-    whole = {
-        "id": head["id"], "object": "chat.completion", "created": head["created"],
-        "model": head["model"],
-        "choices": [_choice(made, index) for index in range(count)],
-        "usage": usage, "service_tier": "default", "system_fingerprint": _FINGERPRINT,
-    }  # fmt: skip
-    if usage is None:
-        del whole["usage"]
+    name: str = body["model"]
+    model = SNAPSHOTS.get(name, name)
+    _, whole, events = written(body, prompt(body, NAME), model, faults)
+    if events is not None:
+        return Reply(200, [STREAM, *_headers()], events=events)
     if faults.error_first:
         whole = stream_error().data
     return json_reply(200, whole, _headers())
 
 
-def _prompt(body: Json) -> Prompt:
+def written(
+    body: Json, asked: Prompt, model: str, faults: Faults
+) -> tuple[Answer, Json, list[Event] | None]:
+    """What the model says, as a whole answer and, for a request that streams, as events."""
+    made = content.answer(asked, faults)
+    head = {
+        "id": f"chatcmpl-Fake{next(_numbers):020d}",
+        "created": int(time.time()),
+        "model": model,
+    }
+    count = body.get("n") or 1
+    usage = None if faults.no_usage else _usage(made, count)
+    scored = body.get("top_logprobs") or 0 if body.get("logprobs") else None
+    whole = {
+        "id": head["id"], "object": "chat.completion", "created": head["created"],
+        "model": head["model"],
+        "choices": [_choice(made, index, scored) for index in range(count)],
+        "usage": usage, "service_tier": "default", "system_fingerprint": _FINGERPRINT,
+    }  # fmt: skip
+    if usage is None:
+        del whole["usage"]
+    if not body.get("stream"):
+        return made, whole, None
+    return made, whole, _events(body, head, made, usage, count, scored)
+
+
+def embedded(body: Json, faults: Faults, model: str | None = None) -> Json:
+    """The vectors of a request that has been checked."""
+    inputs = embeddings.read(body["input"], most=2048)
+    name, encoding = model or body["model"], body.get("encoding_format")
+    answer = embeddings.answer(name, inputs, body.get("dimensions"), encoding)
+    if faults.no_usage:
+        del answer["usage"]
+    return answer
+
+
+def prompt(body: Json, provider: str) -> Prompt:
+    """What a request asks; the answer will say that it comes from `provider`."""
     messages: list[Json] = body["messages"]
-    prompt = Prompt(NAME, body["model"], size=sum(len(_text_of(m)) for m in messages))
+    prompt = Prompt(provider, body["model"], size=sum(len(text_of(m)) for m in messages))
     asked = [message for message in messages if message["role"] == "user"]
-    prompt.text = _text_of(asked[-1]) if asked else ""
+    prompt.text = text_of(asked[-1]) if asked else ""
     results = itertools.takewhile(lambda m: m["role"] == "tool", reversed(messages))
-    prompt.tool_results = [_text_of(message) for message in results][::-1]
+    prompt.tool_results = [text_of(message) for message in results][::-1]
     _read_tools(body, prompt)
 
     wanted = body.get("response_format") or {}
@@ -200,10 +232,11 @@ def _read_tools(body: Json, prompt: Prompt) -> None:
     prompt.may_call_twice = body.get("parallel_tool_calls") is not False
 
 
-def _text_of(message: Json) -> str:
+def text_of(message: Json) -> str:
+    """All the text in a message."""
     said = message.get("content")
     if isinstance(said, list):
-        return " ".join(part.get("text", "") for part in said)
+        return " ".join(part.get("text") or "" for part in said)
     return said or ""
 
 
@@ -225,7 +258,7 @@ def _finish(made: Answer) -> str:
     return _FINISH.get(made.finish, made.finish)
 
 
-def _choice(made: Answer, index: int) -> Json:
+def _choice(made: Answer, index: int, scored: int | None) -> Json:
     message: Json = {"role": "assistant", "content": made.text or None, "refusal": None}
     if made.tool_calls:
         message["tool_calls"] = [
@@ -236,14 +269,33 @@ def _choice(made: Answer, index: int) -> Json:
     else:
         message["content"] = made.text
     message["annotations"] = []
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(made)}
+    return {"index": index, "message": message, "logprobs": logprobs(made.pieces, scored),
+            "finish_reason": _finish(made)}  # fmt: skip
+
+
+def logprobs(pieces: list[str], scored: int | None) -> Json | None:
+    """How likely each piece was, with `scored` alternatives; None when nobody asked."""
+    if scored is None:
+        return None
+    return {"content": [_scored(piece, scored) for piece in pieces], "refusal": None}
+
+
+def _scored(piece: str, alternatives: int) -> Json:
+    others = [piece, *(f"other {n}" for n in range(1, alternatives))][:alternatives]
+    top = [
+        {"token": token, "logprob": -0.25 - place, "bytes": list(token.encode())}
+        for place, token in enumerate(others)
+    ]
+    return {"token": piece, "logprob": -0.25, "bytes": list(piece.encode()), "top_logprobs": top}
 
 
 def _call_id() -> str:
     return f"call_Fake{next(_numbers):020d}"
 
 
-def _events(body: Json, head: Json, made: Answer, usage: Json | None, count: int) -> list[Event]:
+def _events(
+    body: Json, head: Json, made: Answer, usage: Json | None, count: int, scored: int | None
+) -> list[Event]:
     options = body.get("stream_options") or {}
     with_usage = bool(options.get("include_usage"))
     obfuscated = options.get("include_obfuscation") is not False
@@ -261,7 +313,8 @@ def _events(body: Json, head: Json, made: Answer, usage: Json | None, count: int
         return Event(data, content=is_content)
 
     def delta(index: int, value: Json, finish: str | None = None) -> Event:
-        one = {"index": index, "delta": value, "logprobs": None, "finish_reason": finish}
+        score = logprobs([value["content"]], scored) if value.get("content") else None
+        one = {"index": index, "delta": value, "logprobs": score, "finish_reason": finish}
         carries = bool(value.get("content") or value.get("tool_calls"))
         return chunk([one], is_content=carries)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from . import embeddings
 from .http import Json, Request
 
 KNOWN_ARGUMENTS = frozenset(
@@ -15,6 +16,7 @@ KNOWN_ARGUMENTS = frozenset(
     " stream_options temperature tool_choice tools top_logprobs top_p user verbosity"
     " web_search_options".split()
 )
+KNOWN_EMBEDDING_ARGUMENTS = frozenset("dimensions encoding_format input model user".split())
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 
 _REASONING_MODEL = re.compile(r"gpt-5|o[134](-|$)")
@@ -29,7 +31,7 @@ _BAD_KEY = (
     "Incorrect API key provided: {key}. You can find your API key at"
     " https://platform.openai.com/account/api-keys."
 )
-_BAD_JSON = (
+BAD_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using"
     " your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was"
     " not valid JSON. If you have trouble figuring out how to fix this, please contact us through"
@@ -66,9 +68,45 @@ def check_key(request: Request) -> None:
 
 def check_body(body: Json | None) -> Json:
     """The body, if it is a request the provider would run."""
+    body = _checked_head(body, KNOWN_ARGUMENTS)
+    _check_parameters(body, body["model"])
+    check_messages(body.get("messages"))
+    return body
+
+
+def check_embeddings(body: Json | None) -> Json:
+    """The body, if it asks for vectors that the provider would make."""
+    body = _checked_head(body, KNOWN_EMBEDDING_ARGUMENTS)
+    if "input" not in body:
+        code = "missing_required_parameter"
+        raise Refused("Missing required parameter: 'input'.", param="input", code=code)
+    try:
+        embeddings.read(body["input"], most=2048)
+    except ValueError:
+        message = "'$.input' is invalid. Please check the API reference:"
+        raise Refused(f"{message} https://platform.openai.com/docs/api-reference.") from None
+    check_vector_form(body, takes_size=body["model"] != "text-embedding-ada-002")
+    return body
+
+
+def check_vector_form(body: Json, *, takes_size: bool = True) -> None:
+    """Refuses lengths and encodings of vectors that there are not."""
+    size, encoding = body.get("dimensions"), body.get("encoding_format")
+    if size is not None and not takes_size:
+        raise Refused("This model does not support specifying dimensions.")
+    if size is not None and (type(size) is not int or not 0 < size <= 4096):
+        message = f"Invalid value for 'dimensions' = {size}. Must be greater than 0."
+        raise Refused(message, param="dimensions")
+    if encoding not in (None, "float", "base64"):
+        supported = "Supported values are: 'float' and 'base64'."
+        message = f"Invalid value: '{encoding}'. {supported}"
+        raise Refused(message, param="encoding_format", code="invalid_value")
+
+
+def _checked_head(body: Json | None, known: frozenset[str]) -> Json:
     if body is None:
-        raise Refused(_BAD_JSON)
-    unknown = [name for name in body if name not in KNOWN_ARGUMENTS]
+        raise Refused(BAD_JSON)
+    unknown = [name for name in body if name not in known]
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         raise Refused(f"Unrecognized request argument{plural} supplied: {', '.join(unknown)}")
@@ -78,8 +116,6 @@ def check_body(body: Json | None) -> Json:
     if model.startswith("no-such"):
         message = f"The model `{model}` does not exist or you do not have access to it."
         raise Refused(message, status=404, code="model_not_found")
-    _check_parameters(body, model)
-    _check_messages(body.get("messages"))
     return body
 
 
@@ -107,7 +143,8 @@ def _check_parameters(body: Json, model: str) -> None:
         )
 
 
-def _check_messages(messages: Any) -> None:
+def check_messages(messages: Any) -> None:
+    """Refuses messages without a known role, and calls and results that do not match."""
     if messages is None:
         code = "missing_required_parameter"
         raise Refused("Missing required parameter: 'messages'.", param="messages", code=code)

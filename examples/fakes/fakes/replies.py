@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,10 @@ class Reply:
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     events: list[Event] | None = None
+    error: Event | None = None
+    """The in-stream error, where it is not the usual one of the dialect."""
+    encode: Callable[[Event, Faults], bytes] | None = None
+    """How an event becomes bytes, where it is not a plain server-sent event."""
 
 
 class Ending(enum.Enum):
@@ -100,7 +105,7 @@ async def send(
     if reply.events is None:
         await _send_whole(connection, request, reply, headers, compress, faults)
     else:
-        await _send_stream(connection, request, reply.events, headers, compress, error, faults)
+        await _send_stream(connection, request, reply, headers, compress, error, faults)
 
 
 async def _send_whole(
@@ -132,18 +137,19 @@ async def _send_whole(
 async def _send_stream(
     connection: Connection,
     request: Request,
-    events: list[Event],
+    reply: Reply,
     headers: Headers,
     compress: bool,
     error: Event,
     faults: Faults,
 ) -> None:
-    events, ending = _script(events, error, faults)
+    encode = reply.encode or encode_event
+    events, ending = _script(reply.events or [], reply.error or error, faults)
     body = await _send_head(connection, request, 200, headers, faults, length=None, gzip=compress)
     for number, event in enumerate(events):
         if number and faults.slow_chunks is not None:
             await connection.pause(faults.slow_chunks)
-        data = encode_event(event, faults)
+        data = encode(event, faults)
         await body.write(b"\xef\xbb\xbf" + data if faults.bom and not number else data)
     await _end(connection, body, ending, faults)
 

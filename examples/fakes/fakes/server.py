@@ -10,7 +10,19 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import anthropic, openai
+from . import (
+    anthropic,
+    azure,
+    bedrock,
+    cohere,
+    compatible_hosts,
+    compatible_vendors,
+    gemini,
+    mistral,
+    openai,
+    vertex,
+)
+from .compatible import Compatible
 from .faults import NO_FAULTS, BadFault, Faults, from_directives, parse
 from .http import (
     BadRequest,
@@ -43,7 +55,17 @@ class Dialect(Protocol):
     def stream_error(self) -> Event: ...
 
 
-DIALECTS: dict[str, Dialect] = {openai.NAME: openai, anthropic.NAME: anthropic}
+DIALECTS: dict[str, Dialect] = {
+    openai.NAME: openai,
+    anthropic.NAME: anthropic,
+    gemini.NAME: gemini,
+    vertex.NAME: vertex,
+    bedrock.NAME: bedrock,
+    azure.NAME: azure,
+    mistral.NAME: mistral,
+    cohere.NAME: cohere,
+    **{row.name: Compatible(row) for row in (*compatible_vendors.ROWS, *compatible_hosts.ROWS)},
+}
 
 _server_names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()
 
@@ -96,6 +118,7 @@ class Received:
             "headers": [list(pair) for pair in self.request.headers],
             "body": self.request.body.decode("utf-8", "replace"),
             "connection": self.connection, "sni": self.sni, "at": self.at, "port": port,
+            **self.request.notes,
         }  # fmt: skip
 
 
@@ -250,8 +273,7 @@ class Server:
     def _with_directives(self, request: Request, faults: Faults) -> Faults:
         if b"[[" not in request.body:
             return faults
-        model = (request.json() or {}).get("model")
-        text = request.body.decode("utf-8", "replace")
+        text, model = request.body.decode("utf-8", "replace"), request.model()
         return from_directives(text, faults, dialect=self.dialect.NAME, port=self.port, model=model)
 
     def _remember(self, request: Request, connection: Connection, number: int) -> None:

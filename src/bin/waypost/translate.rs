@@ -1,11 +1,13 @@
 //! `waypost translate`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use waypost::cli::BadUsage;
-use waypost::cli::translate::{self, Asked, Printed, Provider, Received, header, pieces};
+use waypost::cli::translate::{
+    self, Asked, Printed, Provider, Received, embeddings, header, pieces,
+};
 
 use super::{Output, read_file, read_stdin};
 
@@ -16,6 +18,7 @@ refused prints {\"status\",\"error\"} and exits with 1.
 Examples:
   waypost translate request --api anthropic --model claude-sonnet-4-5 < openai.json
   waypost translate request --api openai --provider p.json < openai.json
+  waypost translate request --api openai --operation embeddings < embeddings.json
 
 where p.json is a provider's entry as in the configuration, of which api, endpoints and models may
 be missing:
@@ -82,7 +85,7 @@ pub struct Response {
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
     /// A file with the client's request, or those of its fields that matter: model, stream,
-    /// stream_options, tools.
+    /// stream_options, tools; of embeddings: model, input, dimensions, encoding_format.
     #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
     /// What was asked for.
@@ -110,6 +113,8 @@ enum Operation {
     /// Chat completions.
     #[default]
     Chat,
+    /// Vectors for texts.
+    Embeddings,
 }
 
 impl Command {
@@ -125,7 +130,6 @@ impl Command {
 
 impl Request {
     fn run(self) -> Result<Printed, BadUsage> {
-        let Operation::Chat = self.operation;
         let entry = match &self.provider {
             Some(path) => Some(
                 serde_json::from_slice(&read_file(path)?)
@@ -134,19 +138,27 @@ impl Request {
             None => None,
         };
         let provider = Provider::new(&self.api, entry.as_ref())?;
-        Ok(translate::request(&provider, self.model.as_deref(), &read_stdin()?))
+        let (model, body) = (self.model.as_deref(), read_stdin()?);
+        Ok(match self.operation {
+            Operation::Chat => translate::request(&provider, model, &body),
+            Operation::Embeddings => embeddings::request(&provider, model, &body),
+        })
     }
 }
 
 impl Response {
     fn run(self) -> Result<Printed, BadUsage> {
-        let Operation::Chat = self.operation;
         let provider = Provider::new(&self.api, None)?;
-        let Self { status, headers, request, .. } = self;
-        with_asked(request, |asked| {
-            let received = Received { status, headers, body: read_stdin()? };
-            Ok(translate::response(&provider, asked, &received))
-        })
+        let Self { status, headers, request, operation, .. } = self;
+        let received = || Ok(Received { status, headers, body: read_stdin()? });
+        match operation {
+            Operation::Chat => {
+                with_asked(request, |asked| Ok(translate::response(&provider, asked, &received()?)))
+            }
+            Operation::Embeddings => with_embeddings(request, |asked| {
+                Ok(embeddings::response(&provider, asked, &received()?))
+            }),
+        }
     }
 }
 
@@ -160,14 +172,26 @@ impl Stream {
     }
 }
 
-/// Reads the file behind `--request` and goes on with it.
+/// Reads the chat request behind `--request` and goes on with it.
 fn with_asked(
     file: Option<PathBuf>,
     then: impl FnOnce(&Asked<'_>) -> Result<Printed, BadUsage>,
 ) -> Result<Printed, BadUsage> {
     let Some(path) = file else { return then(&Asked::nothing()) };
     let body = read_file(&path)?;
-    let asked =
-        Asked::parse(&body).map_err(|error| BadUsage(format!("{}: {error}", path.display())))?;
-    then(&asked)
+    then(&Asked::parse(&body).map_err(|error| in_file(&path, &error))?)
+}
+
+/// The same for a request for vectors.
+fn with_embeddings(
+    file: Option<PathBuf>,
+    then: impl FnOnce(&embeddings::Asked<'_>) -> Result<Printed, BadUsage>,
+) -> Result<Printed, BadUsage> {
+    let Some(path) = file else { return then(&embeddings::Asked::nothing()) };
+    let body = read_file(&path)?;
+    then(&embeddings::Asked::parse(&body).map_err(|error| in_file(&path, &error))?)
+}
+
+fn in_file(path: &Path, error: &BadUsage) -> BadUsage {
+    BadUsage(format!("{}: {error}", path.display()))
 }

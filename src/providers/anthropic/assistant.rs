@@ -194,7 +194,7 @@ impl<'a> Turns<'_, 'a> {
 }
 
 /// What the conversation says about thinking: see [`Surroundings::thoughtless_call`].
-pub(super) fn surroundings(chat: &Chat<'_>, max_tokens: u64, forced_call: bool) -> Surroundings {
+pub(crate) fn surroundings(chat: &Chat<'_>, max_tokens: u64, forced_call: bool) -> Surroundings {
     // Looked at only where it matters: it costs another reading of the message.
     let last = chat.messages.iter().rfind(|message| message.role == Role::Assistant);
     let thoughtless_call = chat.reasoning_effort.is_some()
@@ -243,7 +243,9 @@ impl OwnPart<'_> {
     fn is_signed(&self) -> bool {
         match &*self.kind {
             "thinking" => {
-                self.thinking.is_some() && self.signature.is_some_and(|text| !text.is_empty())
+                // Base64 has no colon: what has one is another provider's.
+                let own = |text: RawStr<'_>| !text.is_empty() && !text.inner().contains(':');
+                self.thinking.is_some() && self.signature.is_some_and(own)
             }
             "redacted_thinking" => self.data.is_some(),
             _ => false,

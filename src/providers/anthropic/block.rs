@@ -9,10 +9,8 @@ use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string, write_compact};
 use crate::openai::usage::{Usage, count};
+use crate::providers::citations::{MAX_CITATION_BYTES, characters};
 use crate::providers::failure::no_answer;
-
-/// Most bytes of citations of one answer that are passed on. Further ones are left out.
-pub(super) const MAX_CITATION_BYTES: usize = 256 << 10;
 
 /// One block of an answer's content. Types that are not known hold what they like.
 #[derive(Debug, Deserialize)]
@@ -137,7 +135,7 @@ pub(super) fn explanation(stop_details: Option<&RawValue>) -> Option<RawStr<'_>>
 /// The citations of an answer, as OpenAI's annotations, and the place in the content where the
 /// next ones will stand.
 #[derive(Debug, Default)]
-pub(super) struct Citations {
+pub(crate) struct Citations {
     /// A JSON list without its end.
     json: Vec<u8>,
     /// Characters of content before the current block.
@@ -150,17 +148,17 @@ pub(super) struct Citations {
 
 impl Citations {
     /// A text block begins.
-    pub(super) const fn begin(&mut self) {
+    pub(crate) const fn begin(&mut self) {
         self.start = self.end;
     }
 
     /// More content; `escaped` as it stands between quotes.
-    pub(super) fn text(&mut self, escaped: &str) {
+    pub(crate) fn text(&mut self, escaped: &str) {
         self.end += characters(escaped);
     }
 
     /// A citation of the current block. Only what has a URL can be an annotation.
-    pub(super) fn cite(&mut self, raw: &RawValue) {
+    pub(crate) fn cite(&mut self, raw: &RawValue) {
         #[derive(Deserialize)]
         struct Citation<'a> {
             #[serde(rename = "type", borrow)]
@@ -175,7 +173,11 @@ impl Citations {
         if citation.kind != "web_search_result_location" {
             return;
         }
-        let title = string(citation.title).unwrap_or(RawStr::EMPTY);
+        self.add(string(citation.title).unwrap_or(RawStr::EMPTY), url);
+    }
+
+    /// A citation of the current block by title and URL. Left out where there are too many.
+    pub(crate) fn add(&mut self, title: RawStr<'_>, url: RawStr<'_>) {
         let (title, url) = (title.as_written(), url.as_written());
         if self.json.len() + self.open.len() + title.len() + url.len() > MAX_CITATION_BYTES {
             return;
@@ -185,7 +187,7 @@ impl Citations {
     }
 
     /// The citations of a list.
-    pub(super) fn cite_all(&mut self, list: Option<&RawValue>) {
+    pub(crate) fn cite_all(&mut self, list: Option<&RawValue>) {
         let list = list.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
         for citation in list.unwrap_or_default() {
             self.cite(citation);
@@ -193,7 +195,7 @@ impl Citations {
     }
 
     /// The current block ends.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let open = std::mem::take(&mut self.open);
         // A JSON string holds no line break as such.
         for rest in open.split(|byte| *byte == b'\n').filter(|rest| !rest.is_empty()) {
@@ -209,7 +211,7 @@ impl Citations {
     }
 
     /// The list, if there are any.
-    pub(super) fn list(self) -> Option<String> {
+    pub(crate) fn list(self) -> Option<String> {
         if self.json.is_empty() {
             return None;
         }
@@ -219,45 +221,12 @@ impl Citations {
     }
 }
 
-/// How many characters the escaped text stands for.
-fn characters(escaped: &str) -> usize {
-    let mut count = 0;
-    let mut rest = escaped.as_bytes();
-    loop {
-        rest = match rest {
-            [] => return count,
-            // The second half of a pair: counted with the first.
-            [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', _, _, rest @ ..] => rest,
-            [b'\\', b'u', _, _, _, _, rest @ ..] | [b'\\', _, rest @ ..] => {
-                count += 1;
-                rest
-            }
-            // The further bytes of a character.
-            [0x80..=0xBF, rest @ ..] => rest,
-            [_, rest @ ..] => {
-                count += 1;
-                rest
-            }
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::openai::json::escape;
-
-    #[test]
-    fn characters_are_counted_through_their_escapes() {
-        for text in ["", "abc", "é😀x", "a\"b\\c\n", "\u{1}"] {
-            assert_eq!(characters(&escape(text)), text.chars().count(), "{text}");
-        }
-        assert_eq!(characters(r"\ud83d\ude00\u00e9"), 2);
-        assert_eq!(characters(r"\"), 1);
-    }
 
     #[test]
     fn stop_reasons_map_to_the_closed_list() {

@@ -7,11 +7,11 @@ use crate::openai::message::Message;
 use crate::providers::warnings::Warnings;
 
 /// Most marks the API takes in one request.
-const MAX_MARKS: u8 = 4;
+pub(crate) const MAX_MARKS: u8 = 4;
 
 /// How long the prompt so far is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// As long as the API does by itself: five minutes.
     Default,
     /// Five minutes.
@@ -52,7 +52,7 @@ impl Marks {
 /// The mark that `cache_control` or OpenAI's `prompt_cache_breakpoint` asks for. Thirty minutes
 /// become an hour, the shortest time that is not shorter than asked; so do twelve hours, the
 /// longest there is.
-pub(super) fn mark(
+pub(crate) fn mark(
     cache_control: Option<&RawValue>,
     breakpoint: Option<&RawValue>,
     warnings: &mut Warnings,
@@ -82,7 +82,7 @@ pub(super) fn mark(
 }
 
 /// The mark on a whole message, which many clients send with a plain string.
-pub(super) fn on_message(message: &Message<'_>, warnings: &mut Warnings) -> Option<Mark> {
+pub(crate) fn on_message(message: &Message<'_>, warnings: &mut Warnings) -> Option<Mark> {
     let (_, raw) = message.rest.iter().find(|(name, _)| name == "cache_control")?;
     mark(crate::openai::message::present(raw), None, warnings)
 }

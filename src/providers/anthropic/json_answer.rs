@@ -12,7 +12,7 @@ use crate::providers::warnings::Warnings;
 
 /// The tool through which a model without JSON answers gives one. Its call never reaches the
 /// client: the arguments are the content.
-pub(super) const JSON_TOOL: &str = "waypost_json_answer";
+pub(crate) const JSON_TOOL: &str = "waypost_json_answer";
 
 /// How the model is brought to answer in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) fn way(chat: &Chat<'_>, facts: &Facts) -> JsonAnswer {
 }
 
 /// Whether the client wants a call in any case.
-pub(super) fn forces_a_call(chat: &Chat<'_>) -> bool {
+pub(crate) fn forces_a_call(chat: &Chat<'_>) -> bool {
     match chat.tool_choice {
         Some(ToolChoice::Required | ToolChoice::Function(_)) => true,
         Some(ToolChoice::Allowed { required, .. }) => required,
@@ -93,12 +93,13 @@ pub(super) fn write_format(
 
 const FORMAT_SCHEMA: &str = "response_format.json_schema.schema";
 
-fn bad_format(fault: schema::Fault) -> Error {
+/// The refusal of the schema of an answer.
+pub(crate) fn bad_format(fault: schema::Fault) -> Error {
     Error::invalid(FORMAT_SCHEMA, format!("'{FORMAT_SCHEMA}' {fault}."))
 }
 
 /// The instruction of [`JsonAnswer::Instruction`], as a JSON string.
-pub(super) fn write_instruction(chat: &Chat<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_instruction(chat: &Chat<'_>, out: &mut Vec<u8>) {
     let mut text = b"Answer with one JSON object and nothing else.".to_vec();
     if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format
         && let Some(schema) = wanted.schema

@@ -23,23 +23,24 @@
 //! Sound, more than one answer, token probabilities, custom tools, `functions`. A request with one
 //! of these is refused, or loses it where the configuration says so.
 
+use super::catalogue::Capability;
 use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
 use crate::openai::{Chat, Error};
 pub use request::VERSIONS;
 
 mod answer;
-mod assistant;
-mod block;
-mod cache;
-mod json_answer;
+pub(crate) mod assistant;
+pub(crate) mod block;
+pub(crate) mod cache;
+pub(crate) mod json_answer;
 mod media;
 mod messages;
 mod request;
-mod schema;
+pub(crate) mod schema;
 mod stream;
-mod thinking;
-mod told;
-mod tools;
+pub(crate) mod thinking;
+pub(crate) mod told;
+pub(crate) mod tools;
 mod turns;
 
 /// The dialect.
@@ -67,6 +68,11 @@ impl Dialect for Anthropic {
     /// Not `authorization`: where both are given the API reads this one.
     fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {
         ("x-api-key", secret.to_owned())
+    }
+
+    // By a tool, or by an instruction: see `json_answer`.
+    fn emulates(&self, lacking: Capability) -> bool {
+        lacking == Capability::JsonSchema
     }
 }
 

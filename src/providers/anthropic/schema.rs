@@ -28,12 +28,12 @@ const FORMATS: &[&str] =
     &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// What is wrong, for a message that begins with the name of the field.
-pub(super) type Fault = &'static str;
+pub(crate) type Fault = &'static str;
 
 const NO_OBJECT: Fault = "must be a JSON Schema of type \"object\"";
 
 /// Appends a schema as it is, but with `"type":"object"` at its top, which the API demands.
-pub(super) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(crate) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let Some(schema) = schema else {
         out.extend_from_slice(br#"{"type":"object","properties":{}}"#);
         return Ok(());
@@ -71,7 +71,7 @@ pub(super) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), 
 
 /// Appends the part of a schema that the provider enforces. Says whether the rest was more than
 /// how objects are closed.
-pub(super) fn write_enforced(schema: &RawValue, out: &mut Vec<u8>) -> Result<bool, Fault> {
+pub(crate) fn write_enforced(schema: &RawValue, out: &mut Vec<u8>) -> Result<bool, Fault> {
     let left = schema.get().len().saturating_mul(MAX_READINGS).saturating_add(FREE_READING);
     let mut enforced = Enforced { out, narrowed: false, left };
     enforced.node(schema, 0)?;

@@ -504,7 +504,7 @@ fn kept_text_over_the_cap_is_the_answer() {
 
 #[test]
 fn citations_over_the_cap_are_left_out() {
-    let url = "u".repeat(block::MAX_CITATION_BYTES / 2);
+    let url = "u".repeat(crate::providers::citations::MAX_CITATION_BYTES / 2);
     let citation = json!({"type": "web_search_result_location", "url": url, "title": null});
     let body = json!({"type": "message", "content": [
         {"type": "text", "text": "x", "citations": [citation, citation, citation]}]});

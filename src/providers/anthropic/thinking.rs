@@ -14,16 +14,16 @@ const MIN_BUDGET: u64 = 1024;
 
 /// What a request says about thinking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// The `thinking` field.
-    pub(super) thinking: Option<Thinking>,
+    pub(crate) thinking: Option<Thinking>,
     /// `output_config.effort`.
-    pub(super) effort: Option<Effort>,
+    pub(crate) effort: Option<Effort>,
 }
 
 /// Forms of the `thinking` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thinking {
+pub(crate) enum Thinking {
     /// When and as long as the model likes.
     Adaptive,
     /// At most so many tokens.
@@ -36,24 +36,24 @@ pub(super) enum Thinking {
 
 /// What a request's surroundings say about thinking.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Surroundings {
+pub(crate) struct Surroundings {
     /// The longest answer, thinking included.
-    pub(super) max_tokens: u64,
+    pub(crate) max_tokens: u64,
     /// A tool call is forced, which the API does not take together with thinking.
-    pub(super) forced_call: bool,
+    pub(crate) forced_call: bool,
     /// The last turn of the assistant calls tools and has no thinking to begin with, which the API
     /// refuses while a budget is given.
-    pub(super) thoughtless_call: bool,
+    pub(crate) thoughtless_call: bool,
 }
 
 impl Thinking {
     /// Whether the model will think, so that sampling is fixed.
-    pub(super) const fn is_on(self) -> bool {
+    pub(crate) const fn is_on(self) -> bool {
         matches!(self, Self::Adaptive | Self::Budget(_))
     }
 
     /// Appends `,"thinking":…`. A summary is asked for where the API would omit the thoughts.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
         let _ = match self {
             Self::Adaptive => {
@@ -72,7 +72,7 @@ impl Thinking {
 ///
 /// # Errors
 /// A 400 for a word that is no effort.
-pub(super) fn plan(
+pub(crate) fn plan(
     chat: &Chat<'_>,
     facts: &Facts,
     around: Surroundings,

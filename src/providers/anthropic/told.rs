@@ -1,34 +1,34 @@
 //! What a stream has told so far, as far as its end depends on it.
 
 use super::block::{Citations, finish_reason};
-use crate::openai::chunk::ChunkWriter;
+use crate::openai::chunk::{ChunkWriter, FinishReason};
 use crate::openai::json::RawStr;
 use crate::providers::thoughts::Thoughts;
 
 /// Most bytes of thinking kept for `thinking_blocks`. Beyond it the client gets the thinking as
 /// text alone: a part of the blocks would be refused when it is sent back.
-pub(super) const MAX_THINKING_BYTES: usize = 2 << 20;
+pub(crate) const MAX_THINKING_BYTES: usize = 2 << 20;
 
 /// Most bytes of text kept back while a JSON answer by tool may still come. Beyond it the text is
 /// the answer.
-pub(super) const MAX_TEXT_BYTES: usize = 256 << 10;
+pub(crate) const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// The one answer of a stream.
-pub(super) const CHOICE: u32 = 0;
+pub(crate) const CHOICE: u32 = 0;
 
 /// What was told so far.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(crate) struct Told {
     text: Text,
     /// How many calls the client got.
-    pub(super) calls: u32,
+    pub(crate) calls: u32,
     /// As the provider has it; empty until it is known.
-    pub(super) stop_reason: String,
+    pub(crate) stop_reason: String,
     /// The explanation of a refusal, as it stands between quotes.
-    pub(super) refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
     /// Nothing once there was too much.
     thoughts: Option<Thoughts>,
-    pub(super) citations: Citations,
+    pub(crate) citations: Citations,
 }
 
 /// What becomes of text.
@@ -44,7 +44,7 @@ enum Text {
 
 /// An open block of thinking; both as they stand between quotes.
 #[derive(Debug, Default)]
-pub(super) struct Thought {
+pub(crate) struct Thought {
     text: String,
     signature: String,
 }
@@ -57,7 +57,7 @@ impl Thought {
 
 impl Told {
     /// Nothing yet. `json` says that a JSON answer by tool may come.
-    pub(super) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self {
             text: if json { Text::Kept(String::new()) } else { Text::Passed },
             calls: 0,
@@ -70,7 +70,7 @@ impl Told {
 
     /// A JSON answer takes the place of the text. Says whether it is the first, and no text went
     /// out before it.
-    pub(super) fn drop_text(&mut self) -> bool {
+    pub(crate) fn drop_text(&mut self) -> bool {
         let first = matches!(self.text, Text::Kept(_));
         if first {
             self.text = Text::Dropped;
@@ -79,7 +79,7 @@ impl Told {
     }
 
     /// A piece of text. Says whether the client got it.
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         json: Option<RawStr<'_>>,
         writer: &ChunkWriter,
@@ -105,7 +105,7 @@ impl Told {
     }
 
     /// Gives the client the text that was kept.
-    pub(super) fn release(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn release(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) -> bool {
         let Text::Kept(kept) = &mut self.text else { return false };
         let json = format!("\"{}\"", std::mem::take(kept));
         self.text = Text::Passed;
@@ -119,7 +119,7 @@ impl Told {
     }
 
     /// A piece of thinking. Says whether the client got it.
-    pub(super) fn thinking(
+    pub(crate) fn thinking(
         &mut self,
         thought: &mut Thought,
         json: Option<RawStr<'_>>,
@@ -135,7 +135,7 @@ impl Told {
     }
 
     /// A piece of a signature.
-    pub(super) fn signature(&mut self, thought: &mut Thought, json: Option<RawStr<'_>>) {
+    pub(crate) fn signature(&mut self, thought: &mut Thought, json: Option<RawStr<'_>>) {
         if let Some(json) = json
             && self.has_room(thought.len() + json.inner().len())
         {
@@ -144,14 +144,14 @@ impl Told {
     }
 
     /// A block of thinking ends.
-    pub(super) fn thought(&mut self, thought: &Thought) {
+    pub(crate) fn thought(&mut self, thought: &Thought) {
         if let Some(thoughts) = &mut self.thoughts {
             thoughts.add(&thought.text, &thought.signature);
         }
     }
 
     /// A block that only the provider can read.
-    pub(super) fn redacted(&mut self, data: Option<RawStr<'_>>) {
+    pub(crate) fn redacted(&mut self, data: Option<RawStr<'_>>) {
         if let Some(data) = data
             && self.has_room(data.inner().len())
             && let Some(thoughts) = &mut self.thoughts
@@ -171,7 +171,18 @@ impl Told {
     }
 
     /// All that is owed before the usage.
-    pub(super) fn end(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) {
+    pub(crate) fn end(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) {
+        let reason = finish_reason(&self.stop_reason, self.calls > 0);
+        self.end_with(reason, writer, out);
+    }
+
+    /// The same for a provider whose stop reasons are others.
+    pub(crate) fn end_with(
+        &mut self,
+        reason: FinishReason,
+        writer: &ChunkWriter,
+        out: &mut Vec<u8>,
+    ) {
         if !matches!(self.text, Text::Dropped) {
             self.release(writer, out);
             let citations = std::mem::take(&mut self.citations);
@@ -181,7 +192,7 @@ impl Told {
         if let Some(text) = self.refusal.take().filter(|_| self.stop_reason == "refusal") {
             writer.members(out, CHOICE, format!(r#""refusal":"{text}""#).as_bytes());
         }
-        writer.finish(out, CHOICE, finish_reason(&self.stop_reason, self.calls > 0));
+        writer.finish(out, CHOICE, reason);
     }
 }
 
@@ -192,6 +203,6 @@ fn list(writer: &ChunkWriter, out: &mut Vec<u8>, name: &str, json: Option<String
 }
 
 /// A JSON string that was put together here.
-pub(super) fn written(json: &str) -> Option<RawStr<'_>> {
+pub(crate) fn written(json: &str) -> Option<RawStr<'_>> {
     serde_json::from_str(json).ok()
 }

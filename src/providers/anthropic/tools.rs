@@ -251,7 +251,7 @@ fn write_choice(
 }
 
 /// Appends a comma unless the list is still empty.
-pub(super) fn separate(out: &mut Vec<u8>) {
+pub(crate) fn separate(out: &mut Vec<u8>) {
     if out.last() != Some(&b'[') {
         out.push(b',');
     }

@@ -79,6 +79,12 @@ impl fmt::Display for Capability {
 pub struct Capabilities(u16);
 
 impl Capabilities {
+    /// Every ability.
+    #[must_use]
+    pub fn all() -> Self {
+        Capability::ALL.into_iter().collect()
+    }
+
     /// Whether the set holds `capability`.
     #[must_use]
     pub const fn has(self, capability: Capability) -> bool {
@@ -143,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_text_of_a_set_reads_back_as_the_set() {
-        let all: Capabilities = Capability::ALL.into_iter().collect();
+        let all = Capabilities::all();
         assert_eq!(all.to_string().parse(), Ok(all));
         assert_eq!(all.iter().count(), Capability::ALL.len());
         assert_eq!(Capabilities::default().to_string(), "");

@@ -63,6 +63,14 @@ pub struct Efforts {
 }
 
 impl Efforts {
+    /// These are taken and all others refused.
+    #[must_use]
+    pub fn only(efforts: &[Effort]) -> Self {
+        let accepted = efforts.iter().fold(0, |set, effort| set | effort.bit());
+        let all = Effort::ALL.iter().fold(0, |set, effort| set | effort.bit());
+        Self { accepted, refused: all & !accepted }
+    }
+
     /// Whether the model takes `effort`; `None` when that is not known.
     #[must_use]
     pub const fn accepts(self, effort: Effort) -> Option<bool> {

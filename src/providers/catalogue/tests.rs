@@ -21,14 +21,14 @@ fn the_data_has_111_models_of_13_families() {
         ("azure", 5),
         ("bedrock", 14),
         ("cohere", 7),
-        ("dashscope", 7),
         ("deepseek", 4),
         ("gemini", 12),
         ("groq", 3),
         ("mistral", 10),
         ("openai", 24),
-        ("together_ai", 6),
-        ("vertex_ai", 2),
+        ("qwen", 7),
+        ("together", 6),
+        ("vertex", 2),
         ("xai", 5),
     ];
     assert_eq!(families, expected);
@@ -41,12 +41,16 @@ fn each_model_of_the_data_is_sound() {
     for (family, model, facts) in all(&catalogue) {
         let name = format!("{family} {model}");
         let embeds = facts.mode == Mode::Embedding;
-        assert_eq!(facts.capabilities.has(Capability::Embeddings), embeds, "{name}");
+        assert_eq!(
+            facts.capabilities.has(Capability::Embeddings),
+            embeds || !facts.known,
+            "{name}"
+        );
         assert!(facts.context_window.is_some_and(|tokens| tokens >= 2_048), "{name}");
         assert_eq!(facts.max_output.is_none(), embeds, "{name}");
         assert!(facts.vector_size.is_none() || embeds, "{name}");
         if let Some(day) = facts.deprecated_on {
-            assert!(is_date(day.as_bytes(), b"YYYY-MM-DD"), "{name}");
+            assert!(names::is_date(day.as_bytes(), b"YYYY-MM-DD"), "{name}");
         }
         let price = facts.price.as_ref().expect(&name);
         assert!(price.base.output >= price.base.input || embeds, "{name}");
@@ -164,7 +168,7 @@ fn a_dated_snapshot_has_the_facts_of_its_model() {
         ("openai", "gpt-5-mini-2025-08-07", "gpt-5-mini"),
         ("anthropic", "claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
         ("anthropic", "claude-haiku-4-5-latest", "claude-haiku-4-5"),
-        ("vertex_ai", "claude-sonnet-5-5", "claude-sonnet-5-5"),
+        ("vertex", "claude-sonnet-5-5", "claude-sonnet-5-5"),
     ] {
         assert_eq!(catalogue.find(family, snapshot), catalogue.find(family, model), "{snapshot}");
         assert!(catalogue.find(family, model).is_some(), "{model}");
@@ -177,6 +181,87 @@ fn an_exact_name_wins_over_a_stripped_one() {
     assert!(catalogue.find("mistral", "mistral-large-latest").is_some());
     assert!(catalogue.find("mistral", "mistral-large").is_none());
     assert!(catalogue.find("cohere", "command-r-08-2024").is_some());
+}
+
+#[test]
+fn a_providers_own_way_to_write_a_name_finds_the_model() {
+    let catalogue = Catalogue::builtin();
+    for (family, written, name) in [
+        ("gemini", "models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("gemini", "models/gemini-2.5-flash-latest", "gemini-2.5-flash"),
+        ("vertex", "publishers/google/models/gemini-3.8-flash", "gemini-3.8-flash"),
+        (
+            "vertex",
+            "projects/p/locations/eu/publishers/google/models/gemini-3.8-flash",
+            "gemini-3.8-flash",
+        ),
+        ("vertex", "publishers/anthropic/models/claude-sonnet-5-5", "claude-sonnet-5-5"),
+        ("vertex", "claude-sonnet-5-5@20261001", "claude-sonnet-5-5"),
+        ("vertex", "publishers/anthropic/models/claude-sonnet-5-5@default", "claude-sonnet-5-5"),
+        ("bedrock", "us.anthropic.claude-opus-5-5", "anthropic.claude-opus-5-5"),
+        (
+            "bedrock",
+            "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "anthropic.claude-haiku-4-5-20251001-v1:0",
+        ),
+        (
+            "bedrock",
+            "us-gov.anthropic.claude-sonnet-5-5-20261001-v1:0",
+            "anthropic.claude-sonnet-5-5",
+        ),
+        ("bedrock", "apac.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
+        (
+            "bedrock",
+            "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+            "amazon.nova-lite-v1:0",
+        ),
+        (
+            "bedrock",
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-5-5",
+            "anthropic.claude-sonnet-5-5",
+        ),
+        (
+            "bedrock",
+            "arn:aws-us-gov:bedrock:us-gov-west-1:1:inference-profile/us-gov.amazon.nova-lite-v1:0",
+            "amazon.nova-lite-v1:0",
+        ),
+        ("groq", "openai/gpt-oss-120b", "openai/gpt-oss-120b"),
+        ("together", "zai-org/GLM-5.3", "zai-org/GLM-5.3"),
+    ] {
+        assert_eq!(catalogue.entry(family, written).map(|(name, _)| name), Some(name), "{written}");
+    }
+}
+
+#[test]
+fn a_resource_that_does_not_name_its_model_has_no_facts() {
+    let catalogue = Catalogue::builtin();
+    for (family, written) in [
+        ("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc123"),
+        ("bedrock", "arn:aws:bedrock:us-east-1:1:provisioned-model/amazon.nova-lite-v1:0"),
+        ("bedrock", "arn:aws:s3:us-east-1:1:foundation-model/amazon.nova-lite-v1:0"),
+        ("bedrock", "mars.amazon.nova-lite-v1:0"),
+        ("bedrock", "us.us.amazon.nova-lite-v1:0"),
+        ("bedrock", "amazon.nova-lite-v2:0"),
+        ("bedrock", "anthropic.claude-opus-5-5-vx:0"),
+        ("bedrock", "models/amazon.nova-lite-v1:0"),
+        ("gemini", "tunedModels/gemini-2.5-pro"),
+        ("gemini", "my-models/gemini-2.5-pro"),
+        ("gemini", "us.gemini-2.5-pro"),
+        ("vertex", "claude-sonnet-5-5@new"),
+        ("vertex", "projects/p/locations/eu/endpoints/123"),
+        ("openai", "models/gpt-4o"),
+        ("anthropic", "claude-opus-5-5@20261001"),
+    ] {
+        assert_eq!(catalogue.entry(family, written), None, "{written}");
+    }
+}
+
+#[test]
+fn what_is_not_published_of_a_model_is_assumed() {
+    let catalogue = Catalogue::builtin();
+    let facts = catalogue.find("together", "Qwen/Qwen3.8-Flash").unwrap();
+    assert!(!facts.known && facts.price.is_some());
+    assert_eq!(facts.capabilities, Capabilities::all());
 }
 
 #[test]

@@ -7,10 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::edit::{Splice, span, splice, written};
-use crate::openai::chunk::FinishReason;
-use crate::openai::json::{is_object, objects, write_str};
+use super::finish::{ended, is_empty, is_truthy, read_usage, replacement};
+use crate::openai::json::{objects, write_str};
 use crate::openai::message::Bounded;
-use crate::openai::usage::{Usage, WireUsage};
 use crate::openai::validate::MAX_N;
 use crate::openai::{Class, Error};
 use crate::providers::{Answer, Call, Payload, failure};
@@ -95,12 +94,10 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
             return Err(no_answer("a choice without a message"));
         };
         let calls = message.tool_calls.is_some_and(|calls| !is_empty(calls));
-        match finish(choice.finish_reason.map_or("null", RawValue::get), calls) {
-            Finish::Canonical => {}
-            Finish::Failed => return Err(failed()),
-            Finish::Open => replace(&mut splices, body, choice.finish_reason, ended(calls)),
-            Finish::Other(reason) => replace(&mut splices, body, choice.finish_reason, reason),
-        }
+        let reason = choice.finish_reason.map_or("null", RawValue::get);
+        let word = replacement(reason, calls, Some(ended(calls)))?;
+        let place = choice.finish_reason.and_then(|json| span(body, json.get()));
+        splices.extend(place.zip(word));
     }
     if choices.iter().any(Choice::is_incomplete) {
         splices.extend(canonical_choices(body, choices));
@@ -115,74 +112,6 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
         Payload::Whole(out)
     };
     Ok(Answer { body: payload, usage })
-}
-
-/// What a provider's finish reason means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// None: the choice goes on, or in a whole answer nobody says why it ended.
-    Open,
-    /// One of OpenAI's own, as it stands.
-    Canonical,
-    /// Another word for one of OpenAI's.
-    Other(FinishReason),
-    /// The provider failed in the middle.
-    Failed,
-}
-
-/// Reads a finish reason from its JSON. A choice that made calls ends with `tool_calls`, even where
-/// the provider calls it `stop`.
-#[must_use]
-pub fn finish(json: &str, calls: bool) -> Finish {
-    match json.trim_matches('"') {
-        "null" | "" => Finish::Open,
-        "stop" if calls => Finish::Other(FinishReason::ToolCalls),
-        "stop" | "length" | "tool_calls" | "content_filter" | "function_call" => Finish::Canonical,
-        "model_length" | "max_tokens" => Finish::Other(FinishReason::Length),
-        "sensitive" => Finish::Other(FinishReason::ContentFilter),
-        "error" | "network_error" | "insufficient_system_resource" => Finish::Failed,
-        _ => Finish::Other(ended(calls)),
-    }
-}
-
-/// The error for an answer that the provider itself calls failed.
-#[must_use]
-pub fn failed() -> Error {
-    Error::new(Class::Server, "the provider failed before its answer was complete")
-}
-
-/// Whether it counts as an error to OpenAI's own clients, which test for truth.
-#[must_use]
-pub fn is_truthy(json: &RawValue) -> bool {
-    !is_empty(json) && !matches!(json.get(), "null" | "false" | "0" | "0.0" | "\"\"")
-}
-
-/// Whether it is `[]` or `{}`, with any white space.
-#[must_use]
-pub fn is_empty(json: &RawValue) -> bool {
-    let inner = json.get().as_bytes();
-    matches!(inner, [b'[' | b'{', inner @ .., _] if inner.trim_ascii().is_empty())
-}
-
-/// Counts in whatever form; nothing if it is no object.
-#[must_use]
-pub fn read_usage(json: &RawValue) -> Option<Usage> {
-    is_object(json).then(|| serde_json::from_str::<WireUsage>(json.get()).ok())?.map(Usage::from)
-}
-
-fn ended(calls: bool) -> FinishReason {
-    if calls { FinishReason::ToolCalls } else { FinishReason::Stop }
-}
-
-fn replace(
-    splices: &mut Vec<Splice>,
-    body: &[u8],
-    written: Option<&RawValue>,
-    reason: FinishReason,
-) {
-    if let Some(range) = written.and_then(|json| span(body, json.get())) {
-        splices.push((range, Cow::Owned(format!("\"{}\"", reason.word()))));
-    }
 }
 
 impl Choice<'_> {
@@ -257,7 +186,7 @@ fn canonical_head(call: &Call<'_>, body: &[u8], completion: &Completion<'_>) -> 
     let is_fine = |name: &str, json: &RawValue| match name {
         "object" => json.get() == "\"chat.completion\"",
         "created" => json.get().parse::<u64>().is_ok(),
-        _ => json.get().starts_with('"'),
+        _ => json.get().starts_with('"') && json.get().len() > 2,
     };
     let members = [
         ("id", completion.id),

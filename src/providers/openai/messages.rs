@@ -1,5 +1,6 @@
-//! What other providers' clients put into messages and tools, taken out: OpenAI refuses members
-//! that it does not know. A message that has none of it stays as it was written.
+//! Messages as a provider takes them: without members of other providers' clients, with ids that are
+//! short enough, and with what else its quirks ask for. A message that is right already stays as it
+//! was written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,9 +11,12 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::edit;
-use crate::openai::Chat;
-use crate::openai::json::{RawStr, write_str};
+use super::quirks::Quirks;
+use crate::openai::json::{RawStr, escape, is_null, write_str};
 use crate::openai::message::{Bounded, Content, Items, Key, MAX_MESSAGES, Message, Role};
+use crate::openai::{Chat, Error};
+use crate::providers::conversation::{Place, parts_of};
+use crate::providers::ids::Ids;
 
 /// Members of messages, parts, calls and tools that OpenAI does not know.
 const FOREIGN: [&str; 6] = [
@@ -27,24 +31,45 @@ const FOREIGN: [&str; 6] = [
 /// Parts of an assistant's content that hold its thoughts.
 const THOUGHTS: [&str; 2] = ["thinking", "redacted_thinking"];
 
-/// The messages without foreign members, or nothing when they have none. `dropped` gets each name
-/// once.
-pub(super) fn clean(
+/// Stands where a provider wants thoughts back and there are none: another one led to the call.
+const NO_THOUGHT: &str = r#"" ""#;
+
+/// The messages as the provider takes them, or nothing when that is how they stand already.
+/// `thinks` tells that turns with calls must have their thoughts. `dropped` gets the name of each
+/// member that was left out, once.
+///
+/// # Errors
+/// A 400 that names a part which the provider cannot read.
+pub(super) fn fitted(
     chat: &Chat<'_>,
     body: &[u8],
+    quirks: &'static Quirks,
+    thinks: bool,
+    dropped: &mut Vec<&'static str>,
+) -> Result<Option<Vec<u8>>, Error> {
+    readable(chat, quirks)?;
+    Ok(rewritten(chat, body, quirks, thinks, dropped))
+}
+
+fn rewritten(
+    chat: &Chat<'_>,
+    body: &[u8],
+    quirks: &'static Quirks,
+    thinks: bool,
     dropped: &mut Vec<&'static str>,
 ) -> Option<Vec<u8>> {
-    let marks = Marks::new();
+    let marks = Marks::new(chat, quirks, thinks);
     let first = chat.messages.iter().position(|message| marks.suspect(message))?;
     let raw = edit::messages(chat, body)?;
     let list: Bounded<&RawValue, MAX_MESSAGES> = serde_json::from_slice(raw).ok()?;
     let out = Vec::with_capacity(raw.len());
-    let mut cleaner = Cleaner { out, dropped, changed: false };
+    let ids = marks.long_ids.then(|| Ids::new(quirks.ids));
+    let mut cleaner = Cleaner { out, quirks, thinks, ids, dropped, changed: false };
     cleaner.out.push(b'[');
     for (at, (raw, message)) in list.0.iter().zip(&chat.messages).enumerate() {
         cleaner.separate(b'[');
         if at >= first && marks.suspect(message) {
-            cleaner.message(raw, message.role)?;
+            cleaner.message(raw, message)?;
         } else {
             cleaner.out.extend_from_slice(raw.get().as_bytes());
         }
@@ -53,70 +78,175 @@ pub(super) fn clean(
     cleaner.changed.then_some(cleaner.out)
 }
 
-/// The tools without foreign members, or nothing when they have none.
-pub(super) fn clean_tools(chat: &Chat<'_>, dropped: &mut Vec<&'static str>) -> Option<String> {
-    if chat.tools.iter().all(|tool| tool.cache_control.is_none()) {
-        return None;
+/// Sees to it that the provider can read every part.
+fn readable(chat: &Chat<'_>, quirks: &Quirks) -> Result<(), Error> {
+    let takes = &quirks.messages;
+    if takes.refused_parts.is_empty() && takes.remote_pictures {
+        return Ok(());
     }
-    let mut cleaner = Cleaner { out: Vec::new(), dropped, changed: false };
-    cleaner.list(chat.field("tools")?)?;
-    String::from_utf8(cleaner.out).ok()
+    for (index, message) in chat.messages.iter().enumerate() {
+        let Content::Parts(parts) = message.content else { continue };
+        for (at, part) in parts_of(index, parts)?.iter().enumerate() {
+            let place = Place { message: index, part: at };
+            if takes.refused_parts.contains(&&*part.kind) {
+                let why = format!("is \"{}\", which {} cannot read", part.kind, quirks.name);
+                let param = place.param("type");
+                let message = format!("'{param}' {why}.");
+                return Err(Error::unsupported(param, message));
+            }
+            let url = part.image_url.as_ref().map(|image| image.url.decode());
+            if url.is_some_and(|url| !takes.remote_pictures && !url.starts_with("data:")) {
+                let why = format!("must be a data: URL, since {} loads no pictures", quirks.name);
+                return Err(place.error("image_url.url", &why));
+            }
+        }
+    }
+    Ok(())
 }
 
-/// What betrays a foreign member inside a value that is not read. Inside a string the quotes would
-/// be escaped, so only a whole string can look like one, and that is found out when it is read.
+/// The member's name if it is one of another provider that this one does not take.
+pub(super) fn is_foreign(name: &str, quirks: &Quirks) -> Option<&'static str> {
+    let foreign = FOREIGN.into_iter().find(|foreign| *foreign == name)?;
+    (!quirks.messages.keeps.contains(&foreign)).then_some(foreign)
+}
+
+/// Remembers a name once.
+pub(super) fn note(names: &mut Vec<&'static str>, name: &'static str) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+/// What betrays that a message must be read. Inside a string the quotes would be escaped, so only a
+/// whole string can look like a member, and that is found out when it is read.
 struct Marks {
-    cache_control: Finder<'static>,
+    cache_control: Option<Finder<'static>>,
     extra_content: Finder<'static>,
     thinking: Finder<'static>,
+    refusal: Option<Finder<'static>>,
+    quirks: &'static Quirks,
+    thinks: bool,
+    /// Whether an id is too long. Each call has a result, which has the same id.
+    long_ids: bool,
 }
 
 impl Marks {
-    fn new() -> Self {
+    fn new(chat: &Chat<'_>, quirks: &'static Quirks, thinks: bool) -> Self {
+        let takes = &quirks.messages;
+        let keeps_marks = takes.keeps.contains(&"cache_control");
+        let ids = chat.messages.iter().filter_map(|message| message.tool_call_id);
         Self {
-            cache_control: Finder::new(b"\"cache_control\""),
+            cache_control: (!keeps_marks).then(|| Finder::new(b"\"cache_control\"")),
             extra_content: Finder::new(b"\"extra_content\""),
             thinking: Finder::new(b"thinking\""),
+            refusal: (!takes.refusals).then(|| Finder::new(b"\"refusal\"")),
+            quirks,
+            thinks,
+            // As written it is no shorter than it is.
+            long_ids: ids.map(RawStr::inner).any(|id| !(quirks.ids.fits)(id)),
         }
     }
 
     fn suspect(&self, message: &Message<'_>) -> bool {
         let has = |mark: &Finder<'_>, raw: &RawValue| mark.find(raw.get().as_bytes()).is_some();
+        let marked = |raw: &RawValue| self.cache_control.as_ref().is_some_and(|it| has(it, raw));
+        let takes = &self.quirks.messages;
+        let is_assistant = message.role == Role::Assistant;
         message.reasoning_content.is_some()
             || message.thinking_blocks.is_some()
-            || message.rest.iter().any(|(name, _)| FOREIGN.contains(&&**name))
+            || message.rest.iter().any(|(name, _)| is_foreign(name, self.quirks).is_some())
+            || (self.long_ids && (message.tool_call_id.is_some() || message.tool_calls.is_some()))
+            || (!takes.names && message.name.is_some())
+            || (!takes.developer && message.role == Role::Developer)
+            || (!takes.refusals && message.refusal.is_some())
+            || (takes.members.is_some() && (is_assistant || !message.rest.is_empty()))
+            || (self.thinks && message.tool_calls.is_some())
             || match message.content {
                 Content::Parts(parts) => {
-                    has(&self.cache_control, parts)
-                        || (message.role == Role::Assistant && has(&self.thinking, parts))
+                    takes.joined
+                        || marked(parts)
+                        || (is_assistant && has(&self.thinking, parts))
+                        || self.refusal.as_ref().is_some_and(|mark| has(mark, parts))
                 }
                 Content::Absent | Content::Null | Content::Text(_) => false,
             }
-            || message.tool_calls.is_some_and(|calls| {
-                has(&self.extra_content, calls) || has(&self.cache_control, calls)
-            })
+            || message
+                .tool_calls
+                .is_some_and(|calls| has(&self.extra_content, calls) || marked(calls))
     }
 }
 
-/// Writes JSON without foreign members, and remembers which there were.
+/// Writes messages as a provider takes them, and remembers what was left out.
 struct Cleaner<'d> {
     out: Vec<u8>,
+    quirks: &'static Quirks,
+    thinks: bool,
+    ids: Option<Ids>,
     dropped: &'d mut Vec<&'static str>,
     changed: bool,
 }
 
 impl Cleaner<'_> {
-    fn message(&mut self, raw: &RawValue, role: Role) -> Option<()> {
-        let message: Members<'_> = serde_json::from_str(raw.get()).ok()?;
+    fn message(&mut self, raw: &RawValue, message: &Message<'_>) -> Option<()> {
+        let takes = &self.quirks.messages;
+        let members: Members<'_> = serde_json::from_str(raw.get()).ok()?;
+        let has_details = members.0.iter().any(|(name, value)| {
+            name == "reasoning_details"
+                && takes.keeps.contains(&"reasoning_details")
+                && !is_null(value)
+        });
+        let mut thought = has_details;
+        let calls = message.tool_calls.is_some();
+        let silent = matches!(message.content, Content::Absent | Content::Null);
+        let refusal = message.refusal.filter(|_| !takes.refusals && silent && !calls);
         self.out.push(b'{');
-        for (name, value) in self.kept(&message) {
-            self.name(&name);
+        for (name, value) in &members.0 {
             let is_list = value.get().starts_with('[');
-            match &*name {
-                "content" if is_list => self.parts(value, role)?,
-                "tool_calls" if is_list => self.list(value)?,
-                _ => self.out.extend_from_slice(value.get().as_bytes()),
+            match &**name {
+                "reasoning" | "reasoning_content" => match takes.thoughts {
+                    Some(_) if is_null(value) || thought => self.changed = true,
+                    Some(own) => {
+                        thought = true;
+                        self.changed |= own != name;
+                        self.raw(own, value.get());
+                    }
+                    None => self.leave_out(name),
+                },
+                _ if is_foreign(name, self.quirks).is_some() => self.leave_out(name),
+                "role" if message.role == Role::Developer && !takes.developer => {
+                    self.changed = true;
+                    self.raw(name, r#""system""#);
+                }
+                "name" if !takes.names => self.leave_out(name),
+                "refusal" if !takes.refusals => self.changed = true,
+                "content" if refusal.is_some() => {}
+                "content" if is_list => {
+                    self.name(name);
+                    self.parts(value, message.role)?;
+                }
+                "tool_calls" if is_list => {
+                    self.name(name);
+                    self.calls(value)?;
+                }
+                "tool_call_id" => {
+                    self.name(name);
+                    self.id(value);
+                }
+                name if takes.members.is_some_and(|members| !members.contains(&name)) => {
+                    self.changed = true;
+                    if !is_null(value) && value.get() != "[]" {
+                        note(self.dropped, "unknown members of messages");
+                    }
+                }
+                _ => self.raw(name, value.get()),
             }
+        }
+        if let Some(refusal) = refusal {
+            self.raw("content", refusal.as_written());
+        }
+        if let (Some(own), true, false) = (takes.thoughts, self.thinks && calls, thought) {
+            self.changed = true;
+            self.raw(own, NO_THOUGHT);
         }
         self.out.push(b'}');
         Some(())
@@ -124,35 +254,59 @@ impl Cleaner<'_> {
 
     /// Parts; an assistant's thoughts are left out.
     fn parts(&mut self, raw: &RawValue, role: Role) -> Option<()> {
-        let parts: Items<Members<'_>> = serde_json::from_str(raw.get()).ok()?;
+        let takes = &self.quirks.messages;
+        let mut parts: Items<Members<'_>> = serde_json::from_str(raw.get()).ok()?;
         let is_thought = |part: &Members<'_>| {
-            let kind = part.0.iter().find(|(name, _)| name == "type");
-            let kind = kind.and_then(|(_, kind)| RawStr::from_raw(kind));
-            role == Role::Assistant && kind.is_some_and(|kind| THOUGHTS.contains(&&*kind.decode()))
+            role == Role::Assistant && THOUGHTS.contains(&&*part.text("type").unwrap_or_default())
         };
-        let start = self.out.len();
+        let count = parts.0.len();
+        parts.0.retain(|part| !is_thought(part));
+        if parts.0.len() < count {
+            self.note("thinking");
+        }
+        if let (true, Some(text)) = (takes.joined, self.joined(&parts.0)) {
+            self.changed = true;
+            write_str(&mut self.out, &text);
+            return Some(());
+        }
+        if parts.0.is_empty() {
+            // OpenAI refuses an empty list, but not an empty text.
+            self.out.extend_from_slice(b"\"\"");
+            return Some(());
+        }
         self.out.push(b'[');
-        let mut is_empty = true;
         for part in &parts.0 {
-            if is_thought(part) {
-                self.note("thinking");
-                continue;
-            }
-            is_empty = false;
             self.separate(b'[');
-            self.object(part);
+            match part.text("refusal").filter(|_| !takes.refusals) {
+                Some(refusal) => {
+                    self.changed = true;
+                    let text = format!(r#"{{"type":"text","text":"{}"}}"#, escape(&refusal));
+                    self.out.extend_from_slice(text.as_bytes());
+                }
+                None => self.object(part),
+            }
         }
         self.out.push(b']');
-        if is_empty {
-            // OpenAI refuses an empty list, but not an empty text.
-            self.out.truncate(start);
-            self.out.extend_from_slice(b"\"\"");
-        }
         Some(())
     }
 
-    /// A list of objects.
-    fn list(&mut self, raw: &RawValue) -> Option<()> {
+    /// The texts in one, a line each, unless there is something else among them.
+    fn joined(&self, parts: &[Members<'_>]) -> Option<String> {
+        let keeps_marks = self.quirks.messages.keeps.contains(&"cache_control");
+        let mut texts = Vec::with_capacity(parts.len());
+        for part in parts {
+            let marked = part.0.iter().any(|(name, _)| name == "cache_control");
+            texts.push(match &*part.text("type")? {
+                "text" if !(marked && keeps_marks) => part.text("text")?,
+                "refusal" => part.text("refusal")?,
+                _ => return None,
+            });
+        }
+        Some(texts.join("\n"))
+    }
+
+    /// The calls of a message.
+    fn calls(&mut self, raw: &RawValue) -> Option<()> {
         let list: Items<Members<'_>> = serde_json::from_str(raw.get()).ok()?;
         self.out.push(b'[');
         for object in &list.0 {
@@ -163,31 +317,48 @@ impl Cleaner<'_> {
         Some(())
     }
 
+    /// A part or a call.
     fn object(&mut self, object: &Members<'_>) {
         self.out.push(b'{');
-        for (name, value) in self.kept(object) {
-            self.name(&name);
-            self.out.extend_from_slice(value.get().as_bytes());
+        for (name, value) in &object.0 {
+            if is_foreign(name, self.quirks).is_some() {
+                self.leave_out(name);
+            } else if name == "id" {
+                self.name(name);
+                self.id(value);
+            } else {
+                self.raw(name, value.get());
+            }
         }
         self.out.push(b'}');
     }
 
-    fn kept<'a>(&mut self, object: &Members<'a>) -> Vec<(Cow<'a, str>, &'a RawValue)> {
-        let mut kept = Vec::with_capacity(object.0.len());
-        for (name, value) in &object.0 {
-            match FOREIGN.iter().find(|foreign| **foreign == *name) {
-                Some(foreign) => self.note(foreign),
-                None => kept.push((name.clone(), *value)),
+    /// The id of a call.
+    fn id(&mut self, raw: &RawValue) {
+        match (&mut self.ids, RawStr::from_raw(raw)) {
+            (Some(ids), Some(id)) => {
+                let id = id.decode();
+                let fitted = ids.fit(&id);
+                self.changed |= *fitted != *id;
+                write_str(&mut self.out, fitted);
             }
+            _ => self.out.extend_from_slice(raw.get().as_bytes()),
         }
-        kept
+    }
+
+    fn leave_out(&mut self, name: &str) {
+        let known = FOREIGN.into_iter().chain(["name"]).find(|known| *known == name);
+        self.note(known.unwrap_or("unknown members of messages"));
     }
 
     fn note(&mut self, name: &'static str) {
         self.changed = true;
-        if !self.dropped.contains(&name) {
-            self.dropped.push(name);
-        }
+        note(self.dropped, name);
+    }
+
+    fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.out.extend_from_slice(json.as_bytes());
     }
 
     fn name(&mut self, name: &str) {
@@ -206,6 +377,14 @@ impl Cleaner<'_> {
 
 /// The members of an object in order.
 pub(super) struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Members<'_> {
+    /// The member of that name, if it is a text.
+    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        RawStr::from_raw(value).map(RawStr::decode)
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,20 +5,29 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`request`] | what a model takes, and what is dropped or changed for it |
-//! | `messages` | what other providers' clients put into messages and tools, taken out |
+//! | `quirks` | how a provider that speaks like OpenAI differs from it, as data |
+//! | `request` | what a provider and a model take, and what is dropped or changed for them |
+//! | `messages` | messages as a provider takes them |
+//! | `tools` | tools, for providers that know less of them |
 //! | [`edit`] | changes to JSON text that leave the rest of it alone |
+//! | `finish` | why a choice ended, in OpenAI's words |
 //! | [`answer`] | a whole answer, checked |
 //! | [`stream`] | a streamed answer, passed on event by event |
 
 use super::stream::Sse;
-use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Target, Translator};
+use super::{
+    Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
+    embeddings,
+};
 
 pub mod answer;
 pub mod edit;
+pub(crate) mod finish;
 mod messages;
-pub mod request;
+pub(crate) mod quirks;
+pub(crate) mod request;
 pub mod stream;
+mod tools;
 
 /// The dialect.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +40,10 @@ impl Dialect for OpenAi {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        let mut headers = vec![("content-type", "application/json".to_owned())];
-        for (setting, header) in
-            [("organization", "openai-organization"), ("project", "openai-project")]
-        {
-            if let Some(value) = target.settings.value(setting) {
-                headers.push((header, value.to_owned()));
-            }
-        }
+        let headers = headers(target);
         let mut warnings = Vec::new();
-        let body = request::body(chat, body, target, &mut warnings)?;
+        let place = request::Place::of(target);
+        let body = request::body(chat, body, target, &quirks::OPENAI, place, &mut warnings)?;
         let path = format!("{}/chat/completions", target.base.path);
         Ok(Outbound { method: "POST", path, headers, body, warnings })
     }
@@ -50,6 +53,39 @@ impl Dialect for OpenAi {
     }
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
-        Box::new(Sse::new(stream::Chunks::new(call)))
+        Box::new(Sse::new(stream::Chunks::new(call, &quirks::OPENAI)))
     }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let path = format!("{}/embeddings", target.base.path);
+        let body = embeddings::openai::body(asked, body, target);
+        Ok(Outbound { method: "POST", path, headers: headers(target), body, warnings: Vec::new() })
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::openai::answer(asked, target, body)
+    }
+}
+
+fn headers(target: &Target<'_>) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    for (setting, header) in
+        [("organization", "openai-organization"), ("project", "openai-project")]
+    {
+        if let Some(value) = target.settings.value(setting) {
+            headers.push((header, value.to_owned()));
+        }
+    }
+    headers
 }

@@ -1,62 +1,86 @@
-//! What a model takes, and what is dropped or changed for it.
+//! What a provider and a model take, and what is dropped or changed for them.
 //!
-//! Everything comes from the catalogue's facts. Of a model that is not in it nothing is known, so
-//! nothing is changed for it, and the provider decides.
-
-use std::borrow::Cow;
+//! What concerns the model comes from the catalogue's facts. Of a model that is not in it nothing is
+//! known, so nothing is changed for it, and the provider decides. What concerns the provider comes
+//! from its [`Quirks`].
 
 use serde_json::value::RawValue;
 
 use super::edit::Edit;
 use super::messages::{self, Members};
+use super::quirks::{Limit, Quirks, Thinking};
+use super::tools;
 use crate::openai::json::{Num, RawStr, write_str};
-use crate::openai::request::read;
+use crate::openai::request::{ResponseFormat, ToolChoice, read};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Effort};
+use crate::providers::warnings::{Warnings, unsupported};
 use crate::providers::{Payload, Target, Warning};
 
-/// The body for OpenAI, as a change to the client's. Usage is always asked for, whether or not the
-/// client wants to see it.
+/// What is particular to one deployment of the API.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'p> {
+    /// The model's name in the body.
+    pub model: &'p str,
+    /// Hints that this version of the API does not know yet.
+    pub too_new: &'p [&'static str],
+    /// Whether this version knows `max_tokens` only.
+    pub old_limit: bool,
+}
+
+impl<'p> Place<'p> {
+    /// The newest version, with the model's own name.
+    pub(crate) const fn of(target: &Target<'p>) -> Self {
+        Self { model: target.model, too_new: &[], old_limit: false }
+    }
+}
+
+/// The body for a provider that speaks like OpenAI, as a change to the client's. Usage is always
+/// asked for, whether or not the client wants to see it.
 ///
 /// # Errors
-/// A 400 that names the field which the model does not take.
-pub fn body<'a>(
+/// A 400 that names the field which the model or the provider does not take.
+pub(crate) fn body<'a>(
     chat: &Chat<'a>,
     body: &'a [u8],
     target: &Target<'_>,
+    quirks: &'static Quirks,
+    place: Place<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Payload, Error> {
     let mut edit = Edit::default();
-    if chat.model != target.model {
-        let mut model = Vec::with_capacity(target.model.len() + 2);
-        write_str(&mut model, target.model);
+    if chat.model != place.model {
+        let mut model = Vec::with_capacity(place.model.len() + 2);
+        write_str(&mut model, place.model);
         edit.set("model", text(model));
     }
-    if chat.stream && !chat.include_usage {
-        edit.set("stream_options", with_usage(chat.field("stream_options")));
-    }
-    let mut fit = Fit { chat, target, edit: &mut edit, warnings };
-    fit.reasoning()?;
+    let said = Warnings(std::mem::take(warnings));
+    let mut fit = Fit { chat, target, quirks, place, edit: &mut edit, warnings: said };
+    fit.stream();
+    fit.limit();
+    let thinks = fit.reasoning();
     fit.sampling()?;
-    fit.rest();
+    fit.logprobs()?;
+    fit.rest()?;
+    fit.tools()?;
+    let mut said = fit.warnings;
     let mut dropped = Vec::new();
-    if let Some(tools) = messages::clean_tools(chat, &mut dropped) {
-        edit.set("tools", tools);
-    }
-    if let Some(messages) = messages::clean(chat, body, &mut dropped) {
+    let thinks = thinks && quirks.thinking == Thinking::Switched;
+    if let Some(messages) = messages::fitted(chat, body, quirks, thinks, &mut dropped)? {
         edit.set_messages(messages);
     }
-    warnings.extend(dropped.into_iter().map(|name| Warning::Dropped(Cow::Borrowed(name))));
+    dropped.into_iter().for_each(|name| said.dropped(name));
+    *warnings = said.0;
     Ok(edit.apply(chat, body))
 }
 
 /// `stream_options` with `include_usage`, and with what else was in it.
-fn with_usage(options: Option<&RawValue>) -> String {
+fn with_usage(options: Option<&RawValue>, obfuscates: bool) -> String {
     let mut out = br#"{"include_usage":true"#.to_vec();
     let others =
         options.and_then(|options| serde_json::from_str::<Members<'_>>(options.get()).ok());
     for (name, value) in others.iter().flat_map(|others| &others.0) {
-        if name != "include_usage" {
+        if name != "include_usage" && (obfuscates || name != "include_obfuscation") {
             out.push(b',');
             write_str(&mut out, name);
             out.push(b':');
@@ -72,50 +96,150 @@ fn text(json: Vec<u8>) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// A request being fitted to a model.
+/// A request being fitted to a provider and a model.
 struct Fit<'f, 'a> {
     chat: &'f Chat<'a>,
     target: &'f Target<'f>,
+    quirks: &'static Quirks,
+    place: Place<'f>,
     edit: &'f mut Edit<'a>,
-    warnings: &'f mut Vec<Warning>,
+    warnings: Warnings,
 }
 
 impl Fit<'_, '_> {
-    /// The token limit and the effort.
-    fn reasoning(&mut self) -> Result<(), Error> {
-        let parameters = &self.target.facts.parameters;
-        if !self.reasons() {
-            if self.target.facts.known && self.chat.reasoning_effort.is_some() {
+    fn stream(&mut self) {
+        let options = self.chat.field("stream_options");
+        if !self.chat.stream {
+            return;
+        }
+        if self.place.too_new.contains(&"stream_options") {
+            if options.is_some() {
+                self.edit.remove("stream_options");
+            }
+            return;
+        }
+        let obfuscates = self.quirks.obfuscates
+            || options.is_none_or(|options| !options.get().contains("include_obfuscation"));
+        if !self.chat.include_usage || !obfuscates {
+            self.edit.set("stream_options", with_usage(options, self.quirks.obfuscates));
+        }
+    }
+
+    /// The name of the longest answer.
+    fn limit(&mut self) {
+        const NAMES: (&str, &str) = ("max_tokens", "max_completion_tokens");
+        let (from, to) = match self.quirks.limit {
+            _ if self.place.old_limit => (NAMES.1, NAMES.0),
+            Limit::ByModel if self.reasons() => NAMES,
+            Limit::ByModel | Limit::Either => return,
+            Limit::Old => (NAMES.1, NAMES.0),
+        };
+        if self.chat.field(from).is_none() {
+            return;
+        }
+        // Where both stand, the newer one is meant.
+        if from == NAMES.0 && self.chat.field(to).is_some() {
+            self.drop(from);
+        } else {
+            self.edit.rename(from, to);
+            self.warnings.changed(from, to);
+        }
+    }
+
+    /// Whether, and how much, to think. Tells whether it is to think, as far as that is known.
+    fn reasoning(&mut self) -> bool {
+        let facts = self.target.facts;
+        let asked = self.chat.reasoning_effort.is_some();
+        if facts.known && !self.reasons() {
+            if asked {
                 self.drop("reasoning_effort");
             }
-            return Ok(());
+            return false;
         }
-        if self.chat.field("max_tokens").is_some() {
-            if self.chat.field("max_completion_tokens").is_some() {
-                self.drop("max_tokens");
-            } else {
-                self.edit.rename("max_tokens", "max_completion_tokens");
-                self.changed("max_tokens", "max_completion_tokens");
+        let own = match self.quirks.thinking {
+            Thinking::Effort => None,
+            Thinking::Switched => self.chat.field("thinking").map(RawValue::get),
+            Thinking::Enabled => self.chat.field("enable_thinking").map(RawValue::get),
+        };
+        let Some(effort) = self.effort() else {
+            return match self.quirks.thinking {
+                Thinking::Effort => self.reasons(),
+                // It thinks unless it is told not to.
+                Thinking::Switched => match own {
+                    Some(own) => !own.contains("\"disabled\""),
+                    None => self.reasons(),
+                },
+                Thinking::Enabled => {
+                    let whole = self.reasons() && !self.chat.stream && own.is_none() && !asked;
+                    if whole {
+                        self.edit.set("enable_thinking", "false");
+                        self.warnings.add(Warning::Defaulted {
+                            param: "enable_thinking".into(),
+                            to: "false".into(),
+                        });
+                    }
+                    own == Some("true")
+                }
+            };
+        };
+        match self.quirks.thinking {
+            Thinking::Effort => self.send(effort),
+            Thinking::Switched => {
+                if effort == Effort::None {
+                    self.edit.remove("reasoning_effort");
+                } else {
+                    self.send(effort);
+                }
+                if own.is_none() {
+                    let kind = if effort == Effort::None { "disabled" } else { "enabled" };
+                    self.edit.set("thinking", format!(r#"{{"type":"{kind}"}}"#));
+                }
+            }
+            Thinking::Enabled => {
+                self.edit.remove("reasoning_effort");
+                let thinks = effort != Effort::None && self.chat.stream;
+                if own.is_none() {
+                    self.edit.set("enable_thinking", if thinks { "true" } else { "false" });
+                    if effort != Effort::None && !thinks {
+                        self.warnings.changed("reasoning_effort", Effort::None.name());
+                    }
+                }
+                return own.map_or(thinks, |own| own == "true");
             }
         }
-        let Some(wanted) = self.effort() else { return Ok(()) };
-        let effort = parameters.efforts.nearest(wanted);
+        effort != Effort::None
+    }
+
+    /// Sends the effort that comes nearest to the one that is wanted.
+    fn send(&mut self, wanted: Effort) {
+        let parameters = &self.target.facts.parameters;
+        let known = self.quirks.efforts.iter().find(|(unknown, _)| *unknown == wanted);
+        let effort = match parameters.efforts.accepts(wanted) {
+            Some(true) => wanted,
+            _ => parameters.efforts.nearest(known.map_or(wanted, |(_, sent)| *sent)),
+        };
         let calls_functions = self.chat.tools.iter().any(|tool| tool.function.is_some())
             || self.chat.field("functions").is_some();
         if calls_functions && !parameters.tools_with_effort && effort != Effort::None {
             self.drop("reasoning_effort");
         } else if effort != wanted {
             self.edit.set("reasoning_effort", format!("\"{}\"", effort.name()));
-            self.changed("reasoning_effort", effort.name());
+            self.warnings.changed("reasoning_effort", effort.name());
         }
-        Ok(())
+    }
+
+    /// Whether sampling is refused because the model thinks.
+    fn thinks(&self) -> bool {
+        let parameters = &self.target.facts.parameters;
+        !self.quirks.samples_while_reasoning
+            && self.reasons()
+            && !(parameters.sampling_with_effort_none && self.effort() == Some(Effort::None))
     }
 
     /// Temperature and what else shapes the choice of tokens.
     fn sampling(&mut self) -> Result<(), Error> {
         let parameters = &self.target.facts.parameters;
-        let thinks = self.reasons()
-            && !(parameters.sampling_with_effort_none && self.effort() == Some(Effort::None));
+        let thinks = self.thinks();
         let sampling = parameters.sampling_params && !thinks;
         let both = parameters.temperature_with_top_p;
         let is_one = |number: Num<'_>| number.value == 1.0;
@@ -137,34 +261,116 @@ impl Fit<'_, '_> {
         if thinks && self.chat.field("logit_bias").is_some() {
             self.drop("logit_bias");
         }
-        if thinks && self.chat.logprobs {
-            if !self.target.policy.drop_unsupported {
-                return Err(Error::unsupported(
-                    "logprobs",
-                    format!(
-                        "'logprobs' is not supported by the model '{}' while it reasons.",
-                        self.target.model
-                    ),
-                ));
-            }
-            self.drop("logprobs");
+        Ok(())
+    }
+
+    fn logprobs(&mut self) -> Result<(), Error> {
+        if self.chat.logprobs && self.thinks() {
+            let message = format!(
+                "'logprobs' is not supported by the model '{}' while it reasons.",
+                self.target.model
+            );
+            unsupported("logprobs", "logprobs", message, self.target, &mut self.warnings)?;
+            self.edit.remove("logprobs");
             if self.chat.field("top_logprobs").is_some() {
                 self.drop("top_logprobs");
             }
+        } else if self.quirks.counts_logprobs && self.chat.field("logprobs").is_some() {
+            if self.chat.logprobs {
+                let count = self.chat.top_logprobs.unwrap_or(0).max(1);
+                self.edit.set("logprobs", count.to_string());
+            } else {
+                self.edit.remove("logprobs");
+            }
+            self.edit.remove("top_logprobs");
         }
         Ok(())
     }
 
     /// What is independent of sampling.
-    fn rest(&mut self) {
+    fn rest(&mut self) -> Result<(), Error> {
         let facts = self.target.facts;
         if !facts.parameters.stop && !self.chat.stop.is_empty() {
             self.drop("stop");
         }
-        let one_call = self.reasons() && !facts.capabilities.has(Capability::ParallelTools);
+        let one_call = self.quirks.limit == Limit::ByModel
+            && self.reasons()
+            && !facts.capabilities.has(Capability::ParallelTools);
         if one_call && self.chat.parallel_tool_calls.is_some() {
             self.drop("parallel_tool_calls");
         }
+        for name in self.place.too_new.iter().chain(self.quirks.hints) {
+            if *name != "stream_options" && self.chat.field(name).is_some() {
+                self.drop(name);
+            }
+        }
+        for name in self.quirks.refuses {
+            if let Some(value) = self.chat.field(name)
+                && asks_for_more(name, value, self.chat)
+            {
+                let message = format!("'{name}' is not supported by {}.", self.quirks.name);
+                unsupported(*name, name, message, self.target, &mut self.warnings)?;
+                self.edit.remove(name);
+            }
+        }
+        if let (Some(tiers), Some(tier)) = (self.quirks.tiers, self.chat.field("service_tier"))
+            && !tiers.contains(&tier.get().trim_matches('"'))
+        {
+            self.drop("service_tier");
+        }
+        let is_schema = matches!(self.chat.response_format, Some(ResponseFormat::JsonSchema(_)));
+        if is_schema && !self.quirks.schema_anywhere {
+            let beside = match () {
+                () if self.chat.stream => Some("in a stream"),
+                () if !self.chat.tools.is_empty() => Some("beside tools"),
+                () => None,
+            };
+            if let Some(beside) = beside {
+                let message = format!(
+                    "'response_format': {} takes no JSON schema {beside}.",
+                    self.quirks.name
+                );
+                let param = "response_format";
+                unsupported(param, param, message, self.target, &mut self.warnings)?;
+                self.edit.remove(param);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which tools there are, and which must be called.
+    fn tools(&mut self) -> Result<(), Error> {
+        let parameters = &self.target.facts.parameters;
+        let fitted = tools::fitted(self.chat, self.target, self.quirks, &mut self.warnings)?;
+        let none_left = fitted.as_ref().is_some_and(|tools| tools == "[]");
+        if none_left {
+            self.edit.remove("tools");
+            self.edit.remove("tool_choice");
+        } else if let Some(tools) = fitted {
+            self.edit.set("tools", tools);
+        }
+        let Some(choice) = self.chat.tool_choice.as_ref().filter(|_| !none_left) else {
+            return Ok(());
+        };
+        let forces = !matches!(choice, ToolChoice::Auto | ToolChoice::None);
+        let takes = self.quirks.tools;
+        if !takes.choice || !parameters.tool_choice {
+            if forces {
+                let message = format!("'tool_choice' is not supported by {}.", self.quirks.name);
+                let param = "tool_choice";
+                unsupported(param, param, message, self.target, &mut self.warnings)?;
+            }
+            self.edit.remove("tool_choice");
+            // Without tools none is called.
+            if matches!(choice, ToolChoice::None) && !self.chat.tools.is_empty() {
+                self.edit.remove("tools");
+            }
+            return Ok(());
+        }
+        if let (false, ToolChoice::Allowed { required, .. }) = (takes.allowed, choice) {
+            self.edit.set("tool_choice", if *required { "\"required\"" } else { "\"auto\"" });
+        }
+        Ok(())
     }
 
     fn reasons(&self) -> bool {
@@ -190,11 +396,16 @@ impl Fit<'_, '_> {
 
     fn drop(&mut self, name: &'static str) {
         self.edit.remove(name);
-        self.warnings.push(Warning::Dropped(Cow::Borrowed(name)));
+        self.warnings.dropped(name);
     }
+}
 
-    fn changed(&mut self, param: &'static str, to: &str) {
-        self.warnings.push(Warning::Changed { param: Cow::Borrowed(param), to: to.to_owned() });
+/// Whether the field asks for more than what everyone gives.
+fn asks_for_more(name: &str, value: &RawValue, chat: &Chat<'_>) -> bool {
+    match name {
+        "n" => chat.n.is_some_and(|n| n > 1),
+        "modalities" => value.get().contains("\"audio\""),
+        _ => !matches!(value.get(), "false" | "0" | "{}" | "[]" | "\"\""),
     }
 }
 

@@ -13,8 +13,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{Finish, MAX_CHOICES, failed, finish, is_empty, is_truthy, read_usage};
+use super::answer::MAX_CHOICES;
 use super::edit::{Splice, span, splice, written};
+use super::finish::{Finish, finish, is_empty, is_truthy, read_usage, replacement};
+use super::quirks::Quirks;
 use crate::openai::chunk::DONE;
 use crate::openai::json::{RawStr, objects};
 use crate::openai::message::{Bounded, present};
@@ -41,7 +43,17 @@ pub struct Chunks {
     usage: Option<Usage>,
     /// The last usage event, which goes out before the end.
     owed: Vec<u8>,
+    /// What stands at the top of the first chunk, for those that come without.
+    head: Option<Head>,
     marks: Marks,
+}
+
+/// The JSON values at the top of each chunk.
+#[derive(Debug)]
+struct Head {
+    id: String,
+    created: String,
+    model: String,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +112,7 @@ objects!(Chunk, Choice, Delta);
 impl Chunks {
     /// The translator of the answer to `call`.
     #[must_use]
-    pub fn new(call: &Call<'_>) -> Self {
+    pub(crate) fn new(call: &Call<'_>, quirks: &'static Quirks) -> Self {
         let wanted = call.chat.n.unwrap_or(1).clamp(1, MAX_CHOICES as u64);
         Self {
             progress: Progress::Preamble,
@@ -110,7 +122,8 @@ impl Chunks {
             called: 0,
             usage: None,
             owed: Vec::new(),
-            marks: Marks::new(),
+            head: None,
+            marks: Marks::new(quirks.marks),
         }
     }
 
@@ -168,6 +181,14 @@ impl Chunks {
         if over || choices.iter().all(says_nothing) {
             return Ok(());
         }
+        if chunk.id.is_some_and(|id| id.get() == "\"\"") {
+            if !choices.iter().any(begins) {
+                return Ok(());
+            }
+            self.heads(&chunk, data, &mut splices);
+        } else if self.head.is_none() {
+            self.head = Head::of(&chunk);
+        }
         if choices.iter().any(|choice| choice.delta.is_none()) {
             splices.extend(empty_deltas(data));
         }
@@ -210,22 +231,31 @@ impl Chunks {
             self.called |= bit(choice);
         }
         let Some(json) = choice.finish_reason else { return Ok(()) };
-        let word = match finish(json.get(), self.called & bit(choice) != 0) {
-            Finish::Failed => return Err(failed()),
-            Finish::Open if present(json).is_none() => return Ok(()),
-            Finish::Open => Cow::Borrowed("null"),
-            reason => {
-                let again = self.finished & bit(choice) != 0;
-                self.finished |= bit(choice);
-                match reason {
-                    _ if again => Cow::Borrowed("null"),
-                    Finish::Other(reason) => Cow::Owned(format!("\"{}\"", reason.word())),
-                    Finish::Canonical | Finish::Open | Finish::Failed => return Ok(()),
-                }
+        let calls = self.called & bit(choice) != 0;
+        let mut word = replacement(json.get(), calls, None)?;
+        if finish(json.get(), calls) != Finish::Open {
+            if self.finished & bit(choice) != 0 {
+                word = Some(Cow::Borrowed("null"));
             }
-        };
-        splices.extend(span(data, json.get()).map(|range| (range, word)));
+            self.finished |= bit(choice);
+        }
+        splices.extend(span(data, json.get()).zip(word));
         Ok(())
+    }
+
+    /// Puts the top of the first chunk into one that has an empty id.
+    fn heads(&self, chunk: &Chunk<'_>, data: &[u8], splices: &mut Vec<Splice>) {
+        let Some(head) = &self.head else { return };
+        let object = r#""chat.completion.chunk""#;
+        for (json, value) in [
+            (chunk.id, &*head.id),
+            (chunk.object, object),
+            (chunk.created, &*head.created),
+            (chunk.model, &*head.model),
+        ] {
+            let place = json.and_then(|json| span(data, json.get()));
+            splices.extend(place.map(|range| (range, Cow::Owned(value.to_owned()))));
+        }
     }
 
     /// Keeps the usage event for the end: only the last one counts.
@@ -309,6 +339,13 @@ impl Events for Chunks {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+}
+
+impl Head {
+    fn of(chunk: &Chunk<'_>) -> Option<Self> {
+        let own = |json: Option<&RawValue>| json.map(|json| json.get().to_owned());
+        Some(Self { id: own(chunk.id)?, created: own(chunk.created)?, model: own(chunk.model)? })
     }
 }
 

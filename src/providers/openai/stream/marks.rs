@@ -13,6 +13,8 @@ pub(super) struct Marks {
     error: Finder<'static>,
     usage: Finder<'static>,
     tool_calls: Finder<'static>,
+    /// Members with which a provider says more than text.
+    own: Vec<Finder<'static>>,
 }
 
 /// Whether an event may pass without being parsed.
@@ -26,8 +28,9 @@ pub(super) enum Ordinary {
 }
 
 impl Marks {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(own: &'static [&'static str]) -> Self {
         Self {
+            own: own.iter().map(|name| Finder::new(*name)).collect(),
             delta: Finder::new(b"\"delta\""),
             finish_reason: Finder::new(b"\"finish_reason\""),
             error: Finder::new(b"\"error\""),
@@ -46,10 +49,12 @@ impl Marks {
             }
             choices += 1;
         }
-        let each_has_delta = members(&self.delta, data).count() == choices;
+        let deltas = members(&self.delta, data).filter(|at| !is_null_at(data, at.end));
+        let each_has_delta = deltas.count() == choices;
         if choices == 0
             || !each_has_delta
             || members(&self.error, data).any(|at| !is_null_at(data, at.end))
+            || self.own.iter().any(|mark| mark.find(data).is_some())
             || (!calls_known && members(&self.tool_calls, data).any(|at| !is_null_at(data, at.end)))
         {
             return Ordinary::No;

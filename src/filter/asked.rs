@@ -1,0 +1,43 @@
+//! What a client asked for, parsed once: a chat or vectors.
+
+use crate::openai::Error;
+use crate::openai::embeddings::ParsedEmbeddings;
+use crate::openai::request::ParsedChat;
+use crate::providers::{Dialect, Outbound, Target};
+
+/// A request together with its body.
+#[derive(Debug)]
+pub enum Asked {
+    /// `POST /v1/chat/completions`.
+    Chat(ParsedChat),
+    /// `POST /v1/embeddings`.
+    Embeddings(ParsedEmbeddings),
+}
+
+impl Asked {
+    /// The body as the client sent it.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        match self {
+            Self::Chat(parsed) => parsed.body(),
+            Self::Embeddings(parsed) => parsed.body(),
+        }
+    }
+
+    /// Whether events are asked for.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        matches!(self, Self::Chat(parsed) if parsed.chat().stream)
+    }
+
+    /// The request for a provider.
+    ///
+    /// # Errors
+    /// The dialect cannot express it.
+    pub fn translate(&self, dialect: &dyn Dialect, target: &Target<'_>) -> Result<Outbound, Error> {
+        match self {
+            Self::Chat(parsed) => dialect.request(parsed.chat(), parsed.body(), target),
+            Self::Embeddings(parsed) => dialect.embed(parsed.asked(), parsed.body(), target),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What answers consist of, as it arrives: borrowed, and read no stricter than needed.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::openai::Error;
+use crate::openai::chunk::FinishReason;
+use crate::openai::json::{RawStr, is_object, string};
+use crate::openai::usage::{Usage, count};
+use crate::providers::anthropic::block::Citations;
+use crate::providers::failure::no_answer;
+
+/// Reads an object in a field; nothing where there is none, or another thing.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    raw.filter(|raw| is_object(raw)).and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+/// A call, or its beginning in a stream.
+#[derive(Debug, Deserialize)]
+pub(super) struct ToolUse<'a> {
+    #[serde(rename = "toolUseId", borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
+}
+
+impl ToolUse<'_> {
+    /// Whether the provider itself runs the tool, so that the call is of no concern to the client.
+    pub(super) fn is_the_providers(&self) -> bool {
+        string(self.kind).is_some_and(|kind| kind.inner() == "server_tool_use")
+    }
+
+    /// Id and name.
+    ///
+    /// # Errors
+    /// A call without them cannot be answered.
+    pub(super) fn call(&self) -> Result<(String, String), Error> {
+        match (string(self.id), string(self.name)) {
+            (Some(id), Some(name)) => Ok((id.decode().into_owned(), name.decode().into_owned())),
+            _ => Err(no_answer("a tool call without id or name")),
+        }
+    }
+}
+
+/// A citation, of which only one with a URL can be an annotation.
+pub(super) fn cite(citations: &mut Citations, raw: &RawValue) {
+    #[derive(Deserialize)]
+    struct Citation<'a> {
+        #[serde(borrow)]
+        title: Option<&'a RawValue>,
+        #[serde(borrow)]
+        location: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Location<'a> {
+        #[serde(borrow)]
+        web: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Web<'a> {
+        #[serde(borrow)]
+        url: Option<&'a RawValue>,
+    }
+    let Some(citation) = object::<Citation<'_>>(Some(raw)) else { return };
+    let web = object::<Location<'_>>(citation.location).and_then(|it| object::<Web<'_>>(it.web));
+    if let Some(url) = web.and_then(|web| string(web.url)) {
+        citations.add(string(citation.title).unwrap_or(RawStr::EMPTY), url);
+    }
+}
+
+/// Why an answer ended. `calls` says whether the client gets calls.
+pub(super) fn finish_reason(stop_reason: &str, calls: bool) -> FinishReason {
+    match stop_reason {
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        "guardrail_intervened" | "content_filtered" => FinishReason::ContentFilter,
+        // `tool_use` without a call for the client is the tool for JSON answers.
+        _ if calls => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
+    }
+}
+
+/// Whether the model gave what Bedrock could not read. Without any content that is no answer.
+pub(super) fn is_malformed(stop_reason: &str) -> bool {
+    matches!(stop_reason, "malformed_model_output" | "malformed_tool_use")
+}
+
+/// The error for [`is_malformed`].
+pub(super) fn malformed_answer(stop_reason: &str) -> Error {
+    no_answer(&format!("the model's output could not be read ({stop_reason})"))
+}
+
+/// The counts of an answer. `inputTokens` counts neither what was read from the cache nor what was
+/// written to it.
+pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Wire {
+        #[serde(deserialize_with = "count")]
+        input_tokens: u64,
+        #[serde(deserialize_with = "count")]
+        output_tokens: u64,
+        cache_read_input_tokens: Count,
+        cache_write_input_tokens: Count,
+        // Older names, which some models still give.
+        cache_read_input_token_count: Count,
+        cache_write_input_token_count: Count,
+    }
+    #[derive(Clone, Copy, Debug, Default)]
+    struct Count(u64);
+    impl<'de> Deserialize<'de> for Count {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            count(deserializer).map(Self)
+        }
+    }
+    let wire: Wire = object(raw)?;
+    Some(Usage {
+        uncached_input: wire.input_tokens,
+        cache_read: wire.cache_read_input_tokens.0.max(wire.cache_read_input_token_count.0),
+        cache_write: wire.cache_write_input_tokens.0.max(wire.cache_write_input_token_count.0),
+        output: wire.output_tokens,
+        ..Usage::default()
+    })
+}

@@ -1,0 +1,409 @@
+//! The body, its path, and what becomes of each field at the top.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use super::cache::Points;
+use super::effort::{self, Reasoning};
+use super::family::Family;
+use super::json_answer::{self, JsonAnswer};
+use super::tools;
+use super::turns::{Turns, member};
+use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::request::read;
+use crate::openai::{Chat, Error};
+use crate::providers::warnings::{Warnings, clamp, unsupported};
+use crate::providers::{Outbound, Payload, Target};
+
+/// Most entries of `requestMetadata`.
+const MAX_METADATA: usize = 16;
+
+/// Longest key and value of `requestMetadata`, in characters.
+const MAX_METADATA_LENGTH: usize = 256;
+
+/// The fields that are written, or refused, or mean the same without a word.
+const PLACED: &[&str] = &[
+    "audio",
+    "function_call",
+    "functions",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "metadata",
+    "modalities",
+    "model",
+    "n",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "response_format",
+    "service_tier",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "web_search_options",
+];
+
+/// The request for `target`. `length` is that of the client's body, which the new one resembles.
+///
+/// # Errors
+/// A 400 that names the field which this API or model cannot honour.
+pub(super) fn write(
+    chat: &Chat<'_>,
+    length: usize,
+    target: &Target<'_>,
+) -> Result<Outbound, Error> {
+    let family = Family::of(target.model);
+    let mut warnings = Warnings::default();
+    refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
+    let max_tokens = max_tokens(chat, target, &mut warnings)?;
+    let reasoning = effort::plan(chat, target, family, max_tokens, &mut warnings)?;
+
+    let mut out = Vec::with_capacity(length + length / 8 + 512);
+    out.push(b'{');
+    let mut points = Points::new(target, family);
+    let told = tools::write(chat, target, family, &mut out, &mut points, &mut warnings)?;
+    let mut turns = Turns::new(chat, target, family, points, warnings);
+    turns.write(&mut out)?;
+    let mut warnings = turns.warnings;
+    let sampling = Sampling::choose(chat, target, family, reasoning, &mut warnings)?;
+    let max_tokens = max_tokens.filter(|_| {
+        let taken = !reasoning.refuses_max_tokens();
+        if !taken {
+            warnings.dropped("max_tokens");
+        }
+        taken
+    });
+    write_inference(chat, target, max_tokens, &sampling, &mut out, &mut warnings);
+    write_output(chat, target, family, reasoning, &mut out, &mut warnings)?;
+
+    member(&mut out, "additionalModelRequestFields");
+    let start = out.len();
+    out.push(b'{');
+    reasoning.write(&mut out);
+    if told.one_call {
+        member(&mut out, "tool_choice");
+        out.extend_from_slice(br#"{"type":"auto","disable_parallel_tool_use":true}"#);
+    }
+    sampling.write_top_k(family, &mut out);
+    if out.len() == start + 1 {
+        // With the name and its comma: there are messages before it.
+        out.truncate(start - r#","additionalModelRequestFields":"#.len());
+    } else {
+        out.push(b'}');
+    }
+    write_service_tier(chat, &mut out, &mut warnings)?;
+    write_metadata(chat, &mut out, &mut warnings);
+    write_guardrail(target, &mut out);
+    out.push(b'}');
+    warnings.dropped_but(chat, PLACED);
+
+    let action = if chat.stream { "converse-stream" } else { "converse" };
+    Ok(Outbound {
+        method: "POST",
+        path: format!("{}/model/{}/{action}", target.base.path, encode(target.model)),
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: Payload::Whole(out),
+        warnings: warnings.0,
+    })
+}
+
+/// A model's id as one segment of a path, its slashes and colons encoded too, as Amazon's own
+/// clients do: the signature is over exactly these bytes.
+fn encode(model: &str) -> String {
+    let mut segment = String::with_capacity(model.len() + 16);
+    for byte in model.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            segment.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(segment, "%{byte:02X}");
+        }
+    }
+    segment
+}
+
+fn refuse_what_shapes_the_answer(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let mut refuse = |param: &'static str, why: &str| {
+        unsupported(param, param, format!("'{param}': {why}."), target, warnings)
+    };
+    if chat.n.is_some_and(|n| n > 1) {
+        refuse("n", "Bedrock gives one answer to a request")?;
+    }
+    if chat.logprobs {
+        refuse("logprobs", "Bedrock gives no token probabilities")?;
+    }
+    if chat.top_logprobs.is_some_and(|top| top > 0) {
+        refuse("top_logprobs", "Bedrock gives no token probabilities")?;
+    }
+    if let Some(modalities) = chat.field("modalities") {
+        let modalities: Vec<RawStr<'_>> = read("modalities", modalities)?;
+        if modalities.iter().any(|modality| modality.decode() != "text") {
+            refuse("modalities", "Bedrock answers in text only")?;
+        }
+    }
+    for (param, why) in [
+        ("audio", "Bedrock answers in text only"),
+        ("functions", "the older form of 'tools' is not translated; use 'tools'"),
+        ("function_call", "the older form of 'tool_choice' is not translated; use 'tool_choice'"),
+        ("web_search_options", "Bedrock does not search the web"),
+    ] {
+        if chat.field(param).is_some() {
+            refuse(param, why)?;
+        }
+    }
+    Ok(())
+}
+
+fn max_tokens(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<Option<u64>, Error> {
+    let Some(wanted) = chat.max_tokens else { return Ok(None) };
+    let param = match chat.field("max_completion_tokens") {
+        Some(_) => "max_completion_tokens",
+        None => "max_tokens",
+    };
+    match target.facts.max_output {
+        Some(most) if wanted > most => {
+            clamp(param, wanted, most, target, warnings)?;
+            Ok(Some(most))
+        }
+        _ => Ok(Some(wanted)),
+    }
+}
+
+/// What stands in the body about sampling.
+#[derive(Debug, Default)]
+struct Sampling<'a> {
+    temperature: Option<&'a str>,
+    top_p: Option<&'a str>,
+    top_k: Option<&'a str>,
+}
+
+impl<'a> Sampling<'a> {
+    /// Newer Claudes take none of it, some take only one, and a model that thinks takes none but the
+    /// defaults.
+    fn choose(
+        chat: &Chat<'a>,
+        target: &Target<'_>,
+        family: Family,
+        reasoning: Reasoning,
+        warnings: &mut Warnings,
+    ) -> Result<Self, Error> {
+        let known = &target.facts.parameters;
+        let top_k: Option<Num<'a>> =
+            chat.field("top_k").map(|value| read("top_k", value)).transpose()?;
+        if !known.sampling_params || reasoning.fixes_sampling() {
+            // One is the default of both: to drop it changes nothing.
+            for (param, number) in [("temperature", chat.temperature), ("top_p", chat.top_p)] {
+                if number.is_some_and(|number| number.value != 1.0) {
+                    warnings.dropped(param);
+                }
+            }
+            if top_k.is_some() {
+                warnings.dropped("top_k");
+            }
+            return Ok(Self::default());
+        }
+        let mut sampling = Self {
+            temperature: chat.temperature.map(|number| number.written),
+            top_p: chat.top_p.map(|number| number.written),
+            top_k: top_k.map(|number| number.written),
+        };
+        if let Some(number) = chat.temperature.filter(|number| number.value > 1.0) {
+            clamp("temperature", number.written, 1, target, warnings)?;
+            sampling.temperature = Some("1");
+        }
+        if sampling.temperature.is_some()
+            && sampling.top_p.is_some()
+            && !known.temperature_with_top_p
+        {
+            warnings.dropped("top_p");
+            sampling.top_p = None;
+        }
+        if sampling.top_k.is_some() && !matches!(family, Family::Claude | Family::Nova) {
+            warnings.dropped("top_k");
+            sampling.top_k = None;
+        }
+        Ok(sampling)
+    }
+
+    /// Appends members of `additionalModelRequestFields`: the API has no word for it.
+    fn write_top_k(&self, family: Family, out: &mut Vec<u8>) {
+        let Some(number) = self.top_k else { return };
+        if family == Family::Nova {
+            member(out, "inferenceConfig");
+            let _ = write!(out, r#"{{"topK":{number}}}"#);
+        } else {
+            member(out, "top_k");
+            out.extend_from_slice(number.as_bytes());
+        }
+    }
+}
+
+fn write_inference(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    max_tokens: Option<u64>,
+    sampling: &Sampling<'_>,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) {
+    let mut config = vec![b'{'];
+    if let Some(tokens) = max_tokens {
+        member(&mut config, "maxTokens");
+        let _ = write!(config, "{tokens}");
+    }
+    for (name, number) in [("temperature", sampling.temperature), ("topP", sampling.top_p)] {
+        if let Some(number) = number {
+            member(&mut config, name);
+            config.extend_from_slice(number.as_bytes());
+        }
+    }
+    // Claude refuses sequences that are only white space, and the API empty ones.
+    let usable: Vec<&str> = chat
+        .stop
+        .iter()
+        .filter(|text| !text.is_blank() && target.facts.parameters.stop)
+        .map(|text| text.as_written())
+        .collect();
+    if usable.len() < chat.stop.len() {
+        warnings.dropped("stop");
+    }
+    if !usable.is_empty() {
+        member(&mut config, "stopSequences");
+        let _ = write!(config, "[{}]", usable.join(","));
+    }
+    if config.len() > 1 {
+        member(out, "inferenceConfig");
+        out.append(&mut config);
+        out.push(b'}');
+    }
+}
+
+fn write_output(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    family: Family,
+    reasoning: Reasoning,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let mut config = vec![b'{'];
+    if json_answer::way(chat, target, family) == JsonAnswer::Format {
+        json_answer::write_format(chat, &mut config, warnings)?;
+    }
+    if let Some(effort) = reasoning.effort() {
+        member(&mut config, "effort");
+        write_str(&mut config, effort.name());
+    }
+    if config.len() > 1 {
+        member(out, "outputConfig");
+        out.append(&mut config);
+        out.push(b'}');
+    }
+    Ok(())
+}
+
+fn write_service_tier(
+    chat: &Chat<'_>,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let Some(value) = chat.field("service_tier") else { return Ok(()) };
+    let tier = match &*read::<RawStr<'_>>("service_tier", value)?.decode() {
+        "auto" | "default" => "default",
+        "flex" => "flex",
+        "priority" => "priority",
+        "reserved" => "reserved",
+        _ => {
+            warnings.dropped("service_tier");
+            return Ok(());
+        }
+    };
+    member(out, "serviceTier");
+    let _ = write!(out, r#"{{"type":"{tier}"}}"#);
+    Ok(())
+}
+
+/// What does not fit is left out: it is for the records only.
+fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
+    let Some(value) = chat.field("metadata") else { return };
+    let Ok(Value::Object(entries)) = serde_json::from_str(value.get()) else {
+        warnings.dropped("metadata");
+        return;
+    };
+    let start = out.len();
+    member(out, "requestMetadata");
+    out.push(b'{');
+    let empty = out.len();
+    let mut count = 0;
+    for (key, value) in &entries {
+        match value.as_str() {
+            Some(value)
+                if count < MAX_METADATA && !key.is_empty() && is_plain(key) && is_plain(value) =>
+            {
+                member(out, key);
+                write_str(out, value);
+                count += 1;
+            }
+            _ => warnings.dropped("metadata"),
+        }
+    }
+    if out.len() == empty {
+        out.truncate(start);
+    } else {
+        out.push(b'}');
+    }
+}
+
+/// Letters, digits, white space and `:_@$#=/+,-.`, and not too many. White space is only the blank
+/// here: the rest would need escapes.
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" :_@$#=/+,-.".contains(&byte);
+    text.len() <= MAX_METADATA_LENGTH && text.bytes().all(plain)
+}
+
+/// Without a version the draft counts, as for a guardrail that was just made.
+fn write_guardrail(target: &Target<'_>, out: &mut Vec<u8>) {
+    let Some(id) = target.settings.value("guardrail_id") else { return };
+    let version = target.settings.value("guardrail_version").unwrap_or("DRAFT");
+    member(out, "guardrailConfig");
+    out.extend_from_slice(br#"{"guardrailIdentifier":"#);
+    write_str(out, id);
+    member(out, "guardrailVersion");
+    write_str(out, version);
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn a_models_id_is_one_segment_of_the_path() {
+        assert_eq!(encode("anthropic.claude-opus-5-5"), "anthropic.claude-opus-5-5");
+        assert_eq!(encode("amazon.nova-pro-v1:0"), "amazon.nova-pro-v1%3A0");
+        assert_eq!(
+            encode("arn:aws:bedrock:us-east-1:1:inference-profile/us.x~_"),
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x~_"
+        );
+        assert_eq!(encode("é ?#%"), "%C3%A9%20%3F%23%25");
+    }
+}

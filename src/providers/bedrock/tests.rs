@@ -1,0 +1,12 @@
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+#[test]
+fn each_region_has_its_address() {
+    let at = |region: &str| base_url(&Settings(vec![("region", region.to_owned())])).unwrap();
+    assert_eq!(at("us-east-1"), "https://bedrock-runtime.us-east-1.amazonaws.com");
+    assert_eq!(at("cn-north-1"), "https://bedrock-runtime.cn-north-1.amazonaws.com.cn");
+    assert_eq!(base_url(&Settings::default()), Err("region"));
+}

@@ -1,0 +1,240 @@
+//! Tools, and the choice among them.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::cache::Points;
+use super::family::Family;
+use super::json_answer::{self, JsonAnswer};
+use super::turns::{member, separate};
+use crate::openai::json::{RawStr, write_str};
+use crate::openai::message::{Function, Message, Role};
+use crate::openai::request::ToolChoice;
+use crate::openai::{Chat, Error};
+use crate::providers::Target;
+use crate::providers::anthropic::cache;
+use crate::providers::anthropic::json_answer::{JSON_TOOL, forces_a_call};
+use crate::providers::anthropic::schema;
+use crate::providers::catalogue::Capability;
+use crate::providers::warnings::{Warnings, unsupported};
+
+/// Stands in for tools that the request no longer offers: where earlier turns called some, the API
+/// refuses a request without any.
+const NO_TOOL: &[u8] = br#"{"toolSpec":{"name":"waypost_no_tool","description":"Does nothing. Never call this tool.","inputSchema":{"json":{"type":"object","properties":{}}}}}"#;
+
+/// Whether the request as it is sent forces a call.
+pub(super) fn call_is_forced(chat: &Chat<'_>, target: &Target<'_>, family: Family) -> bool {
+    let parameters = &target.facts.parameters;
+    parameters.forced_tool_use
+        && parameters.tool_choice
+        && (forces_a_call(chat) || json_answer::way(chat, target, family) == JsonAnswer::Tool)
+}
+
+/// What the model itself is told about the choice, beside the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Claude's own `tool_choice`, which makes at most one call.
+    pub(super) one_call: bool,
+}
+
+/// Appends `toolConfig` where there is something to say.
+///
+/// # Errors
+/// A 400 that names the tool or choice that cannot be translated.
+pub(super) fn write(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    family: Family,
+    out: &mut Vec<u8>,
+    points: &mut Points,
+    warnings: &mut Warnings,
+) -> Result<Told, Error> {
+    let past_calls = chat.messages.iter().any(has_calls);
+    let start = out.len();
+    member(out, "toolConfig");
+    out.extend_from_slice(b"{\"tools\":[");
+    let empty = out.len();
+    let allowed: Option<BTreeSet<Cow<'_, str>>> = match &chat.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => {
+            Some(names.iter().map(|name| name.decode()).collect())
+        }
+        _ => None,
+    };
+    // The API has no word for "none": what is not offered is not called.
+    let none = matches!(chat.tool_choice, Some(ToolChoice::None)) && !past_calls;
+    for (index, tool) in chat.tools.iter().enumerate().filter(|_| !none) {
+        let Some(function) = &tool.function else {
+            let message = "Custom tools do not exist at Bedrock: give a function instead.";
+            unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
+            continue;
+        };
+        if allowed.as_ref().is_some_and(|names| !names.contains(&function.name.decode())) {
+            continue;
+        }
+        separate(out);
+        write_function(index, function, target, family, out, warnings)?;
+        match cache::mark(tool.cache_control, None, warnings) {
+            // Nova keeps no tools.
+            Some(_) if family == Family::Nova => warnings.dropped("tools[].cache_control"),
+            mark => points.write(mark, out, warnings),
+        }
+    }
+    let functions = out.len() > empty;
+    let json = json_answer::way(chat, target, family) == JsonAnswer::Tool;
+    if json {
+        separate(out);
+        json_answer::write_tool(chat, out)?;
+    }
+    if out.len() == empty && past_calls {
+        out.extend_from_slice(NO_TOOL);
+    }
+    if out.len() == empty {
+        out.truncate(start);
+        return Ok(Told::default());
+    }
+    out.push(b']');
+    let told = write_choice(chat, target, family, Offered { functions, json }, out, warnings)?;
+    out.push(b'}');
+    Ok(told)
+}
+
+fn has_calls(message: &Message<'_>) -> bool {
+    // An empty list calls nothing, but it is not read here.
+    message.role == Role::Tool || message.tool_calls.is_some_and(|calls| calls.get().len() > 2)
+}
+
+/// What stands in `tools`.
+#[derive(Clone, Copy)]
+struct Offered {
+    /// Functions of the client.
+    functions: bool,
+    /// [`JSON_TOOL`].
+    json: bool,
+}
+
+fn write_function(
+    index: usize,
+    function: &Function<'_>,
+    target: &Target<'_>,
+    family: Family,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    out.extend_from_slice(br#"{"toolSpec":{"name":"#);
+    out.extend_from_slice(function.name.as_written().as_bytes());
+    if let Some(description) = function.description.filter(|text| !text.is_blank()) {
+        out.extend_from_slice(b",\"description\":");
+        out.extend_from_slice(description.as_written().as_bytes());
+    }
+    let wanted = function.strict == Some(true);
+    let enforces = family != Family::Nova && target.facts.capabilities.has(Capability::JsonSchema);
+    let strict = wanted && enforces;
+    if wanted && !strict {
+        warnings.dropped("tools[].function.strict");
+    }
+    out.extend_from_slice(br#","inputSchema":{"json":"#);
+    match function.parameters {
+        Some(parameters) if strict => match schema::write_enforced(parameters, out) {
+            Ok(true) => {
+                warnings.changed("tools[].function.parameters", "what strict tools enforce");
+                Ok(())
+            }
+            other => other.map(drop),
+        },
+        parameters => schema::write(parameters, out),
+    }
+    .map_err(|fault| {
+        let param = format!("tools[{index}].function.parameters");
+        let message = format!("'{param}' {fault}.");
+        Error::invalid(param, message)
+    })?;
+    out.push(b'}');
+    if strict {
+        out.extend_from_slice(b",\"strict\":true");
+    }
+    out.extend_from_slice(b"}}");
+    Ok(())
+}
+
+/// A choice as the API has it.
+enum Choice<'a> {
+    Unsaid,
+    Auto,
+    Any,
+    Named(RawStr<'a>),
+    Json,
+}
+
+fn write_choice(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    family: Family,
+    offered: Offered,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<Told, Error> {
+    let mut choice = match chat.tool_choice {
+        None => Choice::Unsaid,
+        Some(ToolChoice::Auto) => Choice::Auto,
+        Some(ToolChoice::Required) => Choice::Any,
+        Some(ToolChoice::Function(name)) => Choice::Named(name),
+        Some(ToolChoice::Allowed { required: true, .. }) => Choice::Any,
+        Some(ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
+        Some(ToolChoice::None) => {
+            if offered.functions {
+                warnings.dropped("tool_choice");
+            }
+            Choice::Unsaid
+        }
+        Some(ToolChoice::Custom(_)) => {
+            let message = "Custom tools do not exist at Bedrock: name a function instead.";
+            unsupported("tool_choice", "tool_choice", message, target, warnings)?;
+            Choice::Unsaid
+        }
+    };
+    let parameters = &target.facts.parameters;
+    let forceable = parameters.forced_tool_use && parameters.tool_choice;
+    if matches!(choice, Choice::Any | Choice::Named(_)) && !forceable {
+        let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
+        unsupported("tool_choice", "tool_choice", message, target, warnings)?;
+        choice = Choice::Auto;
+    }
+    // Automatic is what a model does that takes no choice.
+    if !parameters.tool_choice {
+        choice = Choice::Unsaid;
+    }
+    if offered.json {
+        choice = match choice {
+            // A call of the client's, or the answer.
+            Choice::Unsaid | Choice::Auto if offered.functions => Choice::Any,
+            _ => Choice::Json,
+        };
+    }
+    let mut told = Told::default();
+    if chat.parallel_tool_calls == Some(false) && offered.functions {
+        match choice {
+            // Claude takes it in its own choice, which must not stand beside the API's.
+            Choice::Unsaid | Choice::Auto if family == Family::Claude => {
+                told.one_call = true;
+                choice = Choice::Unsaid;
+            }
+            // One call is all there can be.
+            Choice::Json => {}
+            _ => warnings.dropped("parallel_tool_calls"),
+        }
+    }
+    match choice {
+        Choice::Unsaid => {}
+        Choice::Auto => out.extend_from_slice(br#","toolChoice":{"auto":{}}"#),
+        Choice::Any => out.extend_from_slice(br#","toolChoice":{"any":{}}"#),
+        Choice::Named(_) | Choice::Json => {
+            out.extend_from_slice(br#","toolChoice":{"tool":{"name":"#);
+            match choice {
+                Choice::Named(name) => out.extend_from_slice(name.as_written().as_bytes()),
+                _ => write_str(out, JSON_TOOL),
+            }
+            out.extend_from_slice(b"}}");
+        }
+    }
+    Ok(told)
+}

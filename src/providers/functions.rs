@@ -1,0 +1,163 @@
+//! The functions that are on offer and the choice among them, for APIs that take the choice as a
+//! word and the list as what may be chosen.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Target;
+use super::warnings::{Warnings, unsupported};
+use crate::openai::json::{RawStr, separate, write_str};
+use crate::openai::message::{Function, Key};
+use crate::openai::request::ToolChoice;
+use crate::openai::{Chat, Error};
+
+/// What the model may call.
+#[derive(Debug)]
+pub(crate) struct Offer<'c, 'a> {
+    /// The functions, without those that the choice leaves out.
+    pub functions: Vec<&'c Function<'a>>,
+    /// Whether it must call one.
+    pub choice: Choice<'a>,
+}
+
+/// Whether a function must be called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice<'a> {
+    /// Nothing was said about it.
+    Unsaid,
+    /// As the model likes.
+    Auto,
+    /// None.
+    None,
+    /// Any.
+    Required,
+    /// This one.
+    Named(RawStr<'a>),
+}
+
+/// The functions on offer. `api` is the provider's name, for the refusal.
+///
+/// # Errors
+/// A custom tool, or a choice that the model does not take.
+pub(crate) fn offer<'c, 'a>(
+    chat: &'c Chat<'a>,
+    target: &Target<'_>,
+    api: &str,
+    warnings: &mut Warnings,
+) -> Result<Offer<'c, 'a>, Error> {
+    let allowed: Option<BTreeSet<Cow<'_, str>>> = match &chat.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => {
+            Some(names.iter().map(|name| name.decode()).collect())
+        }
+        _ => None,
+    };
+    let mut functions = Vec::with_capacity(chat.tools.len());
+    for (index, tool) in chat.tools.iter().enumerate() {
+        let Some(function) = &tool.function else {
+            let message = format!("Custom tools do not exist at {api}: give a function instead.");
+            unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
+            continue;
+        };
+        if allowed.as_ref().is_none_or(|names| names.contains(&function.name.decode())) {
+            functions.push(function);
+        }
+    }
+    let mut choice = match chat.tool_choice {
+        None => Choice::Unsaid,
+        Some(ToolChoice::Auto | ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
+        Some(ToolChoice::None) => Choice::None,
+        Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. }) => Choice::Required,
+        Some(ToolChoice::Function(name)) => Choice::Named(name),
+        Some(ToolChoice::Custom(_)) => {
+            let message = format!("Custom tools do not exist at {api}: name a function instead.");
+            unsupported("tool_choice", "tool_choice", message, target, warnings)?;
+            Choice::Unsaid
+        }
+    };
+    let forces = matches!(choice, Choice::Required | Choice::Named(_));
+    if forces && !target.facts.parameters.forced_tool_use {
+        let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
+        unsupported("tool_choice", "tool_choice", message, target, warnings)?;
+        choice = Choice::Auto;
+    }
+    Ok(Offer { functions, choice })
+}
+
+/// Appends a JSON Schema without `$schema` and `$id`, which say nothing to a model and are refused
+/// by some. An absent one is that of a function without arguments.
+pub(crate) fn write_schema(schema: Option<&RawValue>, out: &mut Vec<u8>) {
+    let Some(schema) = schema else {
+        out.extend_from_slice(br#"{"type":"object","properties":{}}"#);
+        return;
+    };
+    let text = schema.get();
+    let named = text.contains("\"$schema\"") || text.contains("\"$id\"");
+    let members = named.then(|| serde_json::from_str::<Members<'_>>(text));
+    match members {
+        Some(Ok(members)) => {
+            out.push(b'{');
+            for (name, value) in &members.0 {
+                if !matches!(&*name.0, "$schema" | "$id") {
+                    separate(out);
+                    write_str(out, &name.0);
+                    out.push(b':');
+                    out.extend_from_slice(value.get().as_bytes());
+                }
+            }
+            out.push(b'}');
+        }
+        _ => out.extend_from_slice(text.as_bytes()),
+    }
+}
+
+/// The members of an object, in order.
+struct Members<'a>(Vec<(Key<'a>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn written(schema: &str) -> String {
+        let mut out = Vec::new();
+        write_schema(Some(serde_json::from_str(schema).unwrap()), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_schema_loses_its_names_and_nothing_else() {
+        assert_eq!(
+            written(r#"{"$schema":"x","a":1.0,"$id":"y","b":{"$id":"z"}}"#),
+            r#"{"a":1.0,"b":{"$id":"z"}}"#
+        );
+        assert_eq!(written(r#"{ "a" : 1 }"#), r#"{ "a" : 1 }"#);
+        assert_eq!(written(r#"{"$id":"y"}"#), "{}");
+    }
+}

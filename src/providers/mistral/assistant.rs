@@ -1,0 +1,215 @@
+//! The assistant's turns: thinking, text, calls.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::messages::{Turns, write_text};
+use crate::openai::Error;
+use crate::openai::json::{RawStr, separate, string, write_str};
+use crate::openai::message::{Content, Items, Message};
+use crate::openai::request::read;
+use crate::providers::catalogue::Capability;
+use crate::providers::conversation::{Called, called, calls_of, old_form, within};
+use crate::providers::thoughts::MISTRAL;
+use crate::providers::{ids, warnings};
+
+impl<'a> Turns<'_, 'a> {
+    /// A message of the assistant. Says whether it was written: an empty one would be refused.
+    /// `last` says that the model is to go on with it.
+    pub(super) fn write_assistant(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        self.drop_name(message);
+        if message.function_call.is_some() {
+            return Err(old_form(format!("messages[{index}].function_call")));
+        }
+        if message.audio.is_some() {
+            let param = format!("messages[{index}].audio");
+            let text = format!("'{param}': Mistral gives no sound that could be referred to.");
+            let dropped = "messages[].audio";
+            warnings::unsupported(param, dropped, text, self.target, &mut self.warnings)?;
+        }
+        let said = Said::read(index, message)?;
+        let calls = calls_of(index, message)?;
+        if said.texts.is_empty() && calls.is_empty() {
+            return Ok(false);
+        }
+        let continued = last && calls.is_empty();
+        if continued && !self.target.facts.parameters.assistant_prefill {
+            let param = format!("messages[{index}].role");
+            let message = format!(
+                "The model '{}' does not continue a last message of the assistant.",
+                self.target.model
+            );
+            return Err(Error::unsupported(param, message));
+        }
+        separate(out);
+        out.extend_from_slice(b"{\"role\":\"assistant\"");
+        self.write_own(&said, out);
+        if !calls.is_empty() {
+            out.extend_from_slice(b",\"tool_calls\":[");
+            for (place, call) in calls.iter().enumerate() {
+                let Called { name, arguments } = called(index, place, call, "Mistral")?;
+                separate(out);
+                out.extend_from_slice(b"{\"id\":");
+                write_str(out, self.ids.fit(&call.id.decode()));
+                out.extend_from_slice(br#","type":"function","function":{"name":"#);
+                write_str(out, &ids::fit_name(&name));
+                out.extend_from_slice(b",\"arguments\":");
+                write_str(out, arguments.trim_ascii());
+                out.extend_from_slice(b"}}");
+            }
+            out.push(b']');
+        }
+        if continued {
+            out.extend_from_slice(b",\"prefix\":true");
+        }
+        out.push(b'}');
+        Ok(true)
+    }
+
+    /// Thinking with a signature of the provider's own goes back as it came. Other thinking, which
+    /// may be another provider's, is for models that think.
+    fn write_own(&mut self, said: &Said<'_>, out: &mut Vec<u8>) {
+        let facts = self.target.facts;
+        let thinks = facts.known && facts.capabilities.has(Capability::Reasoning);
+        let signed = !said.signed.is_empty() && facts.capabilities.has(Capability::Reasoning);
+        let unsigned = !signed && thinks && !said.thinking.is_empty();
+        if !said.signed.is_empty() && !signed || said.foreign && !signed && !unsigned {
+            self.warnings.dropped("messages[].thinking_blocks");
+        } else if !said.thinking.is_empty() && !signed && !unsigned {
+            self.warnings.dropped("messages[].reasoning_content");
+        }
+        match said.texts.as_slice() {
+            [] if !signed && !unsigned => {}
+            [text] if !signed && !unsigned => {
+                out.extend_from_slice(b",\"content\":");
+                out.extend_from_slice(text.as_written().as_bytes());
+            }
+            texts => {
+                out.extend_from_slice(b",\"content\":[");
+                if signed {
+                    for (text, signature) in &said.signed {
+                        write_thought(text, Some(signature), out);
+                    }
+                } else if unsigned {
+                    write_thought(&said.thinking, None, out);
+                }
+                for text in texts {
+                    write_text(*text, out);
+                }
+                out.push(b']');
+            }
+        }
+    }
+}
+
+fn write_thought(text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
+    separate(out);
+    out.extend_from_slice(br#"{"type":"thinking","thinking":["#);
+    if !text.is_empty() {
+        out.extend_from_slice(br#"{"type":"text","text":"#);
+        write_str(out, text);
+        out.push(b'}');
+    }
+    out.push(b']');
+    if let Some(signature) = signature {
+        out.extend_from_slice(b",\"signature\":");
+        write_str(out, signature);
+    }
+    out.extend_from_slice(b",\"closed\":true}");
+}
+
+/// What a message of the assistant says beside its calls.
+struct Said<'a> {
+    texts: Vec<RawStr<'a>>,
+    /// What was thought, as far as it has no signature of this provider.
+    thinking: String,
+    /// What was thought, with this provider's signatures.
+    signed: Vec<(String, String)>,
+    /// There is thinking with another provider's signature.
+    foreign: bool,
+}
+
+impl<'a> Said<'a> {
+    fn read(index: usize, message: &Message<'a>) -> Result<Self, Error> {
+        let mut said =
+            Self { texts: Vec::new(), thinking: String::new(), signed: Vec::new(), foreign: false };
+        let mut in_parts = String::new();
+        if let Some(blocks) = message.thinking_blocks {
+            let path = "thinking_blocks";
+            let blocks: Items<OwnPart<'a>> = read(path, blocks).map_err(|e| within(index, e))?;
+            for block in &blocks.0 {
+                said.thought(block, &mut in_parts);
+            }
+        }
+        match message.content {
+            Content::Absent | Content::Null => {}
+            Content::Text(text) => said.texts.push(text),
+            Content::Parts(parts) => {
+                let parts: Items<OwnPart<'a>> =
+                    read("content", parts).map_err(|e| within(index, e))?;
+                for part in &parts.0 {
+                    match &*part.kind {
+                        "thinking" | "redacted_thinking" => said.thought(part, &mut in_parts),
+                        _ => said.texts.extend(part.text.or(part.refusal)),
+                    }
+                }
+            }
+        }
+        said.texts.extend(message.refusal);
+        said.texts.retain(|text| !text.is_empty());
+        said.thinking = match message.reasoning_content {
+            Some(text) => text.decode().into_owned(),
+            None => in_parts,
+        };
+        Ok(said)
+    }
+
+    fn thought(&mut self, block: &OwnPart<'_>, unsigned: &mut String) {
+        let text = block.thinking.map(thought_text).unwrap_or_default();
+        let signature = string(block.signature).map(RawStr::decode).unwrap_or_default();
+        match signature.strip_prefix(MISTRAL) {
+            Some(own) => self.signed.push((text, own.to_owned())),
+            None => {
+                self.foreign |= !signature.is_empty() || block.kind == "redacted_thinking";
+                unsigned.push_str(&text);
+            }
+        }
+    }
+}
+
+/// A string, or the provider's own list of text chunks.
+fn thought_text(raw: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Chunk<'a> {
+        #[serde(borrow)]
+        text: Option<RawStr<'a>>,
+    }
+    if let Some(text) = RawStr::from_raw(raw) {
+        return text.decode().into_owned();
+    }
+    let chunks: Items<Chunk<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
+    chunks.0.iter().filter_map(|chunk| chunk.text).map(RawStr::decode).collect()
+}
+
+/// A part of an assistant's message, or one of the thinking blocks that the client got.
+#[derive(Debug, Deserialize)]
+struct OwnPart<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    text: Option<RawStr<'a>>,
+    #[serde(borrow)]
+    refusal: Option<RawStr<'a>>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    signature: Option<&'a RawValue>,
+}

@@ -1,0 +1,143 @@
+//! How a provider that speaks like OpenAI differs from it: data, one row a provider.
+
+use crate::providers::catalogue::Effort;
+use crate::providers::ids::Form;
+
+/// What a provider takes, and how it answers.
+#[derive(Debug)]
+pub(crate) struct Quirks {
+    /// Its name, for refusals.
+    pub name: &'static str,
+    /// By which name it knows the longest answer.
+    pub limit: Limit,
+    /// How it is told to think.
+    pub thinking: Thinking,
+    /// Efforts that it does not know, and what each is sent as.
+    pub efforts: &'static [(Effort, Effort)],
+    /// Whether a model that reasons takes temperature and the like all the same.
+    pub samples_while_reasoning: bool,
+    /// Fields at the top that are hints, of which it knows nothing: they are left out.
+    pub hints: &'static [&'static str],
+    /// Fields at the top that would change the answer's shape, which it cannot give.
+    pub refuses: &'static [&'static str],
+    /// Words of `service_tier` that it knows; nothing where any word passes.
+    pub tiers: Option<&'static [&'static str]>,
+    /// Whether `stream_options` may hold `include_obfuscation`.
+    pub obfuscates: bool,
+    /// Whether `logprobs` is a number, and `top_logprobs` unknown.
+    pub counts_logprobs: bool,
+    /// Whether an answer may have to follow a schema while it is streamed or beside tools.
+    pub schema_anywhere: bool,
+    /// What tools may be.
+    pub tools: Tools,
+    /// What messages may hold.
+    pub messages: Messages,
+    /// Ids of tool calls that it takes.
+    pub ids: &'static Form,
+    /// Members of streamed events that make one more than ordinary text.
+    pub marks: &'static [&'static str],
+    /// Whether reasoning tokens are counted beside the completion's, and not among them.
+    pub reasoning_apart: bool,
+}
+
+/// By which name a provider knows the longest answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// `max_completion_tokens` for models that reason, either for others.
+    ByModel,
+    /// Either.
+    Either,
+    /// `max_tokens` only.
+    Old,
+}
+
+/// How a provider is told to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    /// By `reasoning_effort`.
+    Effort,
+    /// By `thinking: {type}`, and `reasoning_effort` for how much. While it thinks, a turn that made
+    /// calls must come back with its `reasoning_content`.
+    Switched,
+    /// By `enable_thinking`, which whole answers must not have.
+    Enabled,
+}
+
+/// What tools may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tools {
+    /// Whether there are custom tools.
+    pub custom: bool,
+    /// Whether `function.strict` is known.
+    pub strict: bool,
+    /// Whether `tool_choice` may be a list of allowed tools.
+    pub allowed: bool,
+    /// Whether there is a `tool_choice` at all.
+    pub choice: bool,
+}
+
+/// What messages may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Messages {
+    /// The only members that a message may have; nothing where unknown ones do no harm.
+    pub members: Option<&'static [&'static str]>,
+    /// Whether speakers may have a `name`.
+    pub names: bool,
+    /// Whether there are `developer` messages.
+    pub developer: bool,
+    /// Whether an assistant may have refused: by `refusal`, or by a part of that kind.
+    pub refusals: bool,
+    /// Whether a list that holds only texts is sent as one text.
+    pub joined: bool,
+    /// Kinds of parts that it cannot read.
+    pub refused_parts: &'static [&'static str],
+    /// Whether pictures may be elsewhere, and not only inline.
+    pub remote_pictures: bool,
+    /// Members that other providers' clients send, and that this one takes too.
+    pub keeps: &'static [&'static str],
+    /// The member that takes an assistant's thoughts back.
+    pub thoughts: Option<&'static str>,
+}
+
+/// OpenAI and Azure refuse longer ids.
+static SHORT_IDS: Form = Form { fits: |id| id.len() <= 40, prefix: "call_", letters: 10 };
+
+/// No limit is published; ids that carry a signature are of no use to anyone but its provider.
+pub(crate) static IDS: Form = Form { fits: |id| id.len() <= 128, prefix: "call_", letters: 10 };
+
+/// OpenAI itself.
+pub(crate) static OPENAI: Quirks = NONE;
+
+/// Azure. Its content filter may speak in events of its own.
+pub(crate) static AZURE: Quirks =
+    Quirks { name: "Azure OpenAI", marks: &["\"content_filter_offsets\""], ..NONE };
+
+/// OpenAI's own API.
+pub(crate) const NONE: Quirks = Quirks {
+    name: "OpenAI",
+    limit: Limit::ByModel,
+    thinking: Thinking::Effort,
+    efforts: &[],
+    samples_while_reasoning: false,
+    hints: &[],
+    refuses: &[],
+    tiers: None,
+    obfuscates: true,
+    counts_logprobs: false,
+    schema_anywhere: true,
+    tools: Tools { custom: true, strict: true, allowed: true, choice: true },
+    messages: Messages {
+        members: None,
+        names: true,
+        developer: true,
+        refusals: true,
+        joined: false,
+        refused_parts: &[],
+        remote_pictures: true,
+        keeps: &[],
+        thoughts: None,
+    },
+    ids: &SHORT_IDS,
+    marks: &[],
+    reasoning_apart: false,
+};
