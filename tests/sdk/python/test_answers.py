@@ -1,4 +1,5 @@
-"""What the official client makes of answers: whole, streamed, with tools, with a schema, with thoughts."""
+"""What the official client makes of answers: whole, streamed, with tools, with a schema, with thoughts. Whoever
+answers, it is the same."""
 
 from __future__ import annotations
 
@@ -9,8 +10,15 @@ from typing import Any, Literal
 import openai
 import pydantic
 import pytest
-from conftest import options
+from conftest import ALL, options
+from everyone import PROVIDERS, Provider
 from gateway import Stage
+
+THINKERS = [provider for provider in ALL if provider.thinks]
+SOME = [PROVIDERS[name] for name in ("openai", "anthropic", "gemini", "bedrock") if name in PROVIDERS]
+"""One of each kind of wire, for what takes long."""
+
+named = {"ids": lambda provider: provider.name}
 
 WEATHER: Any = {
     "type": "function",
@@ -31,7 +39,7 @@ def user(text: str) -> Any:
     return {"role": "user", "content": text}
 
 
-def test_a_chat_is_answered(client: openai.OpenAI, behind: str, model: str) -> None:
+def test_a_chat_is_answered(client: openai.OpenAI, behind: Provider, model: str) -> None:
     answer = client.chat.completions.create(
         model=model,
         messages=[{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Be kind."}, user("hello")],
@@ -41,10 +49,10 @@ def test_a_chat_is_answered(client: openai.OpenAI, behind: str, model: str) -> N
         metadata={"task": "test"},
     )
     assert answer.object == "chat.completion" and answer.id and answer.created > 1_700_000_000
-    assert answer.model.startswith(model)
+    assert answer.model.startswith(behind.said or behind.model)
     [choice] = answer.choices
     assert choice.finish_reason == "stop" and choice.message.role == "assistant"
-    assert choice.message.content == f"Hello from {behind} ({model}). You said: hello"
+    assert choice.message.content == behind.hello("You said: hello")
     assert choice.message.tool_calls is None and choice.message.refusal is None
     usage = answer.usage
     assert usage and usage.prompt_tokens > 0 and usage.completion_tokens > 0
@@ -53,10 +61,10 @@ def test_a_chat_is_answered(client: openai.OpenAI, behind: str, model: str) -> N
     type(answer).model_validate(answer.to_dict(), strict=True)
 
 
-def test_the_headers_say_who_answered(client: openai.OpenAI, behind: str, model: str) -> None:
+def test_the_headers_say_who_answered(client: openai.OpenAI, behind: Provider, model: str) -> None:
     raw = client.chat.completions.with_raw_response.create(model=model, messages=[user("hello")])
-    assert raw.headers["x-waypost-provider"] == {"openai": "openai", "anthropic": "claude"}[behind]
-    assert raw.headers["x-waypost-model"] == model
+    assert raw.headers["x-waypost-provider"] == behind.fake
+    assert raw.headers["x-waypost-model"] == behind.model
     assert raw.parse()._request_id == raw.headers["x-request-id"]
 
 
@@ -72,7 +80,7 @@ def test_cached_tokens_are_told(client: openai.OpenAI, model: str) -> None:
 
 
 @pytest.mark.parametrize("usage", [None, False, True])
-def test_a_stream_is_the_answer_in_pieces(client: openai.OpenAI, behind: str, model: str, usage: bool | None) -> None:
+def test_a_stream_is_the_answer_in_pieces(client: openai.OpenAI, behind: Provider, model: str, usage: bool | None) -> None:
     wanted: Any = openai.omit if usage is None else {"include_usage": usage}
     chunks = list(
         client.chat.completions.create(model=model, messages=[user("hello")], stream=True, stream_options=wanted)
@@ -87,7 +95,7 @@ def test_a_stream_is_the_answer_in_pieces(client: openai.OpenAI, behind: str, mo
     assert all(len(chunk.choices) == 1 for chunk in chunks)
     assert chunks[0].choices[0].delta.role == "assistant"
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-    assert text == f"Hello from {behind} ({model}). You said: hello"
+    assert text == behind.hello("You said: hello")
     assert [c.choices[0].finish_reason for c in chunks if c.choices[0].finish_reason] == ["stop"]
 
 
@@ -108,7 +116,7 @@ def test_a_stream_is_gathered_by_the_clients_own_means(client: openai.OpenAI, mo
 @pytest.mark.parametrize(("text", "cities"), [("weather", ["Paris"]), ("weather in two cities", ["Paris", "Oslo"])])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_tools_are_called_and_their_results_read(
-    client: openai.OpenAI, last: Any, behind: str, model: str, text: str, cities: list[str], streamed: bool
+    client: openai.OpenAI, behind: Provider, model: str, text: str, cities: list[str], streamed: bool
 ) -> None:
     messages: list[Any] = [user(text)]
     if streamed:
@@ -140,8 +148,7 @@ def test_tools_are_called_and_their_results_read(
         messages.append({"role": "tool", "tool_call_id": call["id"], "content": f"sun in {city}"})
     answer = client.chat.completions.create(model=model, messages=messages, tools=[WEATHER])
     results = "; ".join(f"sun in {city}" for city in cities)
-    assert answer.choices[0].message.content == f"Hello from {behind} ({model}). The tools said: {results}"
-    assert len(last()["messages"]) == (2 + len(cities) if behind == "openai" else 3)
+    assert answer.choices[0].message.content == behind.hello(f"The tools said: {results}")
 
 
 def test_a_tool_that_takes_nothing_is_called_with_an_empty_object(client: openai.OpenAI, model: str) -> None:
@@ -172,7 +179,12 @@ class Report(pydantic.BaseModel):
     notes: list[str]
 
 
-def test_an_answer_is_parsed_into_a_class(client: openai.OpenAI, behind: str, model: str) -> None:
+def test_an_answer_is_parsed_into_a_class(client: openai.OpenAI, behind: Provider, model: str) -> None:
+    if not behind.schema:
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.chat.completions.parse(model=model, messages=[user("report")], response_format=Report)
+        assert str(raised.value.param).startswith("response_format")
+        return
     answer = client.chat.completions.parse(model=model, messages=[user("report")], response_format=Report)
     report = answer.choices[0].message.parsed
     assert isinstance(report, Report) and report.mood == "glad" and "report" in report.title
@@ -199,41 +211,100 @@ def test_arguments_are_parsed_into_a_class(client: openai.OpenAI, model: str) ->
     assert call.function.parsed_arguments == GetWeather(city="Paris", unit="c")
 
 
+def thought_and_text(chunks: Any) -> tuple[str, str]:
+    deltas = [chunk.choices[0].delta.to_dict() for chunk in chunks if chunk.choices]
+    return (
+        "".join(delta.get("reasoning_content") or "" for delta in deltas),
+        "".join(delta.get("content") or "" for delta in deltas),
+    )
+
+
+@pytest.mark.parametrize("behind", THINKERS, **named)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_thoughts_come_apart_from_the_answer_and_may_go_back(here: Stage, client: openai.OpenAI, streamed: bool) -> None:
-    model = "claude-sonnet-4-6"
-    ask: Any = {"model": model, "messages": [user("think about the weather")], "reasoning_effort": "high", "tools": [WEATHER]}
+def test_thoughts_come_apart_from_the_answer(client: openai.OpenAI, behind: Provider, streamed: bool) -> None:
+    ask: Any = {"model": behind.asked_to_think, "messages": [user("think about it")], "reasoning_effort": "high"}
     if streamed:
-        deltas = [chunk.choices[0].delta.to_dict() for chunk in client.chat.completions.create(**ask, stream=True)]
-        thought = "".join(delta.get("reasoning_content") or "" for delta in deltas)
-        text = "".join(delta.get("content") or "" for delta in deltas)
-        assert thought.startswith("Let me think about this") and "Let me think" not in text
-        return
-    answer = client.chat.completions.create(**ask)
-    message: Any = answer.choices[0].message
-    assert message.reasoning_content.startswith("Let me think about this")
-    assert answer.usage and answer.usage.completion_tokens_details
-    assert answer.usage.completion_tokens_details.reasoning_tokens
-    [call] = message.tool_calls
-    # The whole message goes back, thoughts and all: the fake checks their signature.
-    result = {"role": "tool", "tool_call_id": call.id, "content": "sun"}
-    again = client.chat.completions.create(**ask | {"messages": [*ask["messages"], message, result]})
-    assert "The tools said: sun" in (again.choices[0].message.content or "")
+        thought, text = thought_and_text(client.chat.completions.create(**ask, stream=True))
+    else:
+        answer = client.chat.completions.create(**ask)
+        message: Any = answer.choices[0].message
+        thought, text = getattr(message, "reasoning_content", None) or "", message.content
+        assert answer.usage and answer.usage.completion_tokens_details
+        assert answer.usage.completion_tokens_details.reasoning_tokens
+    assert text.startswith("Hello from") and "You said: think" in text
+    assert bool(thought) == behind.shows_thoughts
+    assert "Hello" not in thought
+
+
+@pytest.mark.parametrize("behind", THINKERS, **named)
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_model_that_thinks_goes_on_from_its_own_calls(
+    client: openai.OpenAI, behind: Provider, streamed: bool, plain: bool
+) -> None:
+    """With all that came with them, or with what a client keeps that knows OpenAI's fields alone. The fake checks signatures."""
+    ask: Any = {"model": behind.asked_to_think, "reasoning_effort": "high", "tools": [WEATHER]}
+    messages: list[Any] = [user("think about the weather in two cities")]
+    if streamed:
+        with client.chat.completions.stream(**ask, messages=messages) as stream:
+            message = stream.get_final_completion().choices[0].message
+    else:
+        message = client.chat.completions.create(**ask, messages=messages).choices[0].message
+    calls = message.tool_calls or []
+    assert [json.loads(call.function.arguments)["city"] for call in calls] == ["Paris", "Oslo"]
+    if plain:
+        kept = [{"id": c.id, "type": c.type, "function": {"name": c.function.name, "arguments": c.function.arguments}} for c in calls]
+        messages.append({"role": "assistant", "content": message.content, "tool_calls": kept})
+    else:
+        messages.append(message)
+    for call in calls:
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": "sun"})
+    answer = client.chat.completions.create(**ask, messages=messages)
+    assert "The tools said: sun; sun" in (answer.choices[0].message.content or "")
+
+
+def test_a_signature_goes_back_with_its_thought(client: openai.OpenAI, here: Stage) -> None:
+    ask: Any = {"model": PROVIDERS["anthropic"].asked_to_think, "reasoning_effort": "high", "tools": [WEATHER]}
+    messages: list[Any] = [user("think about the weather")]
+    message = client.chat.completions.create(**ask, messages=messages).choices[0].message
+    [call] = message.tool_calls or []
+    messages += [message, {"role": "tool", "tool_call_id": call.id, "content": "sun"}]
+    client.chat.completions.create(**ask, messages=messages)
     [port] = here.fakes.ports["anthropic"]
     blocks = json.loads(here.fakes.last(port)["body"])["messages"][1]["content"]
     assert blocks[0]["type"] == "thinking" and blocks[0]["signature"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_probabilities_come_in_one_shape(client: openai.OpenAI, behind: Provider, model: str, streamed: bool) -> None:
+    ask: Any = {"model": model, "messages": [user("hello")], "logprobs": True}
+    if behind.alternatives:
+        ask["top_logprobs"] = 2
+    if not behind.logprobs:
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.chat.completions.create(**ask, stream=streamed)
+        assert raised.value.param == "logprobs" and raised.value.type == "invalid_request_error"
+        return
+    if streamed:
+        told = [c for chunk in client.chat.completions.create(**ask, stream=True) for c in chunk.choices if c.logprobs]
+    else:
+        told = [c for c in client.chat.completions.create(**ask).choices if c.logprobs]
+    tokens = [token for choice in told for token in (choice.logprobs and choice.logprobs.content) or []]
+    assert "".join(token.token for token in tokens) == behind.hello("You said: hello")
+    assert {token.logprob for token in tokens} == {-0.25}
+    assert {len(token.top_logprobs) for token in tokens} == {2 if behind.alternatives else 0}
+
+
 def test_models_are_listed_and_shown(client: openai.OpenAI) -> None:
-    listed = [model.id for model in client.models.list()]
-    assert {"gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "claude-sonnet-4-6"} == set(listed)
+    listed = {(model.owned_by, model.id) for model in client.models.list()}
+    assert {(provider.fake, provider.model) for provider in ALL} <= listed
     shown = client.models.retrieve("claude-sonnet-4-5")
-    assert (shown.id, shown.object, shown.owned_by) == ("claude-sonnet-4-5", "model", "claude")
+    assert (shown.id, shown.object, shown.owned_by) == ("claude-sonnet-4-5", "model", "anthropic")
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-5000")
 
 
-def test_the_asynchronous_client_has_many_answers_at_once(here: Stage, behind: str, model: str) -> None:
+def test_the_asynchronous_client_has_many_answers_at_once(here: Stage, behind: Provider, model: str) -> None:
     async def all_of_them() -> list[str]:
         async with openai.AsyncOpenAI(**options(here)) as client:
 
@@ -247,20 +318,69 @@ def test_the_asynchronous_client_has_many_answers_at_once(here: Stage, behind: s
                     text += chunk.choices[0].delta.content or ""
                 return text
 
-            return await asyncio.gather(*(one(number) for number in range(40)))
+            return await asyncio.gather(*(one(number) for number in range(10)))
 
-    expected = [f"Hello from {behind} ({model}). You said: number {number}" for number in range(40)]
+    expected = [behind.hello(f"You said: number {number}") for number in range(10)]
     assert asyncio.run(all_of_them()) == expected
 
 
-def test_images_and_long_conversations_arrive(client: openai.OpenAI, last: Any, behind: str, model: str) -> None:
-    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    parts: Any = [
-        {"type": "text", "text": "what is this"},
-        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{pixel}", "detail": "low"}},
-    ]
+def test_the_asynchronous_client_has_answers_of_everyone_at_once(here: Stage) -> None:
+    async def all_of_them() -> list[str]:
+        async with openai.AsyncOpenAI(**options(here)) as client:
+            asked = [
+                client.chat.completions.create(model=provider.asked, messages=[user(f"number {number}")])
+                for number in range(4)
+                for provider in ALL
+            ]
+            return [answer.choices[0].message.content or "" for answer in await asyncio.gather(*asked)]
+
+    expected = [provider.hello(f"You said: number {number}") for number in range(4) for provider in ALL]
+    assert asyncio.run(all_of_them()) == expected
+
+
+def test_a_long_conversation_arrives(client: openai.OpenAI, last: Any, behind: Provider, model: str) -> None:
     history: list[Any] = []
     for turn in range(30):
         history += [user(f"question {turn}"), {"role": "assistant", "content": f"answer {turn}"}]
-    client.chat.completions.create(model=model, messages=[*history, {"role": "user", "content": parts}])
-    assert len(last()["messages"]) == 61 and pixel in json.dumps(last())
+    client.chat.completions.create(model=model, messages=[*history, user("and now")])
+    sent = last().get("messages") or last()["contents"]
+    assert len(sent) == 61
+    for turn, place in ((0, 0), (29, 58)):
+        assert f"question {turn}" in json.dumps(sent[place]) and f"answer {turn}" in json.dumps(sent[place + 1])
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def picture(url: str) -> Any:
+    parts = [{"type": "text", "text": "what is this"}, {"type": "image_url", "image_url": {"url": url, "detail": "low"}}]
+    return {"role": "user", "content": parts}
+
+
+def test_a_picture_arrives_or_is_refused(client: openai.OpenAI, last: Any, behind: Provider, model: str) -> None:
+    """It is never left out: nobody would know that the model had not seen it."""
+    ask: Any = {"model": model, "messages": [picture(f"data:image/png;base64,{PIXEL}")]}
+    if behind.images:
+        assert client.chat.completions.create(**ask).choices[0].finish_reason == "stop"
+        assert PIXEL in json.dumps(last())
+        return
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.chat.completions.create(**ask)
+    assert raised.value.code == "unsupported_capability" and "vision" in raised.value.message
+    assert raised.value.param == "messages[0].content[1]"
+
+
+ADDRESS = "https://example.com/picture.png"
+
+
+def test_the_address_of_a_picture_arrives_or_is_refused(
+    client: openai.OpenAI, last: Any, behind: Provider, model: str
+) -> None:
+    ask: Any = {"model": model, "messages": [picture(ADDRESS)]}
+    if behind.addresses:
+        client.chat.completions.create(**ask)
+        assert ADDRESS in json.dumps(last())
+        return
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.chat.completions.create(**ask)
+    assert str(raised.value.param).startswith("messages[0].content[1]"), raised.value

@@ -1,0 +1,2 @@
+def misfit(api, path, body):
+    return None
