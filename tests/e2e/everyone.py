@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import re
 import yaml
 
 from gateway import ROOT, Fakes, Gateway, Stage, module, render
@@ -29,9 +28,15 @@ class Provider:
     api: str = ""
     """The fake's dialect, where that is not the name."""
     shows_thoughts: bool = True
-    """Whether that one tells its thoughts, and not only their number."""
+    """Whether that one tells its thoughts, and not only that it had some."""
+    counts_thoughts: bool = True
+    """Whether their tokens are told apart from the others."""
     schema: bool = True
     """Whether an answer can be held to a JSON schema while tools are not in play."""
+    forced: bool = True
+    """Whether `model` can be made to call a tool."""
+    one_call: bool = True
+    """Whether it can be kept from calling several at once."""
     logprobs: bool = True
     alternatives: bool = True
     """Whether probabilities can come with those of other tokens."""
@@ -82,12 +87,6 @@ PROVIDERS = {
 }  # fmt: skip
 
 
-# TEMPORARY: until every API is in the registry.
-KNOWN = set(re.findall(r'^        name: "([a-z-]+)"|Compatible::row\("([a-z]+)"', (ROOT / "src/providers/registry.rs").read_text(), re.M))
-KNOWN = {a or b for a, b in KNOWN}
-PROVIDERS = {n: p for n, p in PROVIDERS.items() if p.fake in KNOWN}
-
-
 @contextmanager
 def everyone() -> Iterator[Stage]:
     """Starts it, for as long as this is open."""
@@ -98,14 +97,6 @@ def everyone() -> Iterator[Stage]:
         values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())}
         values |= {name: f"127.0.0.1:{ports[0]}" for name, ports in fakes.ports.items()}
         config = yaml.safe_load(render(template, demo=True, values=values))
-        res = config["static_resources"]
-        res["clusters"] = [c for c in res["clusters"] if c["name"] in KNOWN]
-        hcm = res["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-        ps = hcm["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]["providers"]
-        for n in set(ps) - KNOWN:
-            del ps[n]
-            route = hcm["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
-            del route["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"]["matcher_tree"]["exact_match_map"]["map"][n]
         for cluster in config["static_resources"]["clusters"]:
             # Tests of single failures share an address.
             del cluster["outlier_detection"]
