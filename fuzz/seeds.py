@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -20,6 +21,19 @@ def text(case, field):
     return json.dumps(case[field], ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def frame(line):
+    """A frame of Amazon's event stream, from a line of a fixture: see tests/support/frames.rs."""
+    names = {"event": ":event-type", "exception": ":exception-type", "error": ":error-code"}
+    kind = next(kind for kind in names if kind in line)
+    head = b""
+    for name, value in ((names[kind], line[kind]), (":message-type", kind)):
+        head += bytes([len(name)]) + name.encode() + b"\x07" + len(value).to_bytes(2, "big") + value.encode()
+    payload = json.dumps(line["payload"]).encode() if "payload" in line else b""
+    out = (16 + len(head) + len(payload)).to_bytes(4, "big") + len(head).to_bytes(4, "big")
+    out += zlib.crc32(out).to_bytes(4, "big") + head + payload
+    return out + zlib.crc32(out).to_bytes(4, "big")
+
+
 count = 0
 for path in sorted(GOLDEN.glob("*/*/*")):
     api, kind, name = path.parts[-3], path.parts[-2], "-".join(path.parts[-3:])
@@ -28,12 +42,24 @@ for path in sorted(GOLDEN.glob("*/*/*")):
             seed("sse", name, path.read_bytes())
             seed("sse", name + ".crlf", path.read_bytes().replace(b"\n", b"\r\n"))
             seed(api + "_stream", name, path.read_bytes())
+        elif path.name.endswith(".in.jsonl"):
+            lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+            frames = b"".join(map(frame, lines))
+            seed("aws_event_stream", name, frames)
+            seed(api + "_stream", name, frames)
+            script = [f"{line.get('event') or line.get('exception') or 'error'} {json.dumps(line.get('payload', ''))}" for line in lines]
+            seed(api + "_stream", name + ".script", "\n".join(script).encode())
         elif path.name.endswith(".answer.json"):
             seed("answers", name, path.read_bytes())
     else:
         case = json.loads(path.read_text())
         if kind == "request":
             seed("chat_request", name, text(case, "request"))
+        elif kind == "embeddings_request":
+            seed("embeddings", name, text(case, "request") + b"\0")
+        elif kind == "embeddings_response":
+            asked = text(case, "request") if "request" in case else b"{}"
+            seed("embeddings", name, asked + b"\0" + text(case, "body"))
         elif case["status"] < 300:
             seed("answers", name, text(case, "body"))
         else:

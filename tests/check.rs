@@ -14,14 +14,17 @@
 //! | `text JSON` | is the whole file, as a JSON string |
 //! | `>` | is a line of what is said; `> (nothing)` when there is nothing to say |
 //!
+//! `{APIS}` stands for the APIs of the registry, with a comma between.
+//!
 //! `UPDATE_GOLDEN=1` writes the lines with `>` anew. Each is a claim: read the difference.
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::path::Path;
 
 use serde_json::Value;
-use waypost::cli::check::{check, check_text};
+use waypost::cli::check::{Severity, check, check_text};
 use waypost::config::Config;
+use waypost::providers::registry;
 
 #[expect(clippy::panic, reason = "a test fails that way")]
 fn fail(why: &str) -> ! {
@@ -105,7 +108,7 @@ impl Shorts {
 /// Runs a table; the number of its cases.
 fn run(name: &str, base: &Value, said: fn(&str) -> Vec<String>) -> usize {
     let table = read(name);
-    let mut shorts = Shorts(Vec::new());
+    let mut shorts = Shorts(vec![("{APIS}".to_owned(), registry::names().join(", "))]);
     let (mut out, mut wrong, mut cases) = (String::new(), String::new(), 0);
     let mut parts = table.split("\n== ");
     let head = parts.next().unwrap_or_default();
@@ -183,6 +186,15 @@ fn the_reference_configuration_is_fine() {
 #[test]
 fn the_configuration_that_is_measured_is_fine() {
     let report = check_text("envoy.yaml", &read("tests/bench/envoy.yaml")).unwrap();
+    // Its models are nobody's, so they have no price, and that is noted.
+    let notes = report.findings.iter().filter(|finding| finding.severity == Severity::Note);
+    assert_eq!(notes.clone().count(), report.findings.len(), "{:?}", report.findings);
+    assert!(notes.clone().all(|note| note.message.starts_with("is unpriced")), "{notes:?}");
+}
+
+#[test]
+fn the_example_of_bedrock_is_fine() {
+    let report = check_text("envoy.yaml", &read("examples/bedrock/envoy.yaml")).unwrap();
     assert_eq!(report.findings, []);
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `<api>/request/<case>.json` | `why`, `model`, `provider`, `request` or `request_text`, `expect` |
 //! | `<api>/response/<case>.json`, `<api>/error/<case>.json` | `why`, `status`, `headers`, `request`, `body` or `body_text`, `expect` |
+//! | `<api>/embeddings_request/<case>.json`, `<api>/embeddings_response/<case>.json` | the same for vectors |
 //! | `<api>/stream/<case>.in.sse` | what the provider sends |
 //! | `<api>/stream/<case>.in.jsonl` | the same in frames of Amazon's event stream, a line each: see `support::frames` |
 //! | `<api>/stream/<case>.out.sse` | what the client gets for it |
@@ -24,13 +25,16 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
-use waypost::cli::translate::{self, Asked, Printed, Provider, Received};
+use waypost::cli::translate::{self, Asked, Printed, Provider, Received, embeddings};
 use waypost::providers::registry::APIS;
 
 use support::fixtures::{Files, files};
 use support::{Random, fold, frames, rules};
 
 const KINDS: [&str; 4] = ["request", "response", "error", "stream"];
+
+/// Of these a dialect has fixtures if its provider makes vectors.
+const VECTOR_KINDS: [&str; 2] = ["embeddings_request", "embeddings_response"];
 
 /// How often each stream is cut at random places.
 const RANDOM_CUTS: u64 = 200;
@@ -78,6 +82,9 @@ fn every_dialect_has_fixtures_of_every_kind_and_no_others() {
             }
         }
     }
+    folders.retain(|(api, kind), _| {
+        !(VECTOR_KINDS.contains(kind) && APIS.iter().any(|known| known.name == *api))
+    });
     wrong.extend(folders.keys().map(|(api, kind)| format!("{api}/{kind}: no such api or kind")));
     none(&wrong);
 }
@@ -104,6 +111,23 @@ fn refusals_become_canonical_and_are_classified() {
             Some(name) => Err(format!("no error: {name:?} is missing in {json}")),
             None => Ok(printed),
         }
+    });
+}
+
+#[test]
+fn requests_for_vectors_become_the_providers() {
+    run("embeddings_request", |provider, case| {
+        let body = text(case.request, case.request_text.as_deref()).ok_or("no request")?;
+        Ok(embeddings::request(provider, case.model.as_deref(), body.as_bytes()))
+    });
+}
+
+#[test]
+fn vectors_become_canonical() {
+    run("embeddings_response", |provider, case| {
+        let asked = text(case.request, case.request_text.as_deref()).unwrap_or("{}");
+        let asked = embeddings::Asked::parse(asked.as_bytes()).map_err(|e| e.to_string())?;
+        Ok(embeddings::response(provider, &asked, &received(case)?))
     });
 }
 
@@ -208,16 +232,19 @@ fn compare(
 }
 
 fn respond(provider: &Provider, case: &Case<'_>) -> Result<Printed, String> {
-    let body = text(case.body, case.body_text.as_deref()).ok_or("no body")?;
     let asked = text(case.request, case.request_text.as_deref()).unwrap_or("{}");
     let asked = Asked::parse(asked.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(translate::response(provider, &asked, &received(case)?))
+}
+
+fn received(case: &Case<'_>) -> Result<Received, String> {
+    let body = text(case.body, case.body_text.as_deref()).ok_or("no body")?;
     let headers = case.headers.iter();
-    let received = Received {
+    Ok(Received {
         status: case.status.ok_or("no status")?,
         headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
         body: body.as_bytes().to_vec(),
-    };
-    Ok(translate::response(provider, &asked, &received))
+    })
 }
 
 fn text<'a>(json: Option<&'a RawValue>, text: Option<&'a str>) -> Option<&'a str> {

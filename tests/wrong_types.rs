@@ -37,7 +37,7 @@ const REQUEST: &str = r#"{
         {"role": "system", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "5m"}}]},
         {"role": "user", "content": [
             {"type": "text", "text": "x", "prompt_cache_breakpoint": {"ttl": "1h"}},
-            {"type": "image_url", "image_url": {"url": "https://x.example/y.png", "detail": "low"}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
             {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
             {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "file_id": "f", "filename": "f.pdf"}}
         ], "cache_control": {"type": "ephemeral"}},

@@ -2,11 +2,13 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`catalog`] | `waypost catalog`: what is known of models |
 //! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
 
 use std::fmt;
 
+pub mod catalog;
 pub mod check;
 pub mod translate;
 

@@ -208,8 +208,8 @@ fn answered(
                 warnings: Vec::new(),
                 fault: Some(Fault {
                     class: class.word(),
-                    retryable: class.retryable(),
-                    failover: class.failover(),
+                    retryable: error.retryable(),
+                    failover: error.failover(),
                 }),
             })
         }
@@ -244,13 +244,9 @@ pub fn pieces(bytes: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
     bytes.chunks(if size == 0 { bytes.len().max(1) } else { size })
 }
 
-/// Both names of the time to wait: OpenAI's clients read the one in milliseconds first.
 fn error_headers(error: &Error) -> Pairs<'static> {
     let mut headers = vec![("content-type", "application/json".to_owned())];
-    if let Some(ms) = error.retry_after_ms {
-        headers.push(("retry-after", ms.div_ceil(1000).to_string()));
-        headers.push(("retry-after-ms", ms.to_string()));
-    }
+    headers.extend(error.advice());
     Pairs(headers)
 }
 

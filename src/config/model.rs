@@ -3,7 +3,7 @@
 use super::price;
 use super::reader::{Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
-    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters,
+    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters, ThinkingOff,
 };
 use crate::providers::registry::Api;
 
@@ -189,6 +189,14 @@ fn read_parameters(node: &Node<'_>, parameters: &mut Parameters, problems: &mut 
         if let Some(node) = fields.take(name) {
             *place = node.flag(problems).unwrap_or(*place);
         }
+    }
+    if let Some(node) = fields.take("thinking_off") {
+        let words = [
+            ("disabled", ThinkingOff::Disabled),
+            ("between_tools", ThinkingOff::BetweenTools),
+            ("never", ThinkingOff::Never),
+        ];
+        parameters.thinking_off = node.word(&words, problems).unwrap_or(parameters.thinking_off);
     }
     if let Some(node) = fields.take("efforts") {
         let known = Effort::ALL.map(Effort::name);

@@ -89,7 +89,8 @@ impl Exchange {
             Err(error) => {
                 let none = || Error::new(Class::Server, "the rule has no candidate");
                 let skipped = exchange.attempts.skipped().cloned().collect();
-                Err(Refusal { error: error.unwrap_or_else(none), rule: exchange.rule, skipped })
+                let error = Box::new(error.unwrap_or_else(none));
+                Err(Refusal { error, rule: exchange.rule, skipped })
             }
         }
     }

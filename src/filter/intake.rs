@@ -142,7 +142,7 @@ fn percent_decode(text: &str) -> String {
 #[derive(Debug)]
 pub struct Refusal {
     /// What the client is told.
-    pub error: Error,
+    pub error: Box<Error>,
     /// The rule that took it; empty when it did not come so far.
     pub rule: String,
     /// Who could not serve it.
@@ -151,14 +151,14 @@ pub struct Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, rule: String::new(), skipped: Vec::new() }
+        Self { error: Box::new(error), rule: String::new(), skipped: Vec::new() }
     }
 }
 
 impl Refusal {
     /// The refusal of a request for which there was a plan.
     fn of(error: Error, plan: Plan) -> Self {
-        Self { error, rule: plan.rule, skipped: plan.skipped }
+        Self { error: Box::new(error), rule: plan.rule, skipped: plan.skipped }
     }
 }
 

@@ -22,7 +22,7 @@ use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_
 use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
 use super::host::{self, Buffer, Level, Map};
-use super::reply::{Reply, retry_after};
+use super::reply::Reply;
 use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
 use crate::providers::stream::{Phase as StreamPhase, Stream};
@@ -167,6 +167,7 @@ impl ProviderStream {
         let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         attempt.status = Some(status);
         if let Some(id) = headers.provider_request_id() {
+            let id = hide(&id, &self.credentials.secrets);
             attempt.exchange.borrow_mut().attempts.identify(attempt.at, id);
         }
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
@@ -399,7 +400,6 @@ impl ProviderStream {
             host::set_headers(Map::Response, &[(":status", &status), (FAILOVER, "1")]);
             return Action::Continue;
         }
-        let retry = seen.retry_after_ms;
         if placed {
             commit(
                 exchange,
@@ -407,7 +407,7 @@ impl ProviderStream {
                 seen.status,
                 "application/json",
                 Some(body.len()),
-                retry,
+                Some(&seen),
             );
             return Action::Continue;
         }
@@ -448,7 +448,7 @@ fn commit(
     status: u16,
     kind: &str,
     length: Option<usize>,
-    retry_after_ms: Option<u64>,
+    error: Option<&Error>,
 ) {
     exchange.committed = true;
     let mut headers = vec![(":status", status.to_string()), ("content-type", kind.to_owned())];
@@ -456,7 +456,7 @@ fn commit(
         Some(length) => headers.push(("content-length", length.to_string())),
         None => headers.push(("cache-control", "no-cache".to_owned())),
     }
-    headers.extend(retry_after(retry_after_ms));
+    headers.extend(error.into_iter().flat_map(Error::advice));
     headers.extend(exchange.signature(warnings));
     host::set_headers(Map::Response, &borrow(&headers));
 }

@@ -9,8 +9,8 @@ pub struct Reply {
     pub status: u16,
     /// For the access log; begins with `waypost_`, by which `local_reply_config` knows it as ours.
     pub details: &'static str,
-    /// How long to wait before the next try, in milliseconds.
-    pub retry_after_ms: Option<u64>,
+    /// When to ask again, as headers.
+    pub advice: Vec<(&'static str, String)>,
     /// JSON.
     pub body: Vec<u8>,
 }
@@ -19,37 +19,22 @@ impl Reply {
     /// An answer with a status of 200.
     #[must_use]
     pub const fn ok(details: &'static str, body: Vec<u8>) -> Self {
-        Self { status: 200, details, retry_after_ms: None, body }
+        Self { status: 200, details, advice: Vec::new(), body }
     }
 
     /// The answer for an error.
     #[must_use]
     pub fn error(details: &'static str, error: &Error) -> Self {
-        Self {
-            status: error.status,
-            details,
-            retry_after_ms: error.retry_after_ms,
-            body: error.body(),
-        }
+        Self { status: error.status, details, advice: error.advice().collect(), body: error.body() }
     }
 
     /// Its headers, status not included.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("content-type", "application/json".to_owned())];
-        headers.extend(retry_after(self.retry_after_ms));
+        headers.extend(self.advice.iter().cloned());
         headers
     }
-}
-
-/// `retry-after` in whole seconds, rounded up, and `retry-after-ms` for clients that know it.
-pub fn retry_after(millis: Option<u64>) -> impl Iterator<Item = (&'static str, String)> {
-    millis.into_iter().flat_map(|millis| {
-        [
-            ("retry-after", millis.div_ceil(1_000).to_string()),
-            ("retry-after-ms", millis.to_string()),
-        ]
-    })
 }
 
 /// The error for an answer that Envoy gave by itself, by its status.

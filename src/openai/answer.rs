@@ -35,6 +35,8 @@ pub struct Choice {
     pub refusal: Option<String>,
     /// A JSON list of citations.
     pub annotations: Option<String>,
+    /// A JSON list of pictures, in the form that most providers share.
+    pub images: Option<String>,
     /// The calls it asks for.
     pub tool_calls: Vec<Call>,
     /// Why it ended.
@@ -86,9 +88,11 @@ impl Choice {
             out.extend_from_slice(b",\"reasoning_content\":");
             quoted_or_null(out, self.reasoning.as_deref());
         }
-        for (name, json) in
-            [("thinking_blocks", &self.thinking_blocks), ("annotations", &self.annotations)]
-        {
+        for (name, json) in [
+            ("thinking_blocks", &self.thinking_blocks),
+            ("annotations", &self.annotations),
+            ("images", &self.images),
+        ] {
             if let Some(json) = json {
                 let _ = write!(out, ",\"{name}\":{json}");
             }

@@ -149,6 +149,8 @@ pub struct Error {
     pub code: Option<Cow<'static, str>>,
     /// How long to wait before the next try, in milliseconds.
     pub retry_after_ms: Option<u64>,
+    /// What the provider said of another try, by `x-should-retry`; it knows better than the class.
+    pub should_retry: Option<bool>,
 }
 
 impl Error {
@@ -169,6 +171,7 @@ impl Error {
             param: None,
             code: class.code().map(Cow::Borrowed),
             retry_after_ms: None,
+            should_retry: None,
         }
     }
 
@@ -203,6 +206,29 @@ impl Error {
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self
+    }
+
+    /// Whether the same provider may answer when asked again.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.should_retry.unwrap_or_else(|| self.class.retryable())
+    }
+
+    /// Whether another candidate may answer. What passes at its own provider may pass at another.
+    #[must_use]
+    pub fn failover(&self) -> bool {
+        self.class.failover() || self.should_retry == Some(true)
+    }
+
+    /// The headers that tell a client when to ask again: `retry-after` in whole seconds, rounded up,
+    /// `retry-after-ms`, and `x-should-retry` where the provider said so. OpenAI's clients know all
+    /// three.
+    pub fn advice(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
+        let wait = self.retry_after_ms;
+        let seconds = wait.map(|ms| ("retry-after", ms.div_ceil(1_000).to_string()));
+        let millis = wait.map(|ms| ("retry-after-ms", ms.to_string()));
+        let again = self.should_retry.map(|again| ("x-should-retry", again.to_string()));
+        [seconds, millis, again].into_iter().flatten()
     }
 
     /// The body for the client.
@@ -296,6 +322,25 @@ mod tests {
         let param = body["error"]["param"].as_str().unwrap();
         assert!((MAX_PARAM_BYTES - 1..=MAX_PARAM_BYTES).contains(&param.len()), "{}", param.len());
         assert!(param.ends_with('é'));
+    }
+
+    #[test]
+    fn what_the_provider_says_of_another_try_holds() {
+        let said = |class, should_retry| Error { should_retry, ..Error::new(class, "") };
+        assert!(said(Class::Client, Some(true)).retryable());
+        assert!(said(Class::Client, Some(true)).failover());
+        assert!(!said(Class::Server, Some(false)).retryable());
+        assert!(said(Class::Server, Some(false)).failover());
+        assert!(said(Class::Server, None).retryable() && !said(Class::Client, None).failover());
+    }
+
+    #[test]
+    fn advice_is_for_clients_of_either_kind() {
+        let error = Error { retry_after_ms: Some(1_001), ..Error::new(Class::RateLimit, "") };
+        let wait = [("retry-after", "2".to_owned()), ("retry-after-ms", "1001".to_owned())];
+        assert_eq!(error.advice().collect::<Vec<_>>(), wait);
+        let error = Error { should_retry: Some(false), ..Error::new(Class::Server, "") };
+        assert_eq!(error.advice().collect::<Vec<_>>(), [("x-should-retry", "false".to_owned())]);
     }
 
     #[test]

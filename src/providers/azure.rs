@@ -78,7 +78,7 @@ impl Dialect for Azure {
         let mut warnings = Vec::new();
         let body = request::body(chat, body, target, &AZURE, place, &mut warnings)?;
         let path = path(&target.base.path, deployment, version, "chat/completions");
-        let headers = vec![("content-type", "application/json".to_owned())];
+        let headers = AZURE.headers(target.settings);
         Ok(Outbound { method: "POST", path, headers, body, warnings })
     }
 

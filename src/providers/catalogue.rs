@@ -112,9 +112,11 @@ pub struct Parameters {
     pub assistant_prefill: bool,
     /// Anthropic's `thinking: {type: adaptive}` with `output_config.effort`. Default false.
     pub adaptive_thinking: bool,
-    /// Anthropic's `thinking: {type: enabled, budget_tokens}`. Default false.
+    /// A budget of thinking in tokens: Anthropic's `thinking: {type: enabled, budget_tokens}`,
+    /// Gemini's `thinkingBudget`. Default false.
     pub legacy_thinking: bool,
-    /// How an Anthropic request turns thinking off. Default [`ThinkingOff::Disabled`].
+    /// How an Anthropic request turns thinking off, and whether a budget of Gemini's can be 0.
+    /// Default [`ThinkingOff::Disabled`].
     pub thinking_off: ThinkingOff,
     /// Values of the provider's effort field. Default: nothing is known.
     pub efforts: Efforts,

@@ -21,8 +21,12 @@
 //! | [`openai`] | OpenAI, and the base for all that speak like it |
 //! | [`azure`] | Azure OpenAI, by deployment |
 //! | [`anthropic`] | Anthropic Messages |
+//! | [`gemini`] | Google Gemini |
+//! | [`vertex`] | Gemini, Claude and others at Google's Vertex AI |
 //! | [`mistral`] | Mistral's chat |
+//! | [`cohere`] | Cohere's chat, version 2 |
 //! | [`bedrock`] | AWS Bedrock Converse |
+//! | [`compatible`] | DeepSeek, Groq, Qwen, xAI, OpenRouter, Together, Ollama, vLLM |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,10 +36,13 @@ pub mod azure;
 pub mod bedrock;
 pub mod catalogue;
 mod citations;
+pub mod cohere;
+pub mod compatible;
 mod conversation;
 pub mod embeddings;
 pub mod failure;
 mod functions;
+pub mod gemini;
 pub mod headers;
 mod ids;
 mod media;
@@ -44,6 +51,7 @@ pub mod openai;
 pub mod registry;
 pub mod stream;
 mod thoughts;
+pub mod vertex;
 mod warnings;
 
 use crate::openai::json::RawStr;

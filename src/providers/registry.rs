@@ -1,6 +1,9 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
-use super::{Dialect, Settings, anthropic, azure, bedrock, mistral, openai};
+use super::{
+    Dialect, Settings, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai,
+    vertex,
+};
 
 /// One API that Waypost speaks.
 #[derive(Clone, Copy)]
@@ -100,10 +103,38 @@ pub static APIS: &[Api] = &[
         ],
     },
     Api {
+        name: "gemini",
+        dialect: &gemini::Gemini,
+        family: "gemini",
+        base_url: BaseUrl::At("https://generativelanguage.googleapis.com"),
+        settings: &[Setting::word("safety_threshold", gemini::SAFETY_THRESHOLDS)],
+    },
+    Api {
+        name: "vertex",
+        dialect: &vertex::Vertex,
+        family: "vertex",
+        base_url: BaseUrl::From(vertex::base_url),
+        settings: &[
+            Setting::text("project").required(),
+            Setting::text("location").required(),
+            Setting::word("publisher", vertex::PUBLISHERS),
+            Setting::word("safety_threshold", gemini::SAFETY_THRESHOLDS),
+            Setting::word("anthropic_version", anthropic::VERTEX_VERSIONS),
+            Setting::text("anthropic_beta"),
+        ],
+    },
+    Api {
         name: "mistral",
         dialect: &mistral::Mistral,
         family: "mistral",
         base_url: BaseUrl::At("https://api.mistral.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "cohere",
+        dialect: &cohere::Cohere,
+        family: "cohere",
+        base_url: BaseUrl::At("https://api.cohere.com"),
         settings: &[],
     },
     Api {
@@ -116,6 +147,62 @@ pub static APIS: &[Api] = &[
             Setting::text("guardrail_id"),
             Setting::text("guardrail_version"),
         ],
+    },
+    Api {
+        name: "deepseek",
+        dialect: &compatible::DEEPSEEK,
+        family: "deepseek",
+        base_url: BaseUrl::At("https://api.deepseek.com/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "groq",
+        dialect: &compatible::GROQ,
+        family: "groq",
+        base_url: BaseUrl::At("https://api.groq.com/openai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "qwen",
+        dialect: &compatible::QWEN,
+        family: "qwen",
+        base_url: BaseUrl::At("https://dashscope.aliyuncs.com/compatible-mode/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "xai",
+        dialect: &compatible::XAI,
+        family: "xai",
+        base_url: BaseUrl::At("https://api.x.ai/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "openrouter",
+        dialect: &compatible::OPENROUTER,
+        family: "openrouter",
+        base_url: BaseUrl::At("https://openrouter.ai/api/v1"),
+        settings: &[Setting::text("referer"), Setting::text("title")],
+    },
+    Api {
+        name: "together",
+        dialect: &compatible::TOGETHER,
+        family: "together",
+        base_url: BaseUrl::At("https://api.together.xyz/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "ollama",
+        dialect: &compatible::OLLAMA,
+        family: "ollama",
+        base_url: BaseUrl::At("http://localhost:11434/v1"),
+        settings: &[],
+    },
+    Api {
+        name: "vllm",
+        dialect: &compatible::VLLM,
+        family: "vllm",
+        base_url: BaseUrl::At("http://localhost:8000/v1"),
+        settings: &[],
     },
 ];
 

@@ -157,13 +157,18 @@ impl Attempts {
         let window = |candidate: Candidate| {
             candidate.resolve(gateway).and_then(|found| found.model.facts.context_window)
         };
-        let candidates = if error.class.failover() { &self.candidates[..] } else { &[] };
+        let candidates = if error.failover() { &self.candidates[..] } else { &[] };
         candidates
             .iter()
             .enumerate()
             .skip(failed + 1)
             .filter(move |(_, candidate)| {
                 let Some(before) = before else { return true };
+                // The provider does not want this request again, through whichever door.
+                let same = (before.provider, before.model) == (candidate.provider, candidate.model);
+                if same && error.should_retry == Some(false) {
+                    return false;
+                }
                 match error.class {
                     // A smaller or equal window would refuse it too. An unknown one may take it.
                     Class::ContextLength => match (window(before), window(**candidate)) {
@@ -232,6 +237,18 @@ mod tests {
     #[test]
     fn a_request_too_long_moves_to_a_larger_or_unknown_window() {
         assert_eq!(after(Class::ContextLength), [2, 3]);
+    }
+
+    #[test]
+    fn a_provider_that_does_not_want_it_again_is_not_asked_again() {
+        let gateway = gateway();
+        let again = |class, should_retry| -> Vec<usize> {
+            let error = Error { should_retry: Some(should_retry), ..Error::new(class, "") };
+            attempts().after(0, &error, &gateway).collect()
+        };
+        assert_eq!(again(Class::Server, false), [2, 3]);
+        assert_eq!(again(Class::Server, true), [1, 2, 3]);
+        assert_eq!(again(Class::Client, true), [1, 2, 3]);
     }
 
     #[test]

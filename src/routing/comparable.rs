@@ -4,6 +4,7 @@
 //! mean nothing, and nobody would notice. So a failover goes to the same model only, under whichever
 //! name another provider serves it.
 
+use super::plan::BY_MODEL;
 use super::{Plan, Resolved, Skipped};
 use crate::config::Gateway;
 use crate::openai::Error;
@@ -42,7 +43,12 @@ pub fn comparable(
     }
     match refused {
         Some(model) if left.is_empty() => {
-            let message = format!("The model '{model}' makes no embeddings.");
+            let message = match &*plan.rule {
+                BY_MODEL => format!("The model '{model}' makes no embeddings."),
+                rule => format!(
+                    "The rule '{rule}' takes this request, and '{model}' and its other targets make no embeddings; put a rule for embedding models above it."
+                ),
+            };
             Err(Error::invalid("model", message).with_code("unsupported_operation"))
         }
         _ => {
@@ -149,8 +155,16 @@ mod tests {
 
     #[test]
     fn a_model_that_only_talks_is_the_clients_mistake() {
-        let error = left("chat").unwrap_err();
-        assert_eq!((error.status, error.param.as_deref()), (400, Some("model")));
-        assert_eq!(error.message, "The model 'gpt-4o' makes no embeddings.");
+        for (model, message) in [
+            ("gpt-4o", "The model 'gpt-4o' makes no embeddings."),
+            (
+                "chat",
+                "The rule 'chat' takes this request, and 'gpt-4o' and its other targets make no embeddings; put a rule for embedding models above it.",
+            ),
+        ] {
+            let error = left(model).unwrap_err();
+            assert_eq!((error.status, error.param.as_deref()), (400, Some("model")));
+            assert_eq!(error.message, message);
+        }
     }
 }

@@ -154,7 +154,7 @@ def test_a_provider_that_repeats_the_key_does_not_reveal_it(scripted, status, mo
         key = next(value for name, value in asked.headers if name.lower() in ("authorization", "x-api-key"))
         said = f"Incorrect API key provided: {key.removeprefix('Bearer ')}. You sent {key}."
         error = {"error": {"message": said, "type": "invalid_request_error", "param": key, "code": key}}
-        return answer(status, json.dumps({"type": "error"} | error).encode(), f"x-key: {key}", f"retry-after: {key}")
+        return answer(status, json.dumps({"type": "error"} | error).encode(), f"x-key: {key}", f"retry-after: {key}", f"x-request-id: {key}")
 
     scripted.recorder.reply = script
     answered = scripted.chat("hi", model, stream=stream)
@@ -164,6 +164,76 @@ def test_a_provider_that_repeats_the_key_does_not_reveal_it(scripted, status, mo
     scripted.gateway.logged(answered["x-request-id"])
     assert key.encode() not in seen, answered
     assert key.encode() not in scripted.gateway.log()
+
+
+OF_PROVIDERS = [
+    # OpenAI and Azure
+    "x-request-id", "apim-request-id", "x-ms-request-id", "x-ms-client-request-id", "x-ms-region", "x-ms-rai-invoked",
+    "x-ms-deployment-name", "azureml-model-session", "openai-organization", "openai-project", "openai-version",
+    "openai-model", "openai-processing-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests", "cf-ray", "cf-cache-status", "set-cookie", "alt-svc", "strict-transport-security",
+    # Anthropic
+    "request-id", "anthropic-organization-id", "anthropic-ratelimit-requests-limit", "x-robots-tag",
+    # Google
+    "x-goog-request-id", "x-goog-generation", "server-timing", "x-gemini-service-tier", "x-frame-options", "x-xss-protection",
+    # AWS
+    "x-amzn-requestid", "x-amzn-errortype", "x-amzn-bedrock-input-token-count", "x-amzn-bedrock-invocation-latency",
+    "x-amzn-trace-id", "x-amz-cf-id",
+    # Mistral and Cohere
+    "mistral-correlation-id", "x-kong-request-id", "x-kong-upstream-latency", "ratelimitbysize-limit", "x-debug-trace-id",
+    "x-endpoint-monthly-call-limit", "num_chars", "num_tokens",
+    # Groq, xAI, OpenRouter, Together, DashScope, DeepSeek, vLLM
+    "x-groq-region", "x-metrics-e2e-ms", "x-generation-id", "x-openrouter-provider", "x-together-traceid",
+    "x-dashscope-call-gateway", "req-cost-time", "req-arrive-time", "resp-start-time", "x-ds-trace-id", "x-envoy-upstream-service-time",
+    "via", "x-powered-by", "x-cache", "access-control-allow-origin",
+]  # fmt: skip
+"""Headers that providers send for themselves and for their own debugging."""
+
+OURS = {
+    "content-type", "content-length", "cache-control", "transfer-encoding", "date", "server", "connection",
+    "x-request-id", "x-waypost-rule", "x-waypost-attempts", "x-waypost-provider", "x-waypost-model", "x-waypost-warnings",
+    "retry-after", "retry-after-ms", "x-should-retry",
+}  # fmt: skip
+"""All that a client may see."""
+
+
+@STREAM
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "429 Too Many Requests", "500 Internal Server Error"])
+def test_no_debugging_header_of_any_provider_reaches_a_client(scripted, status, stream):
+    debugging = [f"{name}: of-a-provider" for name in OF_PROVIDERS]
+    body = b'{"error": {"message": "no", "type": "server_error"}}'
+
+    def script(asked):
+        if status != "200 OK":
+            return answer(status, body, *debugging)
+        if not stream:
+            return answer(status, plain(scripted.dialect)(asked).partition(b"\r\n\r\n")[2], *debugging)
+        events = sse(scripted.dialect)
+        return head(status, "content-type: text/event-stream", f"content-length: {len(events)}", *debugging) + events
+
+    scripted.recorder.reply = script
+    answered = scripted.chat("hi", "alone", stream=stream)
+    assert answered.status == int(status[:3]) or (answered.status, status[:3]) == (502, "500"), answered
+    assert {name for name, _ in answered.headers} <= OURS, answered
+    assert "of-a-provider" not in repr(answered.headers)
+
+
+@pytest.mark.parametrize("said", ["true", "false", "nonsense", None])
+def test_what_a_provider_says_of_another_try_reaches_the_client(scripted, said):
+    body = b'{"error": {"message": "busy", "type": "server_error"}}'
+    more = [f"x-should-retry: {said}"] if said else []
+    date = ["date: Sat, 21 Nov 2026 10:00:00 GMT", "retry-after: Sat, 21 Nov 2026 10:00:07 GMT"]
+    scripted.recorder.reply = lambda _: answer("429 Too Many Requests", body, *more, *date)
+    answered = scripted.chat("hi", "alone")
+    assert (answered.status, answered["retry-after"], answered["retry-after-ms"]) == (429, "7", "7000")
+    assert answered.get("x-should-retry") == (said if said in ("true", "false") else None)
+
+
+def test_a_refusal_that_the_provider_calls_passing_moves_on(scripted):
+    body = b'{"error": {"message": "locked", "type": "invalid_request_error"}}'
+    scripted.recorder.reply = lambda _: answer("409 Conflict", body, "x-should-retry: true")
+    answered = scripted.chat("hi", "backed")
+    assert (answered.status, answered["x-waypost-attempts"]) == (200, "2"), answered
 
 
 @pytest.mark.parametrize("model", ["alone", "then-dead"])

@@ -75,7 +75,7 @@ impl Choice {
                 self.texts.entry(name).or_default().push_str(text);
             }
         }
-        for name in ["thinking_blocks", "annotations"] {
+        for name in ["thinking_blocks", "annotations", "images", "reasoning_details"] {
             if let Some(items) = delta.get(name).and_then(Value::as_array) {
                 self.lists.entry(name).or_default().extend(items.iter().cloned());
             }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use waypost::cli::BadUsage;
 
+#[path = "catalog.rs"]
+mod catalog;
 #[path = "check.rs"]
 mod check;
 #[path = "translate.rs"]
@@ -24,6 +26,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Lists models with their windows, limits, prices and capabilities.
+    Catalog(catalog::Command),
     /// Checks an Envoy file: what Envoy accepts and Waypost cannot work with.
     Check(check::Command),
     /// Shows what the module makes of one request, answer or stream. Nothing is sent.
@@ -39,6 +43,7 @@ struct Output {
 
 pub fn main() -> ExitCode {
     let ran = match Arguments::parse().command {
+        Command::Catalog(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Translate(command) => command.run(),
     };

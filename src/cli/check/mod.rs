@@ -13,6 +13,7 @@
 //! | `manager` | the connection manager around the gateway filter |
 //! | `route` | routes, retries, the matcher |
 //! | `cluster` | provider clusters |
+//! | `price` | models without a price |
 //! | `leak` | credentials in logs and headers |
 //!
 //! # Not supported
@@ -24,6 +25,7 @@ mod document;
 mod leak;
 mod manager;
 mod plugin;
+mod price;
 mod route;
 mod setup;
 #[cfg(not(target_arch = "wasm32"))]
@@ -35,6 +37,8 @@ use serde_json::Value;
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::BadUsage;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::config::{Config, Gateway};
 use setup::Setup;
 
 /// How bad it is.
@@ -155,6 +159,23 @@ pub fn check_text(file: &str, text: &str) -> Result<Report, BadUsage> {
     Ok(check(file, &value))
 }
 
+/// The gateways of an Envoy file that can be understood. `file` is its name, for messages.
+///
+/// # Errors
+/// As [`check_text`].
+#[cfg(not(target_arch = "wasm32"))]
+pub fn gateways(file: &str, text: &str) -> Result<Vec<Gateway>, BadUsage> {
+    let value = yaml::parse(text).map_err(|error| BadUsage(format!("{file}: {error}")))?;
+    let setup = Setup::find(&document::At::root(&value), &mut Findings::default());
+    let configs = setup.plugins.into_iter().filter_map(|plugin| plugin.config);
+    Ok(configs
+        .filter_map(|config| match config {
+            Config::Gateway(gateway) => Some(*gateway),
+            Config::Provider(_) => None,
+        })
+        .collect())
+}
+
 /// Checks what an Envoy file says.
 #[must_use]
 pub fn check(file: &str, value: &Value) -> Report {
@@ -167,6 +188,7 @@ pub fn check(file: &str, value: &Value) -> Report {
     route::check(&setup, &mut findings);
     cluster::check(&setup, &mut findings);
     leak::check(&root, &mut findings);
+    price::check(&setup, &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
     Report { findings, file: file.to_owned(), summary: setup.summary() }

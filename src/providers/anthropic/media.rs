@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::request::Host;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::File;
 use crate::providers::media::{DataUrl, decode_base64, has_scheme, quote};
@@ -62,6 +63,19 @@ impl<'a> Media<'a> {
             Ok(Self::File(id))
         } else {
             Err("is no id of Anthropic's file store: these begin with \"file_\"")
+        }
+    }
+
+    /// The same, where `host` can have it.
+    pub(super) fn at(self, host: Host) -> Result<Self, Refusal> {
+        match (host, &self) {
+            (Host::Vertex, Self::ImageUrl(_) | Self::PdfUrl(_)) => {
+                Err("is not fetched by Vertex AI; give the bytes as a data: URL")
+            }
+            (Host::Vertex, Self::File(_)) => {
+                Err("is no file that Vertex AI has; give the bytes as file_data")
+            }
+            _ => Ok(self),
         }
     }
 

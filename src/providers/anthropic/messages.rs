@@ -265,13 +265,17 @@ impl<'a> Turns<'_, 'a> {
                 if image.detail.is_some_and(|detail| detail.inner() != "auto") {
                     self.warnings.dropped("messages[].content[].image_url.detail");
                 }
-                Media::from_url(image.url).map_err(|why| place.error("image_url.url", why))?
+                Media::from_url(image.url)
+                    .and_then(|media| media.at(self.host))
+                    .map_err(|why| place.error("image_url.url", why))?
             }
             "file" => {
                 let Some(file) = &part.file else { return Ok(()) };
                 let field =
                     if file.file_data.is_some() { "file.file_data" } else { "file.file_id" };
-                Media::from_file(file).map_err(|why| place.error(field, why))?
+                Media::from_file(file)
+                    .and_then(|media| media.at(self.host))
+                    .map_err(|why| place.error(field, why))?
             }
             _ => {
                 let param = place.param("type");

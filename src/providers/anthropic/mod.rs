@@ -26,7 +26,7 @@
 use super::catalogue::Capability;
 use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
 use crate::openai::{Chat, Error};
-pub use request::VERSIONS;
+pub use request::{VERSIONS, VERTEX_VERSIONS};
 
 mod answer;
 pub(crate) mod assistant;
@@ -35,7 +35,7 @@ pub(crate) mod cache;
 pub(crate) mod json_answer;
 mod media;
 mod messages;
-mod request;
+pub(crate) mod request;
 pub(crate) mod schema;
 mod stream;
 pub(crate) mod thinking;
@@ -54,7 +54,7 @@ impl Dialect for Anthropic {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        request::write(chat, body.len(), target)
+        request::write(chat, body.len(), target, request::Host::Own)
     }
 
     fn answer(&self, call: &Call<'_>, _: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {

@@ -20,8 +20,21 @@ use crate::providers::{Outbound, Payload, Target, Warning};
 /// sampling parameters to a model that still takes them: the newest has none.
 pub const VERSIONS: &[&str] = &["auto", OLD_VERSION, NEW_VERSION];
 
+/// The same at Vertex, whose old version has another name.
+pub const VERTEX_VERSIONS: &[&str] = &["auto", OLD_VERTEX_VERSION, NEW_VERSION];
+
 pub(super) const OLD_VERSION: &str = "2023-06-01";
 pub(super) const NEW_VERSION: &str = "2026-10-21";
+const OLD_VERTEX_VERSION: &str = "vertex-2023-10-16";
+
+/// Where the API is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::providers) enum Host {
+    /// `api.anthropic.com`.
+    Own,
+    /// Vertex AI: the model stands in the path and the version in the body, and nothing is fetched.
+    Vertex,
+}
 
 /// The longest answer asked of a model of which nothing is known, in tokens. The API needs a
 /// number, and this is one that every model takes.
@@ -64,10 +77,11 @@ const PLACED: &[&str] = &[
 ///
 /// # Errors
 /// A 400 that names the field which this API or model cannot honour.
-pub(super) fn write(
+pub(in crate::providers) fn write(
     chat: &Chat<'_>,
     length: usize,
     target: &Target<'_>,
+    host: Host,
 ) -> Result<Outbound, Error> {
     let mut warnings = Warnings::default();
     refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
@@ -77,16 +91,19 @@ pub(super) fn write(
     let plan = thinking::plan(chat, target.facts, around, &mut warnings)?;
     let thinks = plan.thinking.is_some_and(Thinking::is_on);
     let sampling = Sampling::choose(chat, target, thinks, &mut warnings)?;
-    let version = match target.settings.value("anthropic_version") {
-        Some(OLD_VERSION) => OLD_VERSION,
-        Some(NEW_VERSION) => NEW_VERSION,
-        _ if sampling.is_empty() => NEW_VERSION,
-        _ => OLD_VERSION,
-    };
+    let version = version(&sampling, target, host);
 
     let mut out = Vec::with_capacity(length + length / 8 + 512);
-    out.extend_from_slice(b"{\"model\":");
-    write_str(&mut out, target.model);
+    match host {
+        Host::Own => {
+            out.extend_from_slice(b"{\"model\":");
+            write_str(&mut out, target.model);
+        }
+        Host::Vertex => {
+            out.extend_from_slice(b"{\"anthropic_version\":");
+            write_str(&mut out, version);
+        }
+    }
     // Writing to a Vec cannot fail.
     let _ = write!(out, ",\"max_tokens\":{max_tokens}");
     let mut marks = Marks::new();
@@ -95,7 +112,7 @@ pub(super) fn write(
         marks.write(&mut out, mark, &mut warnings);
     }
     tools::write(chat, target, &mut out, &mut marks, &mut warnings)?;
-    let mut turns = Turns { chat, target, ids: Ids::new(&IDS), marks, warnings };
+    let mut turns = Turns { chat, target, host, ids: Ids::new(&IDS), marks, warnings };
     turns.write(&mut out)?;
     let mut warnings = turns.warnings;
     if let Some(thinking) = plan.thinking {
@@ -113,10 +130,10 @@ pub(super) fn write(
     // The API refuses a request with a field that it does not know.
     warnings.dropped_but(chat, PLACED);
 
-    let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
-        ("anthropic-version", version.to_owned()),
-    ];
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if host == Host::Own {
+        headers.push(("anthropic-version", version.to_owned()));
+    }
     if let Some(beta) = target.settings.value("anthropic_beta") {
         headers.push(("anthropic-beta", beta.to_owned()));
     }
@@ -127,6 +144,19 @@ pub(super) fn write(
         body: Payload::Whole(out),
         warnings: warnings.0,
     })
+}
+
+fn version(sampling: &Sampling<'_>, target: &Target<'_>, host: Host) -> &'static str {
+    let old = match host {
+        Host::Own => OLD_VERSION,
+        Host::Vertex => OLD_VERTEX_VERSION,
+    };
+    match target.settings.value("anthropic_version") {
+        Some(NEW_VERSION) => NEW_VERSION,
+        Some(set) if set == old => old,
+        _ if sampling.is_empty() => NEW_VERSION,
+        _ => old,
+    }
 }
 
 fn refuse_what_shapes_the_answer(

@@ -1,6 +1,7 @@
 //! What the turns of both speakers are written with.
 
 use super::cache::{self, Mark, Marks};
+use super::request::Host;
 use super::tools::separate;
 use crate::openai::Chat;
 use crate::openai::message::{Message, Part};
@@ -17,6 +18,7 @@ pub(super) const IDS: Form =
 pub(super) struct Turns<'c, 'a> {
     pub(super) chat: &'c Chat<'a>,
     pub(super) target: &'c Target<'c>,
+    pub(super) host: Host,
     pub(super) ids: Ids,
     pub(super) marks: Marks,
     pub(super) warnings: Warnings,

@@ -164,7 +164,9 @@ struct WireMetadata<'a> {
 impl Translator for Stream {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let Self { decoder, answer } = self;
-        decoder.push(bytes, &mut |message| answer.message(message, out))
+        let pushed = decoder.push(bytes, &mut |message| answer.message(message, out));
+        // What follows the end is of no concern, broken or not.
+        if answer.progress == Progress::Ended { Ok(()) } else { pushed }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {

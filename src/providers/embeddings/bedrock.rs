@@ -54,7 +54,7 @@ impl Form {
 ///
 /// # Errors
 /// A model whose form is not known; tokens, too many texts, a length that the model does not have.
-pub fn body(
+pub(crate) fn body(
     asked: &Embeddings<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,

@@ -38,7 +38,7 @@ const PLACED: &[&str] = &[INPUT_TYPE_SETTING, "truncate", "max_tokens", "priorit
 ///
 /// # Errors
 /// Tokens, too many texts, a field of the wrong type.
-pub fn body(
+pub(crate) fn body(
     asked: &Embeddings<'_>,
     target: &Target<'_>,
     named: bool,

@@ -42,7 +42,7 @@ const PLACED: &[&str] = &["task_type", "title"];
 ///
 /// # Errors
 /// Tokens, too many texts, a field of the wrong type.
-pub fn gemini(
+pub(crate) fn gemini(
     asked: &Embeddings<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,
@@ -73,7 +73,7 @@ pub fn gemini(
 ///
 /// # Errors
 /// As [`gemini`].
-pub fn vertex(
+pub(crate) fn vertex(
     asked: &Embeddings<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,

@@ -14,7 +14,7 @@ const PLACED: &[&str] = &["output_dtype", "metadata"];
 ///
 /// # Errors
 /// Tokens, and an `output_dtype` other than `float`: OpenAI's vectors are of floats.
-pub fn body(
+pub(crate) fn body(
     asked: &Embeddings<'_>,
     target: &Target<'_>,
     warnings: &mut Warnings,

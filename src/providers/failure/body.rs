@@ -88,7 +88,15 @@ impl Said {
                 self.message = self.explanation(value);
             }
         }
-        for name in ["code", "statusCode", "status_code", "raw_status_code", "status"] {
+        const STATUSES: [&str; 6] = [
+            "code",
+            "statusCode",
+            "status_code",
+            "raw_status_code",
+            "originalStatusCode",
+            "status",
+        ];
+        for name in STATUSES {
             match object.get(name) {
                 Some(Value::Number(number)) => {
                     self.status = self.status.or_else(|| as_status(number.as_u64()?));
@@ -113,6 +121,9 @@ impl Said {
             let inner = object.get(name).and_then(|inner| inner.get("code")?.as_str());
             self.reason = self.reason.take().or_else(|| inner.and_then(word));
         }
+        if let Some(metadata) = object.get("metadata") {
+            self.metadata(metadata);
+        }
         match object.get("details") {
             Some(Value::Array(details)) => details.iter().for_each(|detail| self.detail(detail)),
             Some(details) => {
@@ -120,6 +131,22 @@ impl Said {
                 self.reason = self.reason.take().or_else(|| code.and_then(word));
             }
             None => {}
+        }
+    }
+
+    /// What OpenRouter tells of the provider behind it: that one's own words, and what was flagged.
+    fn metadata(&mut self, metadata: &Value) {
+        if metadata.get("flagged_input").is_some() {
+            self.reason.get_or_insert_with(|| "content_filter".to_owned());
+        }
+        // Each text within a text is at most half as long, so this ends soon.
+        let raw = metadata.get("raw").and_then(Value::as_str);
+        if let Some(raw) = raw.and_then(|raw| message(raw.as_bytes())) {
+            self.message = Some(match self.message.take() {
+                Some(message) if message.contains(&raw) => message,
+                Some(message) => format!("{message}: {raw}"),
+                None => raw,
+            });
         }
     }
 

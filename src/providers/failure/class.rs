@@ -44,6 +44,7 @@ const WORDS: &[(&str, Class)] = &[
     ("datainspectionfailed", Class::ContentFilter),
     ("cyberpolicy", Class::ContentFilter),
     ("moderationblocked", Class::ContentFilter),
+    ("invalidprompt", Class::ContentFilter),
     ("insufficientquota", Class::Quota),
     ("insufficientbalance", Class::Quota),
     ("creditbalanceexhausted", Class::Quota),
@@ -63,9 +64,15 @@ const WORDS: &[(&str, Class)] = &[
     ("unrecognizedclientexception", Class::Auth),
     ("invalidsignatureexception", Class::Auth),
     ("incompletesignature", Class::Auth),
+    ("incompletesignatureexception", Class::Auth),
+    ("signaturedoesnotmatch", Class::Auth),
+    ("invalidclienttokenid", Class::Auth),
     ("missingauthenticationtoken", Class::Auth),
+    ("missingauthenticationtokenexception", Class::Auth),
     ("permissionerror", Class::Permission),
     ("permissiondenied", Class::Permission),
+    // Gemini's word for a country or an account that it does not serve.
+    ("failedprecondition", Class::Permission),
     ("accessdenied", Class::Permission),
     ("accessdeniedexception", Class::Permission),
     ("modelnotfound", Class::NotFound),
@@ -97,13 +104,15 @@ const WORDS: &[(&str, Class)] = &[
     ("unavailable", Class::Overloaded),
     ("modelnotreadyexception", Class::Overloaded),
     ("capacityexceeded", Class::Overloaded),
+    // Groq's model wrote no call or no JSON; the next time it may.
+    ("toolusefailed", Class::Server),
+    ("jsonvalidatefailed", Class::Server),
 ];
 
 /// Words that say whose fault it is, where no status does.
 const WHOSE: &[(&str, Class)] = &[
     ("invalidrequesterror", Class::Client),
     ("invalidargument", Class::Client),
-    ("failedprecondition", Class::Client),
     ("validationexception", Class::Client),
     ("badrequest", Class::Client),
     ("requesttoolarge", Class::Client),
@@ -138,19 +147,51 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if !matches!(status, ..500) {
         return None;
     }
-    if says(&["content filtering policy", "content management policy"]) {
+    const FILTERED: [&str; 4] = [
+        "content filtering policy",
+        "content management policy",
+        "your input was flagged",
+        "flagged as potentially violating",
+    ];
+    if says(&FILTERED) {
         return Some(Class::ContentFilter);
     }
-    if says(&["credit balance is too low", "insufficient balance", "insufficient credits"]) {
+    if says(&[
+        "credit balance is too low",
+        "insufficient balance",
+        "insufficient credits",
+        "have any credits",
+    ]) {
+        return Some(Class::Quota);
+    }
+    // Gemini tells of a limit that leaves nothing at all as of one that a minute lifts.
+    if status == 429 && (says(&["limit: 0,", "limit: 0 "]) || message.ends_with("limit: 0")) {
+        return Some(Class::Quota);
+    }
+    // Cohere's trial keys have a limit by the minute and one by the month.
+    if status == 429 && says(&["calls / month", "per month", "monthly"]) {
         return Some(Class::Quota);
     }
     match status {
+        // Another provider may serve the place that this one does not.
+        ..=400 if says(&["user location is not supported", "not available in your country"]) => {
+            Some(Class::Permission)
+        }
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }
-        ..=400 if says(&["model identifier is invalid", "invalid model id"]) => {
+        // Bedrock's last one speaks of a model that must be asked for by another name.
+        ..=400
+            if says(&[
+                "model identifier is invalid",
+                "invalid model id",
+                "with on-demand throughput isn",
+            ]) =>
+        {
             Some(Class::NotFound)
         }
+        // Bedrock refuses its keys as it refuses what they may not do.
+        403 if says(&["make sure your api key is valid"]) => Some(Class::Auth),
         // Groq's flex tier is out of capacity; Cohere's token is invalid.
         498 if says(&["capacity"]) => Some(Class::Overloaded),
         _ => None,
@@ -191,6 +232,10 @@ const CONTEXT: &[&str] = &[
     "input tokens exceed the configured limit",
     "exceeds the available context size",
     "longer than the model's context length",
+    "maximum prompt length",
+    "expected maxlength",
+    "range of input length should be",
+    "tokens + `max_new_tokens` must be",
 ];
 
 /// `message` is in lower case.

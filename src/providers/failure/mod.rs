@@ -31,7 +31,12 @@ pub fn read(status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {
         said.kind = said.kind.or_else(|| Some(class::bare(kind).to_owned()));
     }
     said.retry_after_ms = wait::from_headers(headers).or(said.retry_after_ms);
-    said.into_error(status)
+    let should_retry = match headers.text("x-should-retry") {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    };
+    Error { should_retry, ..said.into_error(status) }
 }
 
 /// Reads an error inside a stream or a body that began with status 200. `json` is the object that

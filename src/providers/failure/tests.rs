@@ -338,6 +338,43 @@ const CLASSES: &[(u16, &str, Class, u16)] = &[
         Class::Client,
         400,
     ),
+    // Words of other providers.
+    (
+        400,
+        r#"{"code":"Client specified an invalid argument","error":"This model's maximum prompt length is 131072 but the request contains 200000 tokens."}"#,
+        Class::ContextLength,
+        400,
+    ),
+    (
+        400,
+        r#"{"message":"Malformed input request: expected maxLength: 2048, actual: 9000, please reformat your input and try again."}"#,
+        Class::ContextLength,
+        400,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"Range of input length should be [1, 129024]","type":"invalid_request_error","code":"invalid_parameter_error"}}"#,
+        Class::ContextLength,
+        400,
+    ),
+    (
+        400,
+        r#"{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}"#,
+        Class::Permission,
+        403,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"Invalid prompt: your prompt was flagged as potentially violating our usage policy.","type":"invalid_request_error","code":"invalid_prompt"}}"#,
+        Class::ContentFilter,
+        400,
+    ),
+    (
+        403,
+        r#"{"error":{"message":"openai/gpt-4o requires moderation and your input was flagged.","code":403,"metadata":{"reasons":["violence"]}}}"#,
+        Class::ContentFilter,
+        400,
+    ),
 ];
 
 #[test]
@@ -374,6 +411,16 @@ fn the_wait_comes_from_headers_then_details_then_words() {
     assert_eq!(read(429, &Headers::default(), body).retry_after_ms, Some(46_000));
     let body = br#"{"error":{"code":"429","message":"Please retry after 26 seconds."}}"#;
     assert_eq!(read(429, &Headers::default(), body).retry_after_ms, Some(26_000));
+}
+
+#[test]
+fn what_the_provider_says_of_another_try_is_kept() {
+    let said = |value| {
+        let headers = [("x-should-retry", value)].into_iter().collect();
+        read(400, &headers, b"{}").should_retry
+    };
+    assert_eq!((said("true"), said("false"), said("maybe")), (Some(true), Some(false), None));
+    assert_eq!(refused(500, "{}").should_retry, None);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Who speaks, in the order that the API demands.
 //!
 //! After results of tools only the assistant may speak, and after the assistant no instruction may
-//! stand. So results come first in what is said between two turns of the assistant; where more was
-//! said, a short turn of the assistant's stands between; and a later instruction is said by the user.
+//! stand, nor at the end. So results come first in what is said between two turns of the assistant;
+//! where more was said, a short turn of the assistant's stands between; and an instruction that may
+//! not stand where it does is said by the user.
 
 use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
@@ -55,7 +56,8 @@ impl<'c, 'a> Turns<'c, 'a> {
                 }
                 Role::Tool => self.write_result(index, message, out)?,
                 Role::User | Role::System | Role::Developer => {
-                    self.write_said(index, message, before, out)?;
+                    let user = last || matches!(before, Some(Role::Tool | Role::Assistant));
+                    self.write_said(index, message, before, user, out)?;
                 }
             }
             before = Some(message.role);
@@ -68,12 +70,13 @@ impl<'c, 'a> Turns<'c, 'a> {
         Ok(())
     }
 
-    /// What the user says, or an instruction.
+    /// What the user says, or an instruction. `user` says that an instruction may not stand here.
     fn write_said(
         &mut self,
         index: usize,
         message: &Message<'a>,
         before: Option<Role>,
+        user: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         self.drop_name(message);
@@ -84,7 +87,7 @@ impl<'c, 'a> Turns<'c, 'a> {
         }
         let mut role = "user";
         if is_instruction(message.role) {
-            if matches!(before, Some(Role::Tool | Role::Assistant)) {
+            if user {
                 self.warnings.changed("messages[].role", "user");
             } else {
                 role = "system";

@@ -80,3 +80,39 @@ fn too_much_thinking_is_given_back_as_text_alone() {
     notes.take(Piece::Signature(raw(r#""s""#)));
     assert!(notes.thinking_blocks().is_some());
 }
+
+#[test]
+fn too_many_calls_or_choices_end_the_stream() {
+    use super::content::{MAX_CHOICES, MAX_CHUNKS};
+    use crate::openai::Chat;
+    use crate::providers::catalogue::Facts;
+    use crate::providers::{Base, Call, Policy, Settings, Target};
+
+    let (base, settings) = (Base::parse("https://x.test").unwrap(), Settings::default());
+    let (chat, facts) = (Chat::default(), Facts::unknown());
+    let target = Target {
+        base: &base,
+        settings: &settings,
+        model: "m",
+        facts: &facts,
+        policy: Policy::default(),
+    };
+    let call = Call { chat: &chat, target, id: "i", created: 0 };
+    let told = |events: &mut dyn Iterator<Item = String>| {
+        let mut stream = super::stream::translator(&call);
+        let mut out = Vec::new();
+        for data in events {
+            let choice = format!("data: {{\"choices\":[{{{data}}}]}}\n\n");
+            stream.push(choice.as_bytes(), &mut out)?;
+        }
+        Ok::<(), crate::openai::Error>(())
+    };
+    let one_call = |_| r#""index":0,"delta":{"tool_calls":[{"function":{"name":"f"}}]}"#.to_owned();
+    told(&mut (0..MAX_CHUNKS).map(one_call)).unwrap();
+    let error = told(&mut (0..=MAX_CHUNKS).map(one_call)).unwrap_err();
+    assert!(error.message.contains("too many tool calls"), "{}", error.message);
+    let one_choice = |index| format!(r#""index":{index},"delta":{{"content":"x"}}"#);
+    told(&mut (0..MAX_CHOICES).map(one_choice)).unwrap();
+    let error = told(&mut (0..=MAX_CHOICES).map(one_choice)).unwrap_err();
+    assert!(error.message.contains("too many choices"), "{}", error.message);
+}

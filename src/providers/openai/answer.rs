@@ -220,7 +220,7 @@ fn canonical_head(call: &Call<'_>, body: &[u8], completion: &Completion<'_>) -> 
 }
 
 /// The error for a body that did not parse: perhaps it explains itself in another shape.
-fn unread(body: &[u8], error: &serde_json::Error) -> Error {
+pub(crate) fn unread(body: &[u8], error: &serde_json::Error) -> Error {
     match body.trim_ascii_start().first() {
         Some(b'[' | b'"') if error.is_data() => failure::in_stream(body),
         Some(b'{') if error.is_data() => no_answer("JSON that is no chat completion"),
@@ -229,7 +229,8 @@ fn unread(body: &[u8], error: &serde_json::Error) -> Error {
     }
 }
 
-fn no_answer(what: &str) -> Error {
+/// The error for a body that is no answer.
+pub(crate) fn no_answer(what: &str) -> Error {
     Error::new(Class::Server, format!("the provider answered with a good status and {what}"))
 }
 

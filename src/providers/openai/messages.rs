@@ -232,7 +232,10 @@ impl Cleaner<'_> {
                     self.name(name);
                     self.id(value);
                 }
-                name if takes.members.is_some_and(|members| !members.contains(&name)) => {
+                name if takes.members.is_some_and(|members| {
+                    !members.contains(&name) || (is_null(value) && name != "content")
+                }) =>
+                {
                     self.changed = true;
                     if !is_null(value) && value.get() != "[]" {
                         note(self.dropped, "unknown members of messages");
@@ -376,13 +379,17 @@ impl Cleaner<'_> {
 }
 
 /// The members of an object in order.
-pub(super) struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl Members<'_> {
+impl<'a> Members<'a> {
+    /// The member of that name.
+    pub(crate) fn find(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
     /// The member of that name, if it is a text.
-    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
-        RawStr::from_raw(value).map(RawStr::decode)
+    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.find(name).and_then(RawStr::from_raw).map(RawStr::decode)
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
 pub mod answer;
 pub mod edit;
 pub(crate) mod finish;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod quirks;
 pub(crate) mod request;
 pub mod stream;
@@ -40,7 +40,7 @@ impl Dialect for OpenAi {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        let headers = headers(target);
+        let headers = quirks::OPENAI.headers(target.settings);
         let mut warnings = Vec::new();
         let place = request::Place::of(target);
         let body = request::body(chat, body, target, &quirks::OPENAI, place, &mut warnings)?;
@@ -64,7 +64,13 @@ impl Dialect for OpenAi {
     ) -> Result<Outbound, Error> {
         let path = format!("{}/embeddings", target.base.path);
         let body = embeddings::openai::body(asked, body, target);
-        Ok(Outbound { method: "POST", path, headers: headers(target), body, warnings: Vec::new() })
+        Ok(Outbound {
+            method: "POST",
+            path,
+            headers: quirks::OPENAI.headers(target.settings),
+            body,
+            warnings: Vec::new(),
+        })
     }
 
     fn embedded(
@@ -76,16 +82,4 @@ impl Dialect for OpenAi {
     ) -> Result<Answer, Error> {
         embeddings::openai::answer(asked, target, body)
     }
-}
-
-fn headers(target: &Target<'_>) -> Vec<(&'static str, String)> {
-    let mut headers = vec![("content-type", "application/json".to_owned())];
-    for (setting, header) in
-        [("organization", "openai-organization"), ("project", "openai-project")]
-    {
-        if let Some(value) = target.settings.value(setting) {
-            headers.push((header, value.to_owned()));
-        }
-    }
-    headers
 }

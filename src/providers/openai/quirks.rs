@@ -1,5 +1,6 @@
 //! How a provider that speaks like OpenAI differs from it: data, one row a provider.
 
+use crate::providers::Settings;
 use crate::providers::catalogue::Effort;
 use crate::providers::ids::Form;
 
@@ -8,6 +9,8 @@ use crate::providers::ids::Form;
 pub(crate) struct Quirks {
     /// Its name, for refusals.
     pub name: &'static str,
+    /// Settings of its entry, and the header in which each is sent.
+    pub headers: &'static [(&'static str, &'static str)],
     /// By which name it knows the longest answer.
     pub limit: Limit,
     /// How it is told to think.
@@ -38,6 +41,19 @@ pub(crate) struct Quirks {
     pub marks: &'static [&'static str],
     /// Whether reasoning tokens are counted beside the completion's, and not among them.
     pub reasoning_apart: bool,
+}
+
+impl Quirks {
+    /// The headers of a request.
+    pub(crate) fn headers(&self, settings: &Settings) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        for (setting, header) in self.headers {
+            if let Some(value) = settings.value(setting) {
+                headers.push((header, value.to_owned()));
+            }
+        }
+        headers
+    }
 }
 
 /// By which name a provider knows the longest answer.
@@ -110,11 +126,12 @@ pub(crate) static OPENAI: Quirks = NONE;
 
 /// Azure. Its content filter may speak in events of its own.
 pub(crate) static AZURE: Quirks =
-    Quirks { name: "Azure OpenAI", marks: &["\"content_filter_offsets\""], ..NONE };
+    Quirks { name: "Azure OpenAI", headers: &[], marks: &["\"content_filter_offsets\""], ..NONE };
 
 /// OpenAI's own API.
-pub(crate) const NONE: Quirks = Quirks {
+const NONE: Quirks = Quirks {
     name: "OpenAI",
+    headers: &[("organization", "openai-organization"), ("project", "openai-project")],
     limit: Limit::ByModel,
     thinking: Thinking::Effort,
     efforts: &[],
@@ -140,4 +157,48 @@ pub(crate) const NONE: Quirks = Quirks {
     ids: &SHORT_IDS,
     marks: &[],
     reasoning_apart: false,
+};
+
+/// What most providers have in common that speak like OpenAI but are not.
+pub(crate) const LIKE: Quirks = Quirks {
+    name: "",
+    headers: &[],
+    limit: Limit::Either,
+    efforts: &[
+        (Effort::Minimal, Effort::Low),
+        (Effort::Xhigh, Effort::High),
+        (Effort::Max, Effort::High),
+    ],
+    samples_while_reasoning: true,
+    hints: &[
+        "metadata",
+        "moderation",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "store",
+        "verbosity",
+    ],
+    refuses: &["audio", "function_call", "functions", "modalities", "web_search_options"],
+    tiers: Some(&[]),
+    obfuscates: false,
+    tools: Tools { custom: false, strict: true, allowed: false, choice: true },
+    messages: Messages {
+        developer: false,
+        refusals: false,
+        refused_parts: &["input_audio", "file"],
+        ..NONE.messages
+    },
+    ids: &IDS,
+    marks: &[
+        "\"role\"",
+        "\"reasoning\"",
+        "\"x_groq\"",
+        "\"service_tier\"",
+        "\"content\":[",
+        "\"content\": [",
+    ],
+    ..NONE
 };

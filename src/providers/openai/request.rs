@@ -305,13 +305,14 @@ impl Fit<'_, '_> {
             }
         }
         for name in self.quirks.refuses {
-            if let Some(value) = self.chat.field(name)
-                && asks_for_more(name, value, self.chat)
-            {
+            let Some(value) = self.chat.field(name) else { continue };
+            if asks_for_more(name, value, self.chat) {
                 let message = format!("'{name}' is not supported by {}.", self.quirks.name);
                 unsupported(*name, name, message, self.target, &mut self.warnings)?;
-                self.edit.remove(name);
+            } else if *name == "n" {
+                continue;
             }
+            self.edit.remove(name);
         }
         if let (Some(tiers), Some(tier)) = (self.quirks.tiers, self.chat.field("service_tier"))
             && !tiers.contains(&tier.get().trim_matches('"'))
@@ -405,6 +406,8 @@ fn asks_for_more(name: &str, value: &RawValue, chat: &Chat<'_>) -> bool {
     match name {
         "n" => chat.n.is_some_and(|n| n > 1),
         "modalities" => value.get().contains("\"audio\""),
+        // Without options it is a search, too.
+        "web_search_options" => true,
         _ => !matches!(value.get(), "false" | "0" | "{}" | "[]" | "\"\""),
     }
 }

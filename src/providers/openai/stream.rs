@@ -26,7 +26,7 @@ use crate::providers::{Call, Progress, failure};
 use crate::wire::sse::Event;
 use marks::{Marks, Ordinary, member};
 
-mod marks;
+pub(crate) mod marks;
 
 /// The events of one streamed answer.
 #[derive(Debug)]
@@ -312,13 +312,10 @@ impl Events for Chunks {
         if event.name == b"error" {
             return Err(failure::in_stream(data));
         }
-        if memchr::memchr(b'\n', data).is_some() {
-            // Several data lines; a line end within JSON is white space.
-            let line: Vec<u8> =
-                data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
-            return self.chunk(&line, out);
+        match one_line(data) {
+            Some(line) => self.chunk(&line, out),
+            None => self.chunk(data, out),
         }
-        self.chunk(data, out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -396,7 +393,14 @@ fn empty_deltas(data: &[u8]) -> Vec<Splice> {
     chunk.choices.0.into_iter().filter_map(splice).collect()
 }
 
-fn write_event(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+/// Several lines of data in one; nothing where there is only one. A line end within JSON is white
+/// space.
+pub(crate) fn one_line(data: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'\n', data)?;
+    Some(data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect())
+}
+
+pub(crate) fn write_event(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     out.extend_from_slice(b"data: ");
     for piece in pieces {
         out.extend_from_slice(piece);
@@ -404,7 +408,7 @@ fn write_event(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     out.extend_from_slice(b"\n\n");
 }
 
-fn malformed() -> Error {
+pub(crate) fn malformed() -> Error {
     Error::new(Class::Server, "the provider sent a stream event that is not a chunk of an answer")
 }
 

@@ -81,7 +81,7 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
 
 def test_an_unknown_path_is_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
-        client.embeddings.create(model="text-embedding-3-small", input="hi")
+        client.completions.create(model="gpt-4o", prompt="hi")
     assert raised.value.code == "unknown_url"
 
 

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 /// The members that make an event more than a piece of text. Inside a JSON string the quotes would
 /// be escaped, so a mark is a whole string; a colon behind it makes it a member's name.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     delta: Finder<'static>,
     finish_reason: Finder<'static>,
     error: Finder<'static>,
@@ -18,7 +18,7 @@ pub(super) struct Marks {
 }
 
 /// Whether an event may pass without being parsed.
-pub(super) enum Ordinary {
+pub(crate) enum Ordinary {
     /// As it came.
     Whole,
     /// As it came, without these bytes.
@@ -28,7 +28,7 @@ pub(super) enum Ordinary {
 }
 
 impl Marks {
-    pub(super) fn new(own: &'static [&'static str]) -> Self {
+    pub(crate) fn new(own: &'static [&'static str]) -> Self {
         Self {
             own: own.iter().map(|name| Finder::new(*name)).collect(),
             delta: Finder::new(b"\"delta\""),
@@ -41,7 +41,7 @@ impl Marks {
 
     /// `data` is within braces. An ordinary event has choices with deltas that all go on, no
     /// error, no usage yet, and no call unless it is known already which choices make calls.
-    pub(super) fn ordinary(&self, data: &[u8], include_usage: bool, calls_known: bool) -> Ordinary {
+    pub(crate) fn ordinary(&self, data: &[u8], include_usage: bool, calls_known: bool) -> Ordinary {
         let mut choices = 0;
         for at in members(&self.finish_reason, data) {
             if !is_null_at(data, at.end) {

@@ -1,0 +1,348 @@
+//! Who speaks: instructions, the user, the assistant, results of tools.
+//!
+//! Instructions stand first, in one message; later ones are said by the user. A call must be
+//! answered before anything else is said, so results come first between two turns of the assistant.
+//! No message may be empty.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::names;
+use crate::openai::json::{RawStr, separate, write_str};
+use crate::openai::message::{Content, Items, Message, Part, Role};
+use crate::openai::request::read;
+use crate::openai::{Chat, Error};
+use crate::providers::Target;
+use crate::providers::catalogue::Capability;
+use crate::providers::conversation::{
+    Called, Place, called, calls_of, is_instruction, old_form, parts_of, results_first, within,
+};
+use crate::providers::ids::{self, Form, Ids};
+use crate::providers::warnings::{Warnings, unsupported};
+
+/// Ids of calls. The API names no form; its own are a function's name and some letters. An id that
+/// carries another provider's signature is longer than any of them.
+const IDS: Form =
+    Form { fits: |id| id.len() <= 128 && ids::is_plain(id), prefix: "waypost_", letters: 10 };
+
+/// Writes the messages of one request.
+pub(super) struct Turns<'c, 'a> {
+    chat: &'c Chat<'a>,
+    target: &'c Target<'c>,
+    ids: Ids,
+    pub(super) warnings: Warnings,
+}
+
+impl<'c, 'a> Turns<'c, 'a> {
+    pub(super) fn new(chat: &'c Chat<'a>, target: &'c Target<'c>, warnings: Warnings) -> Self {
+        Self { chat, target, ids: Ids::new(&IDS), warnings }
+    }
+
+    /// Appends `,"messages":[…]`.
+    ///
+    /// # Errors
+    /// A 400 that names what cannot be translated.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let messages: &[Message<'a>] = &self.chat.messages;
+        out.extend_from_slice(b",\"messages\":[");
+        let empty = out.len();
+        let leading = messages.iter().take_while(|message| is_instruction(message.role)).count();
+        // Instructions alone are no conversation; then they are what the user says.
+        let leading = if leading == messages.len() { 0 } else { leading };
+        self.write_system(messages.get(..leading).unwrap_or_default(), out)?;
+        let rest = results_first(messages.get(leading..).unwrap_or_default());
+        let last = rest.len().saturating_sub(1);
+        for (place, (index, message)) in rest.into_iter().enumerate() {
+            let index = index + leading;
+            let before = out.len();
+            match message.role {
+                Role::Function => return Err(old_form(format!("messages[{index}].role"))),
+                Role::Assistant => self.write_assistant(index, message, place == last, out)?,
+                Role::Tool => self.write_result(index, message, out)?,
+                Role::User | Role::System | Role::Developer => {
+                    self.write_user(index, message, out)?;
+                    if out.len() == before && place == last {
+                        let param = format!("messages[{index}].content");
+                        let message = format!("'{param}' is empty, which Cohere refuses.");
+                        return Err(Error::invalid(param, message));
+                    }
+                }
+            }
+        }
+        if out.len() == empty {
+            let message = "All messages are empty, which Cohere refuses.";
+            return Err(Error::invalid("messages", message));
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    fn write_system(&mut self, run: &[Message<'a>], out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut texts = Vec::new();
+        for (index, message) in run.iter().enumerate() {
+            self.drop_name(message);
+            match message.content {
+                Content::Absent | Content::Null => {}
+                Content::Text(text) => texts.push(text),
+                Content::Parts(parts) => {
+                    texts.extend(parts_of(index, parts)?.iter().filter_map(|part| part.text));
+                }
+            }
+        }
+        texts.retain(|text| !text.is_blank());
+        match texts.as_slice() {
+            [] => {}
+            [text] => {
+                out.extend_from_slice(br#"{"role":"system","content":"#);
+                out.extend_from_slice(text.as_written().as_bytes());
+                out.push(b'}');
+            }
+            texts => {
+                out.extend_from_slice(br#"{"role":"system","content":["#);
+                texts.iter().for_each(|text| write_text(*text, out));
+                out.extend_from_slice(b"]}");
+            }
+        }
+        Ok(())
+    }
+
+    /// What the user says, or a later instruction.
+    fn write_user(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.drop_name(message);
+        if is_instruction(message.role) {
+            self.warnings.changed("messages[].role", "user");
+        }
+        let begin = out.len();
+        separate(out);
+        out.extend_from_slice(br#"{"role":"user","content":"#);
+        if self.write_content(index, message, out)? {
+            out.push(b'}');
+        } else {
+            out.truncate(begin);
+        }
+        Ok(())
+    }
+
+    fn write_result(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.drop_name(message);
+        separate(out);
+        out.extend_from_slice(br#"{"role":"tool","tool_call_id":"#);
+        let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
+        write_str(out, self.ids.fit(&id));
+        out.extend_from_slice(b",\"content\":");
+        if !self.write_content(index, message, out)? {
+            // A result is a text or a JSON object; this one says nothing.
+            out.extend_from_slice(b"\"{}\"");
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// A string or a list of parts. Says whether there was anything to write.
+    fn write_content(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        match message.content {
+            Content::Absent | Content::Null => Ok(false),
+            Content::Text(text) => {
+                if text.is_blank() {
+                    return Ok(false);
+                }
+                out.extend_from_slice(text.as_written().as_bytes());
+                Ok(true)
+            }
+            Content::Parts(parts) => {
+                let begin = out.len();
+                out.push(b'[');
+                for (place, part) in parts_of(index, parts)?.iter().enumerate() {
+                    let pictures = message.role == Role::User;
+                    self.write_part(Place { message: index, part: place }, part, pictures, out)?;
+                }
+                if out.len() == begin + 1 {
+                    out.truncate(begin);
+                    return Ok(false);
+                }
+                out.push(b']');
+                Ok(true)
+            }
+        }
+    }
+
+    fn write_part(
+        &mut self,
+        place: Place,
+        part: &Part<'a>,
+        pictures: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match (&*part.kind, &part.image_url) {
+            ("text", _) => {
+                if let Some(text) = part.text.filter(|text| !text.is_blank()) {
+                    write_text(text, out);
+                }
+                Ok(())
+            }
+            ("image_url", Some(image)) if pictures => {
+                let detail = image.detail.filter(|detail| detail.inner() != "auto");
+                let known = detail.filter(|detail| matches!(detail.inner(), "low" | "high"));
+                if detail.is_some() && known.is_none() {
+                    self.warnings.dropped("messages[].content[].image_url.detail");
+                }
+                separate(out);
+                out.extend_from_slice(br#"{"type":"image_url","image_url":{"url":"#);
+                out.extend_from_slice(image.url.as_written().as_bytes());
+                if let Some(detail) = known {
+                    out.extend_from_slice(b",\"detail\":");
+                    out.extend_from_slice(detail.as_written().as_bytes());
+                }
+                out.extend_from_slice(b"}}");
+                Ok(())
+            }
+            (kind, _) => {
+                let param = place.param("type");
+                let whose = if pictures { "from the user" } else { "in a tool's result" };
+                let message = format!("'{param}': Cohere takes no '{kind}' parts {whose}.");
+                let dropped = "messages[].content[]";
+                unsupported(param, dropped, message, self.target, &mut self.warnings)
+            }
+        }
+    }
+
+    /// Thoughts go back as thinking to a model that reasons; to others as the plan of the calls that
+    /// followed them.
+    fn write_assistant(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.drop_name(message);
+        if message.function_call.is_some() {
+            return Err(old_form(format!("messages[{index}].function_call")));
+        }
+        if message.audio.is_some() {
+            let param = format!("messages[{index}].audio");
+            let text = format!("'{param}': Cohere knows no sound.");
+            unsupported(param, "messages[].audio", text, self.target, &mut self.warnings)?;
+        }
+        let texts = own_texts(index, message)?;
+        let calls = calls_of(index, message)?;
+        if texts.is_empty() && calls.is_empty() {
+            return Ok(());
+        }
+        if last && !self.target.facts.parameters.assistant_prefill {
+            let param = format!("messages[{index}].role");
+            let message = format!(
+                "The model '{}' does not continue a last message of the assistant.",
+                self.target.model
+            );
+            return Err(Error::unsupported(param, message));
+        }
+        let facts = self.target.facts;
+        let reasons = facts.known && facts.capabilities.has(Capability::Reasoning);
+        let thought = message.reasoning_content.filter(|text| !text.is_blank());
+        let thinking = thought.filter(|_| reasons);
+        let plan = thought.filter(|_| !reasons && !calls.is_empty());
+        if thought.is_some() && thinking.is_none() && plan.is_none() {
+            self.warnings.dropped("messages[].reasoning_content");
+        }
+        if message.thinking_blocks.is_some() && thought.is_none() {
+            self.warnings.dropped("messages[].thinking_blocks");
+        }
+        separate(out);
+        out.extend_from_slice(b"{\"role\":\"assistant\"");
+        match (texts.as_slice(), thinking) {
+            ([], None) => {}
+            ([text], None) => {
+                out.extend_from_slice(b",\"content\":");
+                out.extend_from_slice(text.as_written().as_bytes());
+            }
+            (texts, thinking) => {
+                out.extend_from_slice(b",\"content\":[");
+                if let Some(thinking) = thinking {
+                    out.extend_from_slice(br#"{"type":"thinking","thinking":"#);
+                    out.extend_from_slice(thinking.as_written().as_bytes());
+                    out.push(b'}');
+                }
+                texts.iter().for_each(|text| write_text(*text, out));
+                out.push(b']');
+            }
+        }
+        if let Some(plan) = plan {
+            out.extend_from_slice(b",\"tool_plan\":");
+            out.extend_from_slice(plan.as_written().as_bytes());
+        }
+        if !calls.is_empty() {
+            out.extend_from_slice(b",\"tool_calls\":[");
+            for (place, call) in calls.iter().enumerate() {
+                let Called { name, arguments } = called(index, place, call, "Cohere")?;
+                separate(out);
+                out.extend_from_slice(b"{\"id\":");
+                write_str(out, self.ids.fit(&call.id.decode()));
+                out.extend_from_slice(br#","type":"function","function":{"name":"#);
+                write_str(out, &names::fit(&name));
+                out.extend_from_slice(b",\"arguments\":");
+                write_str(out, arguments.trim_ascii());
+                out.extend_from_slice(b"}}");
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// A speaker's name has no place in the API.
+    fn drop_name(&mut self, message: &Message<'_>) {
+        if message.name.is_some() {
+            self.warnings.dropped("messages[].name");
+        }
+    }
+}
+
+fn write_text(text: RawStr<'_>, out: &mut Vec<u8>) {
+    separate(out);
+    out.extend_from_slice(br#"{"type":"text","text":"#);
+    out.extend_from_slice(text.as_written().as_bytes());
+    out.push(b'}');
+}
+
+/// What the assistant said, a refusal too.
+fn own_texts<'a>(index: usize, message: &Message<'a>) -> Result<Vec<RawStr<'a>>, Error> {
+    #[derive(Deserialize)]
+    struct OwnPart<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        text: Option<RawStr<'a>>,
+        #[serde(borrow)]
+        refusal: Option<RawStr<'a>>,
+    }
+    let mut texts = Vec::new();
+    match message.content {
+        Content::Absent | Content::Null => {}
+        Content::Text(text) => texts.push(text),
+        Content::Parts(parts) => {
+            let parts: Items<OwnPart<'a>> = read("content", parts).map_err(|e| within(index, e))?;
+            let said = parts.0.iter().filter(|part| matches!(&*part.kind, "text" | "refusal"));
+            texts.extend(said.filter_map(|part| part.text.or(part.refusal)));
+        }
+    }
+    texts.extend(message.refusal);
+    texts.retain(|text| !text.is_blank());
+    Ok(texts)
+}

@@ -1,0 +1,53 @@
+//! Cohere's chat, version 2.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `request` | the body, and what becomes of each field at the top |
+//! | `messages` | who speaks: instructions, the user, the assistant, results of tools |
+//! | `names` | names of functions, in letters that the API takes |
+//! | `content` | what answers consist of: text, thinking, calls, citations |
+//! | `answer` | a whole answer |
+//! | `stream` | a streamed answer: its states |
+//!
+//! Refusals are a `message`, which [`super::failure`] knows.
+//!
+//! # Not supported
+//! More than one answer, alternatives of tokens, answers in sound, searching the web, sound and
+//! documents from the user, custom tools, `functions`, a JSON format together with tools. A request
+//! with one of these is refused, or loses it where the configuration says so.
+
+use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator};
+use crate::openai::{Chat, Error};
+
+mod answer;
+mod content;
+mod messages;
+mod names;
+mod request;
+mod stream;
+
+/// The dialect.
+#[derive(Debug)]
+pub struct Cohere;
+
+impl Dialect for Cohere {
+    fn request(
+        &self,
+        chat: &Chat<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        request::write(chat, body.len(), target)
+    }
+
+    fn answer(&self, call: &Call<'_>, _: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {
+        answer::read(call, body)
+    }
+
+    fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
+        stream::translator(call)
+    }
+}
+
+#[cfg(test)]
+mod tests;

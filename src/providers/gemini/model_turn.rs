@@ -1,0 +1,162 @@
+//! The model's turns: text, calls, and the signatures of the thoughts that led to them.
+//!
+//! Since Gemini 3 the first call of a step must come back with its signature. A client returns it in
+//! `extra_content`, as Google's own endpoint has it, or in the call's id, where every client does. A
+//! history that another provider wrote has none; the API has a word that stands for it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::contents::{Contents, Pending, write_text};
+use super::separate;
+use super::surface::Generation;
+use crate::openai::Error;
+use crate::openai::json::{RawStr, string, write_str};
+use crate::openai::message::{Content, Message, ToolCall};
+use crate::providers::conversation::{Called, called, calls_of, old_form, parts_of};
+use crate::providers::ids::unsign;
+use crate::providers::warnings::unsupported;
+
+/// `skip_thought_signature_validator` in base64: the word for a signature that there is not.
+const NO_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+
+/// What begins an id that was made here since the provider gave none.
+pub(super) const OWN_ID: &str = "waypost_";
+
+impl<'a> Contents<'_, 'a> {
+    /// A run of the model's messages.
+    pub(super) fn write_model(
+        &mut self,
+        run: &[(usize, &Message<'a>)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.calls.clear();
+        let begin = out.len();
+        separate(out);
+        out.extend_from_slice(br#"{"role":"model","parts":["#);
+        let empty = out.len();
+        for (index, message) in run {
+            self.write_model_message(*index, message, out)?;
+        }
+        if out.len() == empty {
+            out.truncate(begin);
+        } else {
+            out.extend_from_slice(b"]}");
+        }
+        Ok(())
+    }
+
+    fn write_model_message(
+        &mut self,
+        index: usize,
+        message: &Message<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.drop_name(message);
+        if message.function_call.is_some() {
+            return Err(old_form(format!("messages[{index}].function_call")));
+        }
+        if message.audio.is_some() {
+            let param = format!("messages[{index}].audio");
+            let text = format!("'{param}': {} keeps no sound.", self.surface.name());
+            unsupported(param, "messages[].audio", text, self.target, &mut self.warnings)?;
+        }
+        // Thoughts are no part of a conversation here, whoever had them.
+        if message.reasoning_content.is_some() {
+            self.warnings.dropped("messages[].reasoning_content");
+        }
+        if message.thinking_blocks.is_some() {
+            self.warnings.dropped("messages[].thinking_blocks");
+        }
+        match message.content {
+            Content::Absent | Content::Null => {}
+            Content::Text(text) => write_text(text, out),
+            Content::Parts(parts) => {
+                for part in parts_of(index, parts)? {
+                    match part.text.or(part.refusal) {
+                        Some(text) => write_text(text, out),
+                        None => self.warnings.dropped("messages[].content[]"),
+                    }
+                }
+            }
+        }
+        message.refusal.into_iter().for_each(|text| write_text(text, out));
+        let calls = calls_of(index, message)?;
+        // The provider's own ids stand beside a signature: in the same answer at least one call has.
+        let own = calls.iter().any(|call| signature(call).is_some());
+        for (place, call) in calls.iter().enumerate() {
+            self.write_call((index, place), call, own, out)?;
+        }
+        Ok(())
+    }
+
+    fn write_call(
+        &mut self,
+        (index, place): (usize, usize),
+        call: &ToolCall<'a>,
+        own: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let Called { name, arguments } = called(index, place, call, self.surface.name())?;
+        let id = call.id.decode();
+        let (bare, _) = unsign(&id);
+        let given = (own && !bare.is_empty() && !bare.starts_with(OWN_ID)).then(|| bare.to_owned());
+        let name = self.names.written(&name).to_owned();
+        separate(out);
+        out.extend_from_slice(br#"{"functionCall":{"#);
+        if let Some(id) = &given {
+            out.extend_from_slice(b"\"id\":");
+            write_str(out, id);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"name\":");
+        write_str(out, &name);
+        out.extend_from_slice(b",\"args\":");
+        out.extend_from_slice(arguments.trim_ascii().as_bytes());
+        out.push(b'}');
+        let first = self.calls.is_empty();
+        let missing = || {
+            let needed = first && self.generation >= Generation::Third;
+            needed.then_some(Cow::Borrowed(NO_SIGNATURE))
+        };
+        if let Some(signature) = signature(call).or_else(missing) {
+            out.extend_from_slice(b",\"thoughtSignature\":");
+            write_str(out, &signature);
+        }
+        out.push(b'}');
+        self.calls.push(Pending { place: (index, place), id: id.into_owned(), name, given });
+        Ok(())
+    }
+}
+
+/// The signature that came with a call. What is no base64 would be refused, and is none.
+fn signature<'a>(call: &ToolCall<'a>) -> Option<Cow<'a, str>> {
+    #[derive(Deserialize)]
+    struct Extra<'a> {
+        #[serde(borrow)]
+        google: Option<Google<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Google<'a> {
+        #[serde(borrow)]
+        thought_signature: Option<&'a RawValue>,
+    }
+    let extra =
+        call.extra_content.and_then(|raw| serde_json::from_str::<Extra<'a>>(raw.get()).ok());
+    let told = extra.and_then(|extra| string(extra.google?.thought_signature));
+    let told = told.map(RawStr::decode).filter(|text| is_base64(text));
+    told.or_else(|| {
+        let id = call.id.decode();
+        let (_, signature) = unsign(&id);
+        signature.filter(|text| is_base64(text)).map(|text| Cow::Owned(text.to_owned()))
+    })
+}
+
+/// Of either alphabet, with or without padding.
+fn is_base64(text: &str) -> bool {
+    let letters = text.trim_end_matches('=');
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    !letters.is_empty() && letters.len() % 4 != 1 && letters.bytes().all(letter)
+}

@@ -1,0 +1,420 @@
+//! Answers as they arrive, whole or in pieces: borrowed, and read no stricter than needed.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::model_turn::OWN_ID;
+use crate::openai::Error;
+use crate::openai::chunk::FinishReason;
+use crate::openai::json::{RawStr, is_object, string, write_compact};
+use crate::openai::message::Items;
+use crate::openai::usage::{Usage, count};
+use crate::providers::failure::no_answer;
+use crate::providers::ids::sign;
+
+/// A `GenerateContentResponse`: an answer, or one piece of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Response<'a> {
+    #[serde(borrow)]
+    pub(super) candidates: Option<Items<Candidate<'a>>>,
+    #[serde(borrow)]
+    prompt_feedback: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) model_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) response_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+/// One of the answers.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Candidate<'a> {
+    #[serde(borrow)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<Content<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    finish_message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) grounding_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) citation_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) logprobs_result: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    parts: Option<Items<Part<'a>>>,
+}
+
+/// One part of an answer. Kinds that are not known hold what they like.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thought: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thought_signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow)]
+    inline_data: Option<&'a RawValue>,
+}
+
+/// What a part says.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    Text(RawStr<'a>),
+    Thought(RawStr<'a>),
+    Call(Called<'a>),
+    /// A picture, as an entry of `images`.
+    Image(String),
+    /// What the provider's own tools did, and what is yet to come.
+    Other,
+}
+
+/// A call that the model asks for.
+#[derive(Debug)]
+pub(super) struct Called<'a> {
+    given: Option<RawStr<'a>>,
+    pub(super) name: String,
+    /// The text of a JSON object, compact.
+    pub(super) arguments: String,
+    signature: Option<RawStr<'a>>,
+}
+
+impl Called<'_> {
+    /// The id for the client. `ours` is the id of the request, `choice` and `number` make it one of
+    /// its own where the provider gave none. It carries the signature, since plain clients return
+    /// nothing else.
+    pub(super) fn id(&self, ours: &str, choice: u32, number: usize) -> String {
+        let id = match self.given {
+            Some(id) => id.decode().into_owned(),
+            None => format!("{OWN_ID}{ours}_{choice}_{number}"),
+        };
+        match self.signature {
+            Some(signature) => sign(&id, &signature.decode()),
+            None => id,
+        }
+    }
+
+    /// The signature where Google's own endpoint has it.
+    pub(super) fn extra_content(&self) -> Option<String> {
+        let signature = self.signature?.as_written();
+        Some(format!(r#"{{"google":{{"thought_signature":{signature}}}}}"#))
+    }
+}
+
+impl<'a> Part<'a> {
+    /// What it says.
+    ///
+    /// # Errors
+    /// A call without a name cannot be answered.
+    pub(super) fn piece(&self) -> Result<Piece<'a>, Error> {
+        if let Some(call) = self.function_call {
+            return self.call(call).map(Piece::Call);
+        }
+        if let Some(text) = string(self.text) {
+            let thought = self.thought.is_some_and(|raw| raw.get() == "true");
+            return Ok(if thought { Piece::Thought(text) } else { Piece::Text(text) });
+        }
+        Ok(self.inline_data.and_then(image).map_or(Piece::Other, Piece::Image))
+    }
+
+    fn call(&self, raw: &'a RawValue) -> Result<Called<'a>, Error> {
+        #[derive(Deserialize)]
+        struct FunctionCall<'a> {
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            name: Option<&'a RawValue>,
+            #[serde(borrow)]
+            args: Option<&'a RawValue>,
+        }
+        let call = is_object(raw).then(|| serde_json::from_str::<FunctionCall<'a>>(raw.get()));
+        let Some(Ok(call)) = call else { return Err(no_answer("a malformed call")) };
+        let name = string(call.name).filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| no_answer("a call without a name"))?;
+        let mut arguments = Vec::new();
+        let args = call.args.filter(|raw| is_object(raw));
+        write_compact(&mut arguments, args.map_or("{}", RawValue::get));
+        Ok(Called {
+            given: string(call.id).filter(|id| !id.is_empty()),
+            name: name.decode().into_owned(),
+            arguments: String::from_utf8(arguments).unwrap_or_else(|_| "{}".to_owned()),
+            signature: string(self.thought_signature).filter(|text| !text.is_empty()),
+        })
+    }
+}
+
+/// A picture, as an entry of `images`; other media have no place in an answer.
+fn image(raw: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Blob<'a> {
+        #[serde(borrow)]
+        mime_type: Option<&'a RawValue>,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let blob: Blob<'_> = serde_json::from_str(raw.get()).ok()?;
+    let media_type = string(blob.mime_type)?.inner();
+    let data = string(blob.data)?.inner();
+    let picture = media_type.starts_with("image/") || media_type.starts_with(r"image\/");
+    picture.then(|| {
+        format!(r#"{{"type":"image_url","image_url":{{"url":"data:{media_type};base64,{data}"}}}}"#)
+    })
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was complete.
+    Stop,
+    /// The limit was reached.
+    Length,
+    /// A content policy cut it.
+    Filtered,
+    /// The model could not go on: no answer, where nothing was said.
+    Failed,
+}
+
+impl End {
+    fn of(reason: &str) -> Self {
+        match reason {
+            "MAX_TOKENS" | "CONTINUATION" => Self::Length,
+            "SAFETY"
+            | "RECITATION"
+            | "LANGUAGE"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION"
+            | "IMAGE_OTHER"
+            | "NO_IMAGE"
+            | "MODEL_ARMOR"
+            | "ESCALATION"
+            | "PUP_LIMITED_DISABLED"
+            | "OTHER" => Self::Filtered,
+            "MALFORMED_FUNCTION_CALL"
+            | "UNEXPECTED_TOOL_CALL"
+            | "TOO_MANY_TOOL_CALLS"
+            | "MISSING_THOUGHT_SIGNATURE"
+            | "MALFORMED_RESPONSE"
+            | "FINISH_REASON_UNSPECIFIED" => Self::Failed,
+            _ => Self::Stop,
+        }
+    }
+
+    /// OpenAI's word. The API says that it stopped where it calls functions.
+    pub(super) const fn finish_reason(self, calls: bool) -> FinishReason {
+        match self {
+            Self::Length => FinishReason::Length,
+            Self::Filtered => FinishReason::ContentFilter,
+            Self::Stop | Self::Failed if calls => FinishReason::ToolCalls,
+            Self::Stop | Self::Failed => FinishReason::Stop,
+        }
+    }
+}
+
+/// The error for an answer of which the model made nothing.
+pub(super) fn failed(reason: &str) -> Error {
+    no_answer(&format!("the model ended with {reason} before it said anything"))
+}
+
+impl<'a> Candidate<'a> {
+    /// Its number among the answers.
+    pub(super) fn index(&self) -> Option<u32> {
+        self.index.map_or(Some(0), |raw| raw.get().parse().ok())
+    }
+
+    /// Its parts.
+    pub(super) fn parts(&self) -> &[Part<'a>] {
+        let parts = self.content.as_ref().and_then(|content| content.parts.as_ref());
+        parts.map_or(&[], |parts| parts.0.as_slice())
+    }
+
+    /// Why it ended, if it did: the provider's word, and what that means.
+    pub(super) fn end(&self) -> Option<(Cow<'a, str>, End)> {
+        let reason = string(self.finish_reason).filter(|reason| !reason.is_empty())?.decode();
+        let end = End::of(&reason);
+        Some((reason, end))
+    }
+
+    /// The provider's explanation of that, as it stands between quotes.
+    pub(super) fn explanation(&self) -> Option<&'a str> {
+        string(self.finish_message).filter(|text| !text.is_empty()).map(RawStr::inner)
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Why the prompt was blocked, as it stands between quotes; nothing where it was not.
+    pub(super) fn blocked(&self) -> Option<Cow<'a, str>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Feedback<'a> {
+            #[serde(borrow)]
+            block_reason: Option<&'a RawValue>,
+            #[serde(borrow)]
+            block_reason_message: Option<&'a RawValue>,
+        }
+        let raw = self.prompt_feedback.filter(|raw| is_object(raw))?;
+        let feedback: Feedback<'a> = serde_json::from_str(raw.get()).ok()?;
+        let reason = string(feedback.block_reason).filter(|reason| !reason.is_empty())?;
+        Some(match string(feedback.block_reason_message).filter(|text| !text.is_empty()) {
+            Some(message) => Cow::Borrowed(message.inner()),
+            None => Cow::Owned(format!("The prompt was blocked: {}.", reason.inner())),
+        })
+    }
+
+    /// What it used, as far as it is said.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let raw = self.usage_metadata.filter(|raw| is_object(raw))?;
+        serde_json::from_str::<WireUsage>(raw.get()).ok().map(Usage::from)
+    }
+}
+
+/// Counts. Each may be missing, and stands for zero then.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct WireUsage {
+    #[serde(deserialize_with = "count")]
+    prompt_token_count: u64,
+    #[serde(deserialize_with = "count")]
+    tool_use_prompt_token_count: u64,
+    #[serde(deserialize_with = "count")]
+    cached_content_token_count: u64,
+    #[serde(deserialize_with = "count")]
+    candidates_token_count: u64,
+    #[serde(deserialize_with = "count")]
+    thoughts_token_count: u64,
+    #[serde(deserialize_with = "count")]
+    total_token_count: u64,
+    prompt_tokens_details: Modalities,
+    candidates_tokens_details: Modalities,
+}
+
+/// Counts by kind of media.
+#[derive(Debug, Default)]
+struct Modalities(Vec<Modality>);
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Modality {
+    modality: Option<String>,
+    #[serde(default, deserialize_with = "count")]
+    token_count: u64,
+}
+
+impl<'de> Deserialize<'de> for Modalities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A strange list must not cost the client its counts.
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(raw.get()).unwrap_or_default()))
+    }
+}
+
+impl Modalities {
+    fn audio(&self) -> u64 {
+        let audio = |entry: &&Modality| entry.modality.as_deref() == Some("AUDIO");
+        self.0.iter().filter(audio).map(|entry| entry.token_count).fold(0, u64::saturating_add)
+    }
+}
+
+impl From<WireUsage> for Usage {
+    fn from(wire: WireUsage) -> Self {
+        let prompt = wire.prompt_token_count.saturating_add(wire.tool_use_prompt_token_count);
+        let words = wire.candidates_token_count;
+        // Some models count their thoughts among the words already; the total tells.
+        let inclusive = prompt.saturating_add(words) == wire.total_token_count;
+        let output =
+            if inclusive { words } else { words.saturating_add(wire.thoughts_token_count) };
+        let cache_read = wire.cached_content_token_count.min(prompt);
+        Self {
+            uncached_input: prompt - cache_read,
+            cache_read,
+            output,
+            reasoning: wire.thoughts_token_count.min(output),
+            input_audio: wire.prompt_tokens_details.audio(),
+            output_audio: wire.candidates_tokens_details.audio(),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn usage(json: &str) -> Usage {
+        serde_json::from_str::<WireUsage>(json).unwrap().into()
+    }
+
+    #[test]
+    fn thoughts_are_counted_once_whether_they_are_among_the_words_or_not() {
+        let beside = usage(
+            r#"{"promptTokenCount":10,"candidatesTokenCount":5,"thoughtsTokenCount":20,"totalTokenCount":35}"#,
+        );
+        assert_eq!((beside.prompt(), beside.output, beside.reasoning), (10, 25, 20));
+        let among = usage(
+            r#"{"promptTokenCount":10,"candidatesTokenCount":25,"thoughtsTokenCount":20,"totalTokenCount":35}"#,
+        );
+        assert_eq!((among.prompt(), among.output, among.reasoning), (10, 25, 20));
+    }
+
+    #[test]
+    fn what_search_read_is_input_and_what_was_cached_is_a_part_of_it() {
+        let usage = usage(
+            r#"{"promptTokenCount":100,"toolUsePromptTokenCount":"40","cachedContentTokenCount":60,"candidatesTokenCount":5,"totalTokenCount":145,"promptTokensDetails":[{"modality":"TEXT","tokenCount":70},{"modality":"AUDIO","tokenCount":30}]}"#,
+        );
+        assert_eq!((usage.uncached_input, usage.cache_read, usage.prompt()), (80, 60, 140));
+        assert_eq!((usage.input_audio, usage.total()), (30, 145));
+    }
+
+    #[test]
+    fn missing_and_strange_counts_are_zero() {
+        assert_eq!(usage("{}"), Usage::default());
+        assert_eq!(
+            usage(r#"{"promptTokenCount":null,"promptTokensDetails":"x","thoughtsTokenCount":-1}"#),
+            Usage::default()
+        );
+    }
+
+    #[test]
+    fn finish_reasons_map_to_the_closed_list() {
+        use FinishReason::{ContentFilter, Length, Stop, ToolCalls};
+        for (reason, without, with) in [
+            ("STOP", Stop, ToolCalls),
+            ("MAX_TOKENS", Length, Length),
+            ("CONTINUATION", Length, Length),
+            ("SAFETY", ContentFilter, ContentFilter),
+            ("RECITATION", ContentFilter, ContentFilter),
+            ("MODEL_ARMOR", ContentFilter, ContentFilter),
+            ("OTHER", ContentFilter, ContentFilter),
+            ("MALFORMED_FUNCTION_CALL", Stop, ToolCalls),
+            ("SOMETHING_NEW", Stop, ToolCalls),
+        ] {
+            let end = End::of(reason);
+            assert_eq!(end.finish_reason(false), without, "{reason}");
+            assert_eq!(end.finish_reason(true), with, "{reason}");
+        }
+    }
+}

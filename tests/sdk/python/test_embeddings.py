@@ -1,0 +1,73 @@
+"""Vectors through the official client, which asks for base64 by itself and decodes it."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+from conftest import options
+from fakes.embeddings import vector
+from gateway import Stage
+
+MODEL = "text-embedding-3-small"
+
+
+def test_the_clients_own_encoding_is_base64_and_it_is_decoded(client: openai.OpenAI, here: Stage) -> None:
+    answer = client.embeddings.create(model=MODEL, input=["hello", "you"])
+    assert [one.index for one in answer.data] == [0, 1]
+    for one, text in zip(answer.data, ["hello", "you"], strict=True):
+        assert one.embedding == list(vector(MODEL, text))
+    assert answer.model == MODEL and answer.usage.prompt_tokens == answer.usage.total_tokens > 0
+    assert '"encoding_format":"base64"' in here.fakes.last(here.fakes.ports["openai"][0])["body"]
+
+
+@pytest.mark.parametrize("given", ["hello", ["hello"]])
+def test_floats_are_what_the_types_say(client: openai.OpenAI, given: str | list[str]) -> None:
+    answer = client.embeddings.create(model=MODEL, input=given, encoding_format="float", dimensions=8, user="u")
+    assert answer.data[0].embedding == list(vector(MODEL, "hello", 8))
+    # Nothing in it that the client's types do not allow.
+    type(answer).model_validate(answer.to_dict(), strict=True)
+
+
+def test_tokens_are_embedded(client: openai.OpenAI) -> None:
+    answer = client.embeddings.create(model=MODEL, input=[[1, 2], [3]])
+    assert [one.embedding for one in answer.data] == [list(vector(MODEL, f"tokens:{text}")) for text in ("1,2", "3")]
+
+
+async def _all_at_once(stage: Stage) -> list[list[float]]:
+    async with openai.AsyncOpenAI(**options(stage)) as client:
+        return [(await client.embeddings.create(model=MODEL, input=text)).data[0].embedding for text in "ab"]
+
+
+def test_the_asynchronous_client_gets_the_same(here: Stage) -> None:
+    import asyncio
+
+    assert asyncio.run(_all_at_once(here)) == [list(vector(MODEL, text)) for text in "ab"]
+
+
+def test_an_empty_text_is_a_bad_request(client: openai.OpenAI, here: Stage) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.embeddings.create(model=MODEL, input=["a", ""])
+    assert raised.value.param == "input[1]" and here.fakes.seen() == [0, 0]
+
+
+def test_a_model_without_vectors_is_a_bad_request(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.embeddings.create(model="claude-sonnet-4-5", input="a")
+    assert raised.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("fault", "raises"),
+    [
+        ("status=429", openai.RateLimitError),
+        ("status=503", openai.InternalServerError),
+        ("wrong_shape", openai.InternalServerError),
+        ("reset", openai.InternalServerError),
+    ],
+)
+def test_a_failure_is_the_clients_own_error(
+    client: openai.OpenAI, here: Stage, fault: str, raises: type[openai.APIStatusError]
+) -> None:
+    here.fakes.set(here.fakes.ports["openai"][0], fault)
+    with pytest.raises(raises):
+        client.embeddings.create(model=MODEL, input="a")
