@@ -254,7 +254,7 @@ fn an_unknown_api_is_refused_with_the_nearest_and_all_valid_ones() {
     }
     refused(
         &["response", "--api", "x", "--status", "200"],
-        &["--api: \"x\" is not one of openai, anthropic"],
+        &["--api: \"x\" is not one of openai, azure, anthropic, gemini, vertex, "],
     );
 }
 

@@ -18,7 +18,8 @@ pub fn classify(status: u16, said: &Said) -> Class {
     }
     let named = words.clone().find_map(|word| by_word(status, word));
     match (named, by_message(status, &message)) {
-        _ if said.exhausted => Class::Quota,
+        // Payment is required, whatever else the provider calls it.
+        _ if said.exhausted || status == 402 => Class::Quota,
         // "No money" is told as a rate limit or as a bad request by some.
         (Some(Class::RateLimit) | None, Some(told)) => told,
         (Some(named), _) => named,
