@@ -6,7 +6,7 @@ use crate::providers::catalogue::Effort;
 use crate::providers::openai::quirks::{LIKE, Limit, Messages, Quirks, Thinking, Tools};
 
 /// DeepSeek. It thinks unless told not to, takes `high` and `max` and maps the other efforts itself,
-/// and a turn with calls must come back with the thoughts that led to them.
+/// and the assistant's turns must come back with their thoughts.
 pub static DEEPSEEK: Compatible = Compatible(&Quirks {
     name: "DeepSeek",
     limit: Limit::Old,
