@@ -75,7 +75,7 @@ PROVIDERS = {
         Provider("cohere", "command-a-03-2025", embeds="embed-v4.0"),
         Provider("bedrock", "amazon.nova-pro-v1:0", logprobs=False),
         Provider("bedrock-claude", "anthropic.claude-sonnet-5-5", api="bedrock", thinks="anthropic.claude-sonnet-5-5", logprobs=False),
-        Provider("deepseek", "deepseek-chat", thinks="deepseek-reasoner", schema=False, images=False),
+        Provider("deepseek", "deepseek-v4-flash", thinks="deepseek-v4-pro", schema=False, images=False),
         Provider("groq", "openai/gpt-oss-120b", thinks="openai/gpt-oss-120b", logprobs=False, images=False),
         Provider("qwen", "qwen-plus", embeds="text-embedding-v4", images=False),
         Provider("xai", "grok-4.7", images=False),

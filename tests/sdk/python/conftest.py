@@ -11,7 +11,7 @@ import openai
 import pytest
 from everyone import PROVIDERS, Provider, everyone
 from gateway import Stage
-from official import misfit
+from official import check_received
 
 ALL = list(PROVIDERS.values())
 
@@ -27,11 +27,12 @@ def here(shared: Stage) -> Iterator[Stage]:
     """The gateway and its fakes, which have seen nothing. Afterwards: what did they see?"""
     shared.fakes.reset()
     yield shared
-    faults = []
-    for api, [port] in shared.fakes.ports.items():
-        for received in shared.fakes.requests(port):
-            if fault := misfit(api, received["path"], received["body"]):
-                faults.append(f"{api} {received['path']}: {fault}\n{received['body'][:2000]}")
+    faults = [
+        f"{api} {received['path']}: {fault}\n{received['body'][:2000]}"
+        for api, [port] in shared.fakes.ports.items()
+        for received in shared.fakes.requests(port)
+        for fault in check_received(api, received)
+    ]
     assert not faults, "\n".join(faults)
     assert shared.gateway.trouble() == []
 
