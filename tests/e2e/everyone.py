@@ -31,15 +31,21 @@ class Provider:
     """Whether that one tells its thoughts, and not only that it had some."""
     counts_thoughts: bool = True
     """Whether their tokens are told apart from the others."""
+    plans: bool = False
+    """Whether what it says before its calls is a plan, and so a thought."""
+    caches: bool = True
+    """Whether it tells what it read from a cache."""
     schema: bool = True
-    """Whether an answer can be held to a JSON schema while tools are not in play."""
+    """Whether an answer can be held to a JSON schema."""
+    schema_streams: bool = True
+    """Whether one that streams can."""
     forced: bool = True
     """Whether `model` can be made to call a tool."""
     one_call: bool = True
     """Whether it can be kept from calling several at once."""
     logprobs: bool = True
     alternatives: bool = True
-    """Whether probabilities can come with those of other tokens."""
+    """Whether probabilities come with those of other tokens."""
     images: bool = True
     addresses: bool = True
     """Whether a picture may be given by its address."""
@@ -65,23 +71,23 @@ class Provider:
 PROVIDERS = {
     provider.name: provider
     for provider in (
-        Provider("openai", "gpt-4o", thinks="gpt-5-mini", embeds="text-embedding-3-small"),
+        Provider("openai", "gpt-4o", thinks="gpt-5-mini", embeds="text-embedding-3-small", shows_thoughts=False),
         Provider("azure", "chat", embeds="vectors"),
         Provider("anthropic", "claude-sonnet-4-5", thinks="claude-sonnet-5-5", logprobs=False),
-        Provider("gemini", "gemini-2.5-flash", thinks="gemini-3.5-flash", embeds="gemini-embedding-001"),
-        Provider("vertex", "gemini-3.8-flash", thinks="gemini-3.8-flash"),
-        Provider("vertex-claude", "claude-sonnet-5-5", api="vertex", thinks="claude-sonnet-5-5", logprobs=False),
-        Provider("mistral", "mistral-large-latest", thinks="magistral-medium-latest", embeds="mistral-embed"),
-        Provider("cohere", "command-a-03-2025", embeds="embed-v4.0"),
-        Provider("bedrock", "amazon.nova-pro-v1:0", logprobs=False),
-        Provider("bedrock-claude", "anthropic.claude-sonnet-5-5", api="bedrock", thinks="anthropic.claude-sonnet-5-5", logprobs=False),
-        Provider("deepseek", "deepseek-v4-flash", thinks="deepseek-v4-pro", schema=False, images=False),
-        Provider("groq", "openai/gpt-oss-120b", thinks="openai/gpt-oss-120b", logprobs=False, images=False),
-        Provider("qwen", "qwen-plus", embeds="text-embedding-v4", images=False),
-        Provider("xai", "grok-4.7", images=False),
-        Provider("openrouter", "meta-llama/llama-3.3-70b-instruct", images=False),
-        Provider("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", embeds="intfloat/multilingual-e5-large-instruct", images=False),
-        Provider("ollama", "llama3.2:3b", embeds="nomic-embed-text", images=False),
+        Provider("gemini", "gemini-2.5-flash", thinks="gemini-3.5-flash", embeds="gemini-embedding-001", one_call=False),
+        Provider("vertex", "gemini-3.8-flash", thinks="gemini-3.8-flash", one_call=False),
+        Provider("vertex-claude", "claude-sonnet-5-5", api="vertex", thinks="claude-sonnet-5-5", forced=False, logprobs=False, addresses=False),
+        Provider("mistral", "mistral-large-latest", thinks="magistral-medium-latest", embeds="mistral-embed", counts_thoughts=False),
+        Provider("cohere", "command-a-03-2025", embeds="embed-v4.0", plans=True, schema=False, one_call=False, alternatives=False, images=False),
+        Provider("bedrock", "amazon.nova-pro-v1:0", embeds="amazon.titan-embed-text-v2:0", one_call=False, logprobs=False, addresses=False),
+        Provider("bedrock-claude", "anthropic.claude-sonnet-5-5", api="bedrock", thinks="anthropic.claude-sonnet-5-5", counts_thoughts=False, forced=False, logprobs=False, addresses=False),
+        Provider("deepseek", "deepseek-v4-flash", thinks="deepseek-v4-pro", schema=False),
+        Provider("groq", "openai/gpt-oss-120b", thinks="openai/gpt-oss-120b", schema_streams=False, logprobs=False, images=False),
+        Provider("qwen", "qwen-plus", embeds="text-embedding-v4", schema=False, images=False),
+        Provider("xai", "grok-4.7"),
+        Provider("openrouter", "meta-llama/llama-3.3-70b-instruct"),
+        Provider("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", embeds="intfloat/multilingual-e5-large-instruct", alternatives=False, images=False),
+        Provider("ollama", "llama3.2:3b", embeds="nomic-embed-text", caches=False, one_call=False, addresses=False),
         Provider("vllm", "my-model", images=False),
     )
 }  # fmt: skip

@@ -14,6 +14,8 @@ from gateway import Stage
 from official import check_received
 
 ALL = list(PROVIDERS.values())
+SOME = [PROVIDERS[name] for name in ("openai", "anthropic", "gemini", "bedrock")]
+"""One of each kind of wire, for what takes long."""
 
 
 @pytest.fixture(scope="session")
