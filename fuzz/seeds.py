@@ -34,6 +34,9 @@ def frame(line):
     return out + zlib.crc32(out).to_bytes(4, "big")
 
 
+# These speak like OpenAI, and one target reads the streams of all of them.
+LIKE_OPENAI = ["azure", "deepseek", "groq", "qwen", "xai", "openrouter", "together", "ollama", "vllm"]
+
 count = 0
 for path in sorted(GOLDEN.glob("*/*/*")):
     api, kind, name = path.parts[-3], path.parts[-2], "-".join(path.parts[-3:])
@@ -41,7 +44,8 @@ for path in sorted(GOLDEN.glob("*/*/*")):
         if path.name.endswith(".in.sse"):
             seed("sse", name, path.read_bytes())
             seed("sse", name + ".crlf", path.read_bytes().replace(b"\n", b"\r\n"))
-            seed(api + "_stream", name, path.read_bytes())
+            family = "compatible" if api in LIKE_OPENAI else api
+            seed(family + "_stream", name, path.read_bytes())
         elif path.name.endswith(".in.jsonl"):
             lines = [json.loads(line) for line in path.read_text().splitlines() if line]
             frames = b"".join(map(frame, lines))

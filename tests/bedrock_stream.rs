@@ -1,6 +1,11 @@
 //! Bedrock's stream with frames that are whole and payloads that are not: damaged, lost, doubled, in
 //! any order and any pieces. The client gets a stream that keeps the rules all the same.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a fixture that is none must fail"
+)]
 
 #[path = "support/fixtures.rs"]
 mod fixtures;
@@ -16,8 +21,11 @@ use serde_json::Value;
 use waypost::cli::translate::{self, Asked, Provider};
 use waypost::wire::aws_event_stream::encode;
 
-/// Each stream of the fixtures, as the type of each event and its payload.
-static STREAMS: LazyLock<Vec<Vec<(String, Vec<u8>)>>> = LazyLock::new(|| {
+/// The type of an event, and its payload.
+type Event = (String, Vec<u8>);
+
+/// The events of each stream of the fixtures.
+static STREAMS: LazyLock<Vec<Vec<Event>>> = LazyLock::new(|| {
     let files = fixtures::files();
     let files = files.iter().filter(|(path, _)| path.ends_with(".in.jsonl"));
     files
@@ -27,13 +35,13 @@ static STREAMS: LazyLock<Vec<Vec<(String, Vec<u8>)>>> = LazyLock::new(|| {
 
 static PROVIDER: LazyLock<Provider> = LazyLock::new(|| Provider::new("bedrock", None).unwrap());
 
-fn event(line: &str) -> (String, Vec<u8>) {
+fn event(line: &str) -> Event {
     let line: Value = serde_json::from_str(line).unwrap();
     let kind = ["event", "exception", "error"].iter().find_map(|name| line[name].as_str());
     (kind.unwrap().to_owned(), line["payload"].to_string().into_bytes())
 }
 
-fn frame((kind, payload): &(String, Vec<u8>)) -> Vec<u8> {
+fn frame((kind, payload): &Event) -> Vec<u8> {
     let (name, message) = match kind.ends_with("Exception") {
         true => (":exception-type", "exception"),
         false => (":event-type", "event"),

@@ -199,6 +199,23 @@ fn the_example_of_bedrock_is_fine() {
 }
 
 #[test]
+fn a_signature_for_another_service_or_region_is_told() {
+    let example = read("examples/bedrock/envoy.yaml");
+    let other = example
+        .replace("service_name: bedrock ", "service_name: bedrock-runtime ")
+        .replace("region: us-east-1                    #", "region: eu-west-1 #");
+    let report = check_text("envoy.yaml", &other).unwrap();
+    let said: Vec<String> = report.findings.iter().map(|finding| finding.to_string()).collect();
+    for expected in [
+        "service_name: is \"bedrock-runtime\": Bedrock takes signatures for \"bedrock\" only",
+        "region: is \"eu-west-1\", but requests go to \"us-east-1\"",
+    ] {
+        assert!(said.iter().any(|line| line.contains(expected)), "{expected}: {said:#?}");
+    }
+    assert_eq!(said.len(), 2, "{said:#?}");
+}
+
+#[test]
 fn every_broken_file_is_told_what_is_wrong() {
     let yaml: Value = serde_yaml_ng::from_str(&read("envoy/envoy.yaml")).unwrap();
     assert!(run("tests/check/envoy.txt", &yaml, said_of_file) >= 45);

@@ -74,8 +74,8 @@ impl<'a> Embeddings<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let text = simdutf8::compat::from_utf8(body)
             .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
-        let Fields(fields) = serde_json::from_str(text)
-            .map_err(|error| invalid::explain::<Fields<'_>>(text, "input", &error))?;
+        let Fields(fields) =
+            serde_json::from_str(text).map_err(|error| invalid::explain(text, "input", &error))?;
         let mut asked = Self::default();
         for Field { name, value } in &fields {
             if is_null(value) {

@@ -5,8 +5,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
+use super::blame;
 use super::error::{Class, Error};
 
 /// The error for a body that is not UTF-8 from the byte `at` on.
@@ -21,16 +20,11 @@ pub fn not_utf8(body: &[u8], at: usize) -> Error {
     )
 }
 
-/// The error for a body that did not parse as a `T`, which has at least the fields `model` and
-/// `needed`.
+/// The error for a body that did not parse. At least the fields `model` and `needed` belong there.
 #[cold]
 #[inline(never)]
 #[must_use]
-pub fn explain<'a, T: Deserialize<'a>>(
-    text: &'a str,
-    needed: &str,
-    error: &serde_json::Error,
-) -> Error {
+pub fn explain(text: &str, needed: &str, error: &serde_json::Error) -> Error {
     if text.trim_ascii().is_empty() {
         return Error::new(
             Class::Client,
@@ -40,47 +34,36 @@ pub fn explain<'a, T: Deserialize<'a>>(
         );
     }
     if !error.is_data() {
-        return Error::new(
-            Class::Client,
-            format!("The request body is not valid JSON: {}.", place(error)),
-        );
+        // serde_json ends its sentence with line and column.
+        return Error::new(Class::Client, format!("The request body is not valid JSON: {error}."));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let Err(found) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
-        return Error::new(Class::Client, format!("The request is invalid: {}.", place(error)));
-    };
-    let path = found.path().to_string();
-    wrong_type(&path, found.inner())
+    let (said, path) = blame::read(text, error);
+    wrong_type(&path, &said)
 }
 
-/// The error for a field at `path` whose text is not a `T`.
+/// The error for a field at `path` whose text did not parse.
 #[cold]
 #[inline(never)]
 #[must_use]
-pub fn explain_field<'a, T: Deserialize<'a>>(path: &str, text: &'a str) -> Error {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => Error::invalid(path, format!("Invalid value for '{path}'.")),
-        Err(found) => wrong_type(&join(path, &found.path().to_string()), found.inner()),
-    }
+pub fn explain_field(path: &str, text: &str, error: &serde_json::Error) -> Error {
+    let (said, below) = blame::read(text, error);
+    wrong_type(&join(path, &below), &said)
 }
 
 /// A path and a place below it.
 fn join(path: &str, below: &str) -> String {
     match below.bytes().next() {
-        None | Some(b'.') => path.to_owned(),
+        None => path.to_owned(),
         Some(b'[') => format!("{path}{below}"),
         Some(_) => format!("{path}.{below}"),
     }
 }
 
-fn wrong_type(path: &str, error: &serde_json::Error) -> Error {
-    let full = error.to_string();
-    let said = full.rsplit_once(" at line ").map_or(&*full, |(said, _)| said);
+fn wrong_type(path: &str, said: &str) -> Error {
     let word = said.strip_prefix("unknown variant ").map(|rest| format!("unknown word {rest}"));
     let said = word.as_deref().unwrap_or(said);
     let mismatch = Mismatch::read(said);
-    let top = path.is_empty() || path == ".";
+    let top = path.is_empty();
     if let Some(field) = said.strip_prefix("missing field `").and_then(|s| s.strip_suffix('`')) {
         let param = if top { field.to_owned() } else { join(path, field) };
         let message = format!("Missing required parameter: '{param}'.");
@@ -160,9 +143,4 @@ fn plain(found: &str) -> &str {
         _ if found.starts_with("string ") => "a string",
         _ => found,
     }
-}
-
-fn place(error: &serde_json::Error) -> String {
-    // serde_json ends its sentence with the place already.
-    error.to_string()
 }

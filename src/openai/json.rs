@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 use serde_json::value::RawValue;
+
+use super::blame::misfit;
 
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl fmt::Debug for RawStr<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for RawStr<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?;
-        Self::from_raw(raw).ok_or_else(|| D::Error::invalid_type(unexpected(raw), &"a string"))
+        Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))
     }
 }
 
@@ -122,7 +124,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Num<'a> {
                 let value = written.parse().unwrap_or(f64::INFINITY);
                 Ok(Self { written, value })
             }
-            _ => Err(D::Error::invalid_type(unexpected(raw), &"a number")),
+            _ => Err(misfit(raw, "a number")),
         }
     }
 }

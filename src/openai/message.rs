@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{RawStr, is_null, objects, unexpected};
+use super::blame::misfit;
+use super::json::{RawStr, is_null, objects};
 
 /// Most messages in a request. A message takes a few hundred bytes of memory however short it is,
 /// so the size of the body alone is no bound.
@@ -112,7 +113,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
             _ if is_null(raw) => Some(Content::Null),
             _ => None,
         }
-        .ok_or_else(|| D::Error::invalid_type(unexpected(raw), &"a string or a list of parts"))
+        .ok_or_else(|| misfit(raw, "a string or a list of parts"))
     }
 }
 
@@ -199,9 +200,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
                                     message.thinking_blocks = Some(raw);
                                 }
                                 Some(raw) => {
-                                    let text = RawStr::from_raw(raw).ok_or_else(|| {
-                                        A::Error::invalid_type(unexpected(raw), &"a string")
-                                    })?;
+                                    let text = RawStr::from_raw(raw)
+                                        .ok_or_else(|| misfit(raw, "a string"))?;
                                     message.reasoning_content.get_or_insert(text);
                                 }
                             }

@@ -7,6 +7,7 @@
 //! | [`json`] | pieces of JSON text that are passed on as they were written |
 //! | [`outer`] | its outermost object |
 //! | [`message`] | its messages, parts, tools |
+//! | `blame` | which field of a JSON text an error is about |
 //! | [`invalid`] | the cold path: why a body is not a request, and which field is to blame |
 //! | [`answer`] | a whole answer, as a provider's is read and as ours is written |
 //! | [`chunk`] | a streamed answer, event by event |
@@ -18,6 +19,7 @@
 //! | [`models`] | `GET /v1/models` |
 
 pub mod answer;
+mod blame;
 pub mod chunk;
 pub mod embeddings;
 pub mod error;

@@ -113,7 +113,7 @@ impl<'a> Chat<'a> {
         let text = simdutf8::compat::from_utf8(body)
             .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
         let outer: Outer<'a> = serde_json::from_str(text)
-            .map_err(|error| invalid::explain::<Outer<'_>>(text, "messages", &error))?;
+            .map_err(|error| invalid::explain(text, "messages", &error))?;
         let mut chat =
             Self { messages: outer.messages, messages_at: outer.messages_at, ..Self::default() };
         let mut max_completion_tokens = None;
@@ -163,7 +163,8 @@ impl<'a> Chat<'a> {
 /// A 400 whose `param` is `path` or a place below it.
 #[inline(never)]
 pub fn read<'a, T: Deserialize<'a>>(path: &str, value: &'a RawValue) -> Result<T, Error> {
-    serde_json::from_str(value.get()).map_err(|_| invalid::explain_field::<T>(path, value.get()))
+    serde_json::from_str(value.get())
+        .map_err(|error| invalid::explain_field(path, value.get(), &error))
 }
 
 fn stop(value: &RawValue) -> Result<Vec<RawStr<'_>>, Error> {

@@ -17,7 +17,10 @@ use super::openai::quirks::AZURE;
 use super::openai::{answer, request, stream};
 use super::registry::Setting;
 use super::stream::Sse;
-use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Settings, Target, Translator};
+use super::{
+    Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Settings, Target,
+    Translator, embeddings,
+};
 
 /// The settings of an entry: where it is, which deployment, which version, and what the secret is.
 pub static SETTINGS: &[Setting] = &[
@@ -88,6 +91,31 @@ impl Dialect for Azure {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         Box::new(Sse::new(stream::Chunks::new(call, &AZURE)))
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let deployment = target.settings.value("deployment").unwrap_or(target.model);
+        let version = target.settings.value("api_version").unwrap_or("v1");
+        let model = if dated(version).is_some() { &*asked.model } else { deployment };
+        let path = path(&target.base.path, deployment, version, "embeddings");
+        let body = embeddings::openai::body(asked, body, &Target { model, ..*target });
+        let headers = AZURE.headers(target.settings);
+        Ok(Outbound { method: "POST", path, headers, body, warnings: Vec::new() })
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::openai::answer(asked, target, body)
     }
 
     fn credential(&self, secret: &str, settings: &Settings) -> (&'static str, String) {

@@ -117,8 +117,7 @@ pub trait Dialect: Sync {
 
     /// Whether a request that needs `lacking` is translated for a model without it, by other means
     /// that come to the same: a JSON schema by a tool that has it for its arguments.
-    fn emulates(&self, lacking: Capability) -> bool {
-        let _ = lacking;
+    fn emulates(&self, _lacking: Capability, _: &Target<'_>) -> bool {
         false
     }
 

@@ -6,6 +6,12 @@ use crate::openai::json::RawStr;
 /// base64 without a mark.
 pub(crate) const MISTRAL: &str = "mistral:";
 
+/// Whether a signature may be one of Anthropic's models, which refuse all others: not that of
+/// another provider, nor none.
+pub(crate) fn is_claudes(signature: RawStr<'_>) -> bool {
+    !signature.is_empty() && !signature.inner().contains(':')
+}
+
 /// Thinking blocks of an answer, as a JSON list in the words of Anthropic, whose models
 /// several providers serve: what the client has to send back.
 #[derive(Debug, Default)]

@@ -127,7 +127,11 @@ impl<'a> Needs<'a> {
             }
             if self.schema
                 && lacks(Capability::JsonSchema)
-                && !found.provider.api.dialect.emulates(Capability::JsonSchema)
+                && !found
+                    .provider
+                    .api
+                    .dialect
+                    .emulates(Capability::JsonSchema, &found.provider.target(found.model))
             {
                 return of(Capability::JsonSchema, "response_format".to_owned());
             }

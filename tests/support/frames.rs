@@ -8,6 +8,13 @@
 //! | … with `"flip": 30` | the same with all bits of this byte turned over |
 //! | … with `"keep": 30` | only so many of its bytes |
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a fixture that is none must fail"
+)]
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use waypost::wire::aws_event_stream;

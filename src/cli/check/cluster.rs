@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Findings;
 use super::document::At;
 use super::setup::{Cluster, Plugin, Setup, endpoints, first_addresses, is_loopback, sockets};
+use super::signing;
 use crate::config::reader::{nearest, show};
 use crate::config::{Config, ProviderRole};
 
@@ -107,14 +108,8 @@ fn check_role(
         };
         findings.error(path, message);
     }
-    let signed = signing(cluster).is_some();
-    if signed && !role.credentials.is_empty() {
-        findings.warn(
-            plugin.at.path_of("configuration"),
-            "has credentials, but aws_request_signing puts its signature in their place; remove one of them",
-        );
-    }
-    if role.credentials.is_empty() && !signed {
+    signing::check(setup, cluster, plugin, role, findings);
+    if role.credentials.is_empty() && !signing::signs(cluster) {
         let official =
             setup.gateways().flat_map(|(_, gateway)| &gateway.providers).any(|provider| {
                 provider.name == role.provider
@@ -132,28 +127,9 @@ fn check_role(
     }
 }
 
-/// The place of Envoy's own filter that signs requests to AWS.
-fn signing(cluster: &Cluster<'_>) -> Option<usize> {
-    place_of(cluster, "aws_request_signing.v3.AwsRequestSigning")
-}
-
-/// The place of the first filter whose configuration is of this type.
-fn place_of(cluster: &Cluster<'_>, kind: &str) -> Option<usize> {
-    let filters = cluster.http.as_ref()?.list("http_filters");
-    filters.iter().position(|at| at.get("typed_config").is_some_and(|at| at.is_a(kind)))
-}
-
 fn check_chain(cluster: &Cluster<'_>, findings: &mut Findings) {
     let Some(http) = &cluster.http else { return };
     let filters = http.list("http_filters");
-    if let Some(signing) = signing(cluster)
-        && place_of(cluster, "wasm.v3.Wasm").is_some_and(|ours| signing < ours)
-    {
-        findings.error(
-            http.path_of("http_filters"),
-            "aws_request_signing must stand behind the waypost filter, which changes what is signed",
-        );
-    }
     let codec = |at: &At<'_>| {
         at.get("typed_config").is_some_and(|at| at.is_a("upstream_codec.v3.UpstreamCodec"))
     };

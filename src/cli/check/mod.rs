@@ -9,6 +9,7 @@
 //! | `yaml` | YAML into values |
 //! | `document` | values with their paths |
 //! | `setup` | where everything is: connection managers, waypost filters, clusters |
+//! | `signing` | requests to AWS that Envoy signs |
 //! | `plugin` | one waypost filter, and that all of them share one VM |
 //! | `manager` | the connection manager around the gateway filter |
 //! | `route` | routes, retries, the matcher |
@@ -28,6 +29,7 @@ mod plugin;
 mod price;
 mod route;
 mod setup;
+mod signing;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
 

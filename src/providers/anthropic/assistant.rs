@@ -16,6 +16,7 @@ use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 use crate::providers::conversation::{Called, called, calls_of, old_form, within};
 use crate::providers::ids;
+use crate::providers::thoughts::is_claudes;
 use crate::providers::warnings::unsupported;
 
 impl<'a> Turns<'_, 'a> {
@@ -242,11 +243,7 @@ impl OwnPart<'_> {
     /// Whether the API would take it: it wants its own signature back.
     fn is_signed(&self) -> bool {
         match &*self.kind {
-            "thinking" => {
-                // Base64 has no colon: what has one is another provider's.
-                let own = |text: RawStr<'_>| !text.is_empty() && !text.inner().contains(':');
-                self.thinking.is_some() && self.signature.is_some_and(own)
-            }
+            "thinking" => self.thinking.is_some() && self.signature.is_some_and(is_claudes),
             "redacted_thinking" => self.data.is_some(),
             _ => false,
         }

@@ -71,7 +71,7 @@ impl Dialect for Anthropic {
     }
 
     // By a tool, or by an instruction: see `json_answer`.
-    fn emulates(&self, lacking: Capability) -> bool {
+    fn emulates(&self, lacking: Capability, _: &Target<'_>) -> bool {
         lacking == Capability::JsonSchema
     }
 }

@@ -28,6 +28,7 @@
 //! URL other than `s3://`. A request with one of these is refused, or loses it where the
 //! configuration says so.
 
+use super::catalogue::Capability;
 use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
 use crate::openai::{Chat, Error};
 
@@ -83,6 +84,11 @@ impl Dialect for Bedrock {
 
     fn stream_type(&self) -> &'static str {
         AWS_EVENT_STREAM
+    }
+
+    // By a tool, or by an instruction: see `json_answer`.
+    fn emulates(&self, lacking: Capability, _: &Target<'_>) -> bool {
+        lacking == Capability::JsonSchema
     }
 }
 

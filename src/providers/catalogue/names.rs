@@ -4,8 +4,8 @@
 //!
 //! | family | form | looked up as |
 //! |---|---|---|
-//! | `gemini`, `vertex` | `models/NAME`, `publishers/google/models/NAME`, with or without `projects/P/locations/L/` before it | `NAME` |
-//! | `vertex` | `publishers/anthropic/models/NAME`, `NAME@20250929`, `NAME@default` | `NAME` |
+//! | `gemini`, `vertex` | `google/NAME`, `models/NAME`, `publishers/google/models/NAME`, with or without `projects/P/locations/L/` before it | `NAME` |
+//! | `vertex` | `publishers/anthropic/models/NAME`, `anthropic/NAME`, `NAME@20250929`, `NAME@default` | `NAME` |
 //! | `bedrock` | `arn:aws:bedrock:REGION::foundation-model/NAME`, `arn:…:inference-profile/us.NAME` | `NAME` |
 //! | `bedrock` | `us.NAME`, `us-gov.NAME`, `eu.NAME`, `apac.NAME`, `au.NAME`, `ca.NAME`, `jp.NAME`, `global.NAME` | `NAME` |
 //! | `bedrock` | `NAME-v1:0` | `NAME` |
@@ -34,8 +34,11 @@ pub(super) fn forms<'a>(family: &str, written: &'a str) -> impl Iterator<Item = 
     [Some(written), Some(bare), Some(unversioned), undated].into_iter().flatten()
 }
 
-/// Without the path of the resource.
+/// Without the publisher and the path of the resource.
 fn google(name: &str) -> &str {
+    let publishers = ["google/", "anthropic/"];
+    let bare = publishers.iter().find_map(|publisher| name.strip_prefix(publisher));
+    let name = bare.unwrap_or(name);
     let resource = ["models/", "publishers/", "projects/"];
     match name.rsplit_once("models/") {
         Some((_, bare)) if resource.iter().any(|start| name.starts_with(start)) => bare,

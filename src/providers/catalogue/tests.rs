@@ -197,6 +197,8 @@ fn a_providers_own_way_to_write_a_name_finds_the_model() {
         ),
         ("vertex", "publishers/anthropic/models/claude-sonnet-5-5", "claude-sonnet-5-5"),
         ("vertex", "claude-sonnet-5-5@20261001", "claude-sonnet-5-5"),
+        ("vertex", "anthropic/claude-sonnet-5-5", "claude-sonnet-5-5"),
+        ("vertex", "google/gemini-3.8-flash", "gemini-3.8-flash"),
         ("vertex", "publishers/anthropic/models/claude-sonnet-5-5@default", "claude-sonnet-5-5"),
         ("bedrock", "us.anthropic.claude-opus-5-5", "anthropic.claude-opus-5-5"),
         (

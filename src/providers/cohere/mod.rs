@@ -14,7 +14,8 @@
 //! # Not supported
 //! More than one answer, alternatives of tokens, answers in sound, searching the web, sound and
 //! documents from the user, custom tools, `functions`, a JSON format together with tools. A request
-//! with one of these is refused, or loses it where the configuration says so.
+//! with one of these is refused, or loses it where the configuration says so. Of the citations in an
+//! answer only those of sources with a URL are passed on.
 
 use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator};
 use crate::openai::{Chat, Error};

@@ -148,7 +148,7 @@ impl Writer<'_> {
         let _ = write!(self.out, r#"{{"index":{index},"message":"#);
         self.message(&said);
         self.out.extend_from_slice(b",\"logprobs\":");
-        let probable = probable.as_deref().or(written.map(RawValue::get)).unwrap_or("null");
+        let probable = probable.as_deref().or_else(|| written.map(RawValue::get)).unwrap_or("null");
         self.out.extend_from_slice(probable.as_bytes());
         let _ = write!(self.out, r#","finish_reason":{}"#, word.as_deref().unwrap_or(reason));
         for (name, value) in &members.0 {

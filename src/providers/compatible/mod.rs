@@ -12,10 +12,14 @@
 //! | `answer` | a whole answer |
 //! | `stream` | a streamed answer |
 
-use super::openai::quirks::Quirks;
+use super::openai::quirks::{Quirks, Vectors};
 use super::openai::request;
 use super::stream::Sse;
-use super::{Answer, Call, Chat, Dialect, Error, Headers, Outbound, Target, Translator};
+use super::{
+    Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
+    embeddings,
+};
+use crate::openai::embeddings::MAX_INPUTS;
 
 mod answer;
 mod counts;
@@ -50,6 +54,39 @@ impl Dialect for Compatible {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         Box::new(Sse::new(stream::Chunks::new(call, self.0)))
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        body: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        match self.0.vectors {
+            Vectors::None => return Err(embeddings::none(target)),
+            Vectors::Any => {}
+            Vectors::Texts | Vectors::Numbers => {
+                embeddings::texts(asked, MAX_INPUTS, target)?;
+            }
+        }
+        let body = if self.0.vectors == Vectors::Numbers {
+            embeddings::openai::body_in_floats(asked, body, target)
+        } else {
+            embeddings::openai::body(asked, body, target)
+        };
+        let path = format!("{}/embeddings", target.base.path);
+        let headers = self.0.headers(target.settings);
+        Ok(Outbound { method: "POST", path, headers, body, warnings: Vec::new() })
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::openai::answer(asked, target, body)
     }
 }
 

@@ -3,12 +3,13 @@
 
 use super::Compatible;
 use crate::providers::catalogue::Effort;
-use crate::providers::openai::quirks::{LIKE, Limit, Messages, Quirks, Thinking, Tools};
+use crate::providers::openai::quirks::{LIKE, Limit, Messages, Quirks, Thinking, Tools, Vectors};
 
 /// DeepSeek. It thinks unless told not to, takes `high` and `max` and maps the other efforts itself,
 /// and the assistant's turns must come back with their thoughts.
 pub static DEEPSEEK: Compatible = Compatible(&Quirks {
     name: "DeepSeek",
+    vectors: Vectors::None,
     limit: Limit::Old,
     thinking: Thinking::Switched,
     efforts: &[(Effort::Minimal, Effort::Low)],
@@ -20,6 +21,7 @@ pub static DEEPSEEK: Compatible = Compatible(&Quirks {
 /// Groq. It refuses members of messages and fields that it does not know.
 pub static GROQ: Compatible = Compatible(&Quirks {
     name: "Groq",
+    vectors: Vectors::None,
     hints: &[
         "logit_bias",
         "metadata",
@@ -55,6 +57,7 @@ pub static GROQ: Compatible = Compatible(&Quirks {
 /// Qwen at DashScope. Thinking is a switch of its own, and only streams may think.
 pub static QWEN: Compatible = Compatible(&Quirks {
     name: "DashScope",
+    vectors: Vectors::Numbers,
     limit: Limit::Old,
     thinking: Thinking::Enabled,
     messages: Messages {
@@ -70,6 +73,7 @@ pub static QWEN: Compatible = Compatible(&Quirks {
 /// xAI. It counts reasoning beside the completion.
 pub static XAI: Compatible = Compatible(&Quirks {
     name: "xAI",
+    vectors: Vectors::Texts,
     efforts: &[(Effort::Minimal, Effort::Low), (Effort::Max, Effort::Xhigh)],
     tools: Tools { strict: false, ..LIKE.tools },
     messages: Messages {
@@ -103,6 +107,7 @@ pub static OPENROUTER: Compatible = Compatible(&Quirks {
 /// Together. `logprobs` is a number there.
 pub static TOGETHER: Compatible = Compatible(&Quirks {
     name: "Together",
+    vectors: Vectors::Numbers,
     limit: Limit::Old,
     counts_logprobs: true,
     messages: Messages { refused_parts: &["file"], thoughts: Some("reasoning"), ..LIKE.messages },
@@ -112,6 +117,7 @@ pub static TOGETHER: Compatible = Compatible(&Quirks {
 /// Ollama's API in the form of OpenAI's. It loads no pictures, and no call can be forced.
 pub static OLLAMA: Compatible = Compatible(&Quirks {
     name: "Ollama",
+    vectors: Vectors::Texts,
     limit: Limit::Old,
     refuses: &["audio", "function_call", "functions", "modalities", "n", "web_search_options"],
     tools: Tools { choice: false, ..LIKE.tools },

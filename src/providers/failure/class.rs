@@ -139,6 +139,8 @@ fn by_word(status: u16, word: &str) -> Option<Class> {
     // Beside a 400, `not_found` speaks of a file or an id in the request.
     match class {
         Class::NotFound if status == 400 && word.starts_with("notfound") => None,
+        // What is missing is money.
+        Class::Permission if status == 402 => None,
         _ => Some(*class),
     }
 }
@@ -176,10 +178,6 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
         return Some(Class::Quota);
     }
     match status {
-        // Another provider may serve the place that this one does not.
-        ..=400 if says(&["user location is not supported", "not available in your country"]) => {
-            Some(Class::Permission)
-        }
         ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
             Some(Class::Auth)
         }

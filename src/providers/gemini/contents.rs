@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::media::{Fetches, Media};
 use super::names::Names;
-use super::separate;
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, is_object, write_str};
+use crate::openai::json::{RawStr, is_object, separate, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::openai::json::{RawStr, is_object, string};
+use crate::providers::citations::Annotations;
 
 /// Most bytes of text kept to count its characters. Of a longer answer the client gets no
 /// annotations.
@@ -14,9 +15,6 @@ pub(super) const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// Most bytes of each of the provider's two lists that are kept until the end of the answer.
 pub(super) const MAX_SOURCE_BYTES: usize = 512 << 10;
-
-/// Most bytes of annotations of one answer. Further ones are left out.
-pub(super) const MAX_ANNOTATION_BYTES: usize = 256 << 10;
 
 /// The text of one answer, and what the provider says that it rests on.
 #[derive(Debug, Default)]
@@ -55,14 +53,14 @@ impl Grounds {
         if self.over {
             return None;
         }
-        let mut list = List { json: String::new(), starts: self.starts() };
+        let mut list = List { found: Annotations::default(), starts: self.starts() };
         if let Some(grounding) = &self.grounding {
             list.grounding(grounding);
         }
         if let Some(citations) = &self.citations {
             list.citations(citations);
         }
-        (!list.json.is_empty()).then(|| list.json + "]")
+        list.found.list()
     }
 
     /// Where each character begins, and where the last one ends.
@@ -74,7 +72,7 @@ impl Grounds {
 
 /// Annotations that are being written.
 struct List {
-    json: String,
+    found: Annotations,
     starts: Vec<usize>,
 }
 
@@ -175,18 +173,11 @@ impl List {
     /// Only what has a URL can be an annotation.
     fn add(&mut self, source: Option<&Source<'_>>, segment: Segment<'_>) {
         let Some((source, uri)) = source.and_then(|it| Some((it, string(it.uri)?))) else { return };
-        let title = string(source.title).unwrap_or(RawStr::EMPTY).as_written();
+        let title = string(source.title).unwrap_or(RawStr::EMPTY);
         let end = self.starts.len().saturating_sub(1);
         let start = segment.start_index.map_or(0, |raw| self.character(raw));
         let end = segment.end_index.map_or(end, |raw| self.character(raw)).max(start);
-        let entry = format!(
-            r#"{{"type":"url_citation","url_citation":{{"start_index":{start},"end_index":{end},"title":{title},"url":{}}}}}"#,
-            uri.as_written()
-        );
-        if self.json.len() + entry.len() < MAX_ANNOTATION_BYTES {
-            self.json.push(if self.json.is_empty() { '[' } else { ',' });
-            self.json.push_str(&entry);
-        }
+        self.found.add(start, end, title, uri);
     }
 
     /// The character at a place that is counted in bytes.
@@ -212,6 +203,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::providers::citations::MAX_CITATION_BYTES;
 
     fn raw(json: &str) -> Box<RawValue> {
         serde_json::from_str(json).unwrap()
@@ -268,7 +260,7 @@ mod tests {
         let title = "t".repeat(MAX_SOURCE_BYTES);
         let large = format!(r#"{{"groundingChunks":[{{"web":{{"uri":"u","title":"{title}"}}}}]}}"#);
         assert_eq!(grounds("x", &large).annotations(), None);
-        let title = "t".repeat(MAX_ANNOTATION_BYTES / 2);
+        let title = "t".repeat(MAX_CITATION_BYTES / 2);
         let chunk = format!(r#"{{"web":{{"uri":"u","title":"{title}"}}}}"#);
         let two = format!(r#"{{"groundingChunks":[{chunk},{chunk}]}}"#);
         let found = grounds("x", &two).annotations();

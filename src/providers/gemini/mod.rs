@@ -70,12 +70,5 @@ impl Dialect for Gemini {
     }
 }
 
-/// Appends a comma unless a list or an object has just begun.
-fn separate(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'[' | b'{')) {
-        out.push(b',');
-    }
-}
-
 #[cfg(test)]
 mod tests;

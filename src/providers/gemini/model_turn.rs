@@ -10,10 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::contents::{Contents, Pending, write_text};
-use super::separate;
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{RawStr, string, write_str};
+use crate::openai::json::{RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Message, ToolCall};
 use crate::providers::conversation::{Called, called, calls_of, old_form, parts_of};
 use crate::providers::ids::unsign;

@@ -12,10 +12,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::separate;
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_null, is_object, string, write_compact, write_str};
+use crate::openai::json::{RawStr, is_null, is_object, separate, string, write_compact, write_str};
 use crate::openai::message::Key;
 
 /// Deepest nesting of a schema, references written out.

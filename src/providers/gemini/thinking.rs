@@ -6,6 +6,7 @@
 use std::io::Write as _;
 
 use super::surface::Generation;
+use crate::openai::json::separate;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::{Capability, Effort, ThinkingOff};
@@ -41,7 +42,7 @@ pub(super) fn write(
         }
         return Ok(());
     }
-    super::separate(out);
+    separate(out);
     out.extend_from_slice(br#""thinkingConfig":{"#);
     let config = if generation == Generation::Second {
         let tokens = budget(chat, target, wanted, warnings);

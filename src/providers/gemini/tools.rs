@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use super::names::Names;
 use super::schema::{self, Form};
-use super::separate;
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, is_object, write_str};
+use crate::openai::json::{RawStr, is_object, separate, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};

@@ -64,13 +64,8 @@ impl Dialect for OpenAi {
     ) -> Result<Outbound, Error> {
         let path = format!("{}/embeddings", target.base.path);
         let body = embeddings::openai::body(asked, body, target);
-        Ok(Outbound {
-            method: "POST",
-            path,
-            headers: quirks::OPENAI.headers(target.settings),
-            body,
-            warnings: Vec::new(),
-        })
+        let headers = quirks::OPENAI.headers(target.settings);
+        Ok(Outbound { method: "POST", path, headers, body, warnings: Vec::new() })
     }
 
     fn embedded(

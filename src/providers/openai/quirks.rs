@@ -41,6 +41,21 @@ pub(crate) struct Quirks {
     pub marks: &'static [&'static str],
     /// Whether reasoning tokens are counted beside the completion's, and not among them.
     pub reasoning_apart: bool,
+    /// How it makes vectors.
+    pub vectors: Vectors,
+}
+
+/// How a provider makes vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vectors {
+    /// Not at all.
+    None,
+    /// Of texts and of tokens, in either encoding.
+    Any,
+    /// Of texts.
+    Texts,
+    /// Of texts, as numbers only.
+    Numbers,
 }
 
 impl Quirks {
@@ -158,6 +173,7 @@ const NONE: Quirks = Quirks {
     ids: &SHORT_IDS,
     marks: &[],
     reasoning_apart: false,
+    vectors: Vectors::Any,
 };
 
 /// What most providers have in common that speak like OpenAI but are not.

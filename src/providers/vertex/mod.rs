@@ -7,6 +7,7 @@
 //! Other publishers' models, tuned endpoints.
 
 use super::anthropic::{self, Anthropic};
+use super::catalogue::Capability;
 use super::gemini::Gemini;
 use super::gemini::request;
 use super::gemini::surface::{Surface, bare, vertex_path};
@@ -97,6 +98,13 @@ impl Dialect for Vertex {
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         let (dialect, call) = publishers(call);
         dialect.stream(&call)
+    }
+
+    fn emulates(&self, lacking: Capability, target: &Target<'_>) -> bool {
+        match publisher(target) {
+            Ok((Publisher::Anthropic, _)) => Anthropic.emulates(lacking, target),
+            _ => Gemini.emulates(lacking, target),
+        }
     }
 }
 

@@ -1,0 +1,227 @@
+//! Which field of a JSON text an error is about.
+//!
+//! The parser says only how far it had read. What stands there is found by reading the text once
+//! more, without its types: one small reader for every type, where a path that is kept while
+//! parsing would double the parser of each.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+
+use serde::de;
+use serde_json::value::RawValue;
+
+use super::json::unexpected;
+
+/// Stands in an error's text before the address of the value that is to blame: of a value that was
+/// kept as text the parser knows no place.
+const MARK: &str = "\u{0}at ";
+
+/// The error for a value that is not what was wanted.
+pub(super) fn misfit<E: de::Error>(raw: &RawValue, wanted: impl Display) -> E {
+    let address = raw.get().as_ptr() as usize;
+    E::custom(format_args!("invalid type: {}, expected {wanted}{MARK}{address:x}", unexpected(raw)))
+}
+
+/// What an error says, and the path of the value in `text` that it is about: empty for the whole.
+pub(super) fn read(text: &str, error: &serde_json::Error) -> (String, String) {
+    let full = error.to_string();
+    let said = full.rsplit_once(" at line ").map_or(&*full, |(said, _)| said);
+    let (said, mark) = said.rsplit_once(MARK).map_or((said, None), |(said, at)| (said, Some(at)));
+    let address = mark.and_then(|address| usize::from_str_radix(address, 16).ok());
+    let kept = address.and_then(|address| address.checked_sub(text.as_ptr() as usize));
+    let path = match kept.filter(|at| *at < text.len()) {
+        Some(start) => Reader::new(text).path(&|value_start, _| value_start == start),
+        None => {
+            let read = offset(text, error);
+            Reader::new(text).path(&|start, end| match end {
+                // Of a list or an object that is not wanted the parser reads nothing.
+                None => start == read,
+                Some(end) => end >= read,
+            })
+        }
+    };
+    (said.to_owned(), path)
+}
+
+/// How many bytes had been read.
+fn offset(text: &str, error: &serde_json::Error) -> usize {
+    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    lines.map(str::len).sum::<usize>() + error.column()
+}
+
+/// A list or an object that is open, and where in it the reader stands.
+enum Open<'a> {
+    List(usize),
+    /// The key as it is written, quotes included.
+    Object(&'a str),
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    open: Vec<Open<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { text, at: 0, open: Vec::new() }
+    }
+
+    /// The path of the first value that is to blame, by its start and its end; the end of a list or
+    /// an object is asked about when it is reached. Where no value is, the path of what the reader
+    /// stood in.
+    fn path(mut self, is_to_blame: &dyn Fn(usize, Option<usize>) -> bool) -> String {
+        // A key has been read, so that the next string is a value.
+        let mut keyed = false;
+        while let Some(byte) = self.byte() {
+            let start = self.at;
+            match byte {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                b':' => {
+                    keyed = true;
+                    self.at += 1;
+                }
+                b',' => {
+                    keyed = false;
+                    if let Some(Open::List(index)) = self.open.last_mut() {
+                        *index += 1;
+                    }
+                    self.at += 1;
+                }
+                b'[' | b'{' => {
+                    if is_to_blame(start, None) {
+                        return self.show();
+                    }
+                    let inner = if byte == b'[' { Open::List(0) } else { Open::Object("\"\"") };
+                    self.open.push(inner);
+                    keyed = false;
+                    self.at += 1;
+                }
+                b']' | b'}' => {
+                    self.at += 1;
+                    self.open.pop();
+                    if is_to_blame(usize::MAX, Some(self.at)) {
+                        return self.show();
+                    }
+                }
+                _ => {
+                    self.skip(byte);
+                    let written = self.text.get(start..self.at).unwrap_or_default();
+                    match self.open.last_mut() {
+                        Some(Open::Object(key)) if !keyed => *key = written,
+                        _ if is_to_blame(start, Some(self.at)) => return self.show(),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        String::new()
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Goes behind a string, a number or a word.
+    fn skip(&mut self, first: u8) {
+        self.at += 1;
+        if first == b'"' {
+            while let Some(byte) = self.byte() {
+                self.at += if byte == b'\\' { 2 } else { 1 };
+                if byte == b'"' {
+                    return;
+                }
+            }
+        } else {
+            while self.byte().is_some_and(|byte| !b" \n\r\t,:]}[{\"".contains(&byte)) {
+                self.at += 1;
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            match open {
+                Open::List(index) => {
+                    // Writing to a String cannot fail.
+                    let _ = write!(path, "[{index}]");
+                }
+                Open::Object(key) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    let key: Cow<'_, str> = serde_json::from_str(key)
+                        .map_or_else(|_| Cow::Borrowed(*key), |key: String| Cow::Owned(key));
+                    path.push_str(&key);
+                }
+            }
+        }
+        path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::openai::json::{Num, RawStr};
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only that it cannot be read counts")]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        name: RawStr<'a>,
+        #[serde(borrow, default)]
+        items: Vec<Item<'a>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only that it cannot be read counts")]
+    struct Item<'a> {
+        count: Option<u64>,
+        #[serde(borrow)]
+        size: Option<Num<'a>>,
+        flag: Option<bool>,
+    }
+
+    fn blamed(text: &str) -> String {
+        let error = serde_json::from_str::<Outer<'_>>(text).unwrap_err();
+        read(text, &error).1
+    }
+
+    #[test]
+    fn the_value_that_does_not_fit_is_named() {
+        for (text, path) in [
+            (r#"{"name":7}"#, "name"),
+            (r#"{"name":{"a":[1,"]"]}  }"#, "name"),
+            (r#"{"name":"n","items":[{},{"count":"x"}]}"#, "items[1].count"),
+            (r#"{"name":"n","items":[{"count":-1,"flag":true}]}"#, "items[0].count"),
+            (r#"{"name":"n","items":[{"count":1.5}]}"#, "items[0].count"),
+            (r#"{"name":"n","items":[{"count":[1]}]}"#, "items[0].count"),
+            ("{\"name\":\"n\",\n \"items\": [\n{\"count\":\n{\"a\":1}}]}", "items[0].count"),
+            (r#"{"name":"n","items":[{"flag":null,"size":"x"}]}"#, "items[0].size"),
+            (r#"{"name":"n","items":[{"size":true},{}]}"#, "items[0].size"),
+            (r#"{"name":"a\"]}","items":[{"flag":0}]}"#, "items[0].flag"),
+            (r#"{"name":"n","items":7}"#, "items"),
+            (r#"{"name":"n","items":"long"}"#, "items"),
+            (r#"{"name":"n","items":[7]}"#, "items[0]"),
+            (r#"{"items":[]}"#, ""),
+            (r#""text""#, ""),
+            ("7", ""),
+        ] {
+            assert_eq!(blamed(text), path, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_error_says_has_no_mark_and_no_place() {
+        let text = r#"{"name":7}"#;
+        let error = serde_json::from_str::<Outer<'_>>(text).unwrap_err();
+        assert_eq!(read(text, &error).0, "invalid type: a number, expected a string");
+    }
+}
