@@ -87,7 +87,7 @@ PROVIDERS = {
         Provider("xai", "grok-4.7"),
         Provider("openrouter", "meta-llama/llama-3.3-70b-instruct"),
         Provider("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", embeds="intfloat/multilingual-e5-large-instruct", alternatives=False, images=False),
-        Provider("ollama", "llama3.2:3b", embeds="nomic-embed-text", caches=False, one_call=False, addresses=False),
+        Provider("ollama", "llama3.2:3b", embeds="nomic-embed-text", caches=False, forced=False, one_call=False, addresses=False),
         Provider("vllm", "my-model", images=False),
     )
 }  # fmt: skip
