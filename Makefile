@@ -34,7 +34,7 @@ check: build     ## envoy/envoy.yaml as Waypost reads it, then as Envoy does
 
 BENCH := target/bench/release/bench
 
-bench: build     ## the cost of a request, against the same Envoy without the module (5 minutes)
+bench: build     ## the cost of a request, against the same Envoy without the module (8 minutes)
 	cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench
 	$(BENCH) run --envoy "$$(python3 envoy/install.py)"
 

@@ -139,6 +139,29 @@ fn a_refused_request_has_openais_error_and_exit_code_1() {
 }
 
 #[test]
+fn vectors_are_asked_for_and_printed_in_the_encoding_of_the_request() {
+    let asked = r#"{"model":"text-embedding-3-small","input":["a"],"encoding_format":"base64"}"#;
+    let ran = translate(
+        &["request", "--api", "openai", "--operation", "embeddings", "--model", "e"],
+        asked,
+    );
+    let json = ran.json();
+    assert_eq!((ran.exit, &json["path"]), (Some(0), &json!("/v1/embeddings")));
+    assert_eq!(json["body"], json!({"model": "e", "input": ["a"], "encoding_format": "base64"}));
+    let refused = translate(&["request", "--api", "anthropic", "--operation", "embeddings"], asked);
+    assert_eq!((refused.exit, &refused.json()["error"]["param"]), (Some(1), &json!("model")));
+
+    let request = file("embeddings.json", asked);
+    let response = ["response", "--api", "openai", "--status", "200", "--operation", "embeddings"];
+    let answer = r#"{"data":[{"embedding":[1.0,-2.5]}]}"#;
+    let json = translate(&[&response[..], &["--request", &request]].concat(), answer).json();
+    assert_eq!(json["body"]["data"][0]["embedding"], "AACAPwAAIMA=");
+    assert_eq!(json["warnings"], json!(["usage unknown"]));
+    let json = translate(&response, answer).json();
+    assert_eq!(json["body"]["data"][0]["embedding"], json!([1.0, -2.5]));
+}
+
+#[test]
 fn an_answer_is_printed_as_the_client_gets_it() {
     let body = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5",
         "content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":2}}"#;

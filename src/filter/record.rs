@@ -59,7 +59,7 @@ struct Refused<'a> {
     param: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy)]
 struct Whom<'a> {
     provider: &'a str,
     model: &'a str,
@@ -68,8 +68,9 @@ struct Whom<'a> {
 
 #[derive(Serialize)]
 struct Tried<'a> {
-    #[serde(flatten)]
-    whom: Whom<'a>,
+    provider: &'a str,
+    model: &'a str,
+    cluster: &'a str,
     at_ms: u64,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,8 +87,9 @@ struct Tried<'a> {
 
 #[derive(Serialize)]
 struct NotAsked<'a> {
-    #[serde(flatten)]
-    whom: Whom<'a>,
+    provider: &'a str,
+    model: &'a str,
+    cluster: &'a str,
     reason: &'a str,
 }
 
@@ -151,8 +153,11 @@ fn tried<'a>(attempt: &'a Attempt, whom: Whom<'a>, first: u64) -> Tried<'a> {
             ("failed", *status, Some(class.word()), Some(start(reason, MAX_REASON_BYTES)))
         }
     };
+    let Whom { provider, model, cluster } = whom;
     Tried {
-        whom,
+        provider,
+        model,
+        cluster,
         at_ms: attempt.began.saturating_sub(first) / 1_000_000,
         outcome,
         status,
@@ -184,7 +189,8 @@ impl Record {
         gateway: &'a Gateway,
     ) {
         self.list("skipped", skipped, |skipped| {
-            Some(NotAsked { whom: whom(skipped.candidate, gateway)?, reason: &skipped.reason })
+            let Whom { provider, model, cluster } = whom(skipped.candidate, gateway)?;
+            Some(NotAsked { provider, model, cluster, reason: &skipped.reason })
         });
     }
 

@@ -1,5 +1,6 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
+use super::embeddings::cohere::{INPUT_TYPE_SETTING, INPUT_TYPES};
 use super::{
     Dialect, Settings, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai,
     vertex,
@@ -135,7 +136,7 @@ pub static APIS: &[Api] = &[
         dialect: &cohere::Cohere,
         family: "cohere",
         base_url: BaseUrl::At("https://api.cohere.com"),
-        settings: &[],
+        settings: &[Setting::word(INPUT_TYPE_SETTING, INPUT_TYPES)],
     },
     Api {
         name: "bedrock",
@@ -146,6 +147,7 @@ pub static APIS: &[Api] = &[
             Setting::text("region"),
             Setting::text("guardrail_id"),
             Setting::text("guardrail_version"),
+            Setting::word(INPUT_TYPE_SETTING, INPUT_TYPES),
         ],
     },
     Api {

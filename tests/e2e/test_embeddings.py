@@ -8,7 +8,7 @@ import struct
 
 import pytest
 from client import CLIENT_KEY
-from gateway import KEYS, Cluster, configuration, stage
+from gateway import KEYS, Cluster, Fakes, Gateway, Stage, configuration, stage
 from fakes.embeddings import vector
 
 SMALL = "text-embedding-3-small"
@@ -199,3 +199,96 @@ def test_a_model_of_vectors_does_not_talk(made):
 def test_the_path_is_among_those_there_are(made):
     answer = made.ask("GET", "/v1/embeddings")
     assert answer.status == 404 and "POST /v1/embeddings" in answer.error["message"]
+
+
+# Each provider that makes vectors
+
+
+EVERYWHERE = {
+    "azure": ({"endpoint": "https://res.openai.azure.com"}, "text-embedding-3-large"),
+    "azure-dated": ({"api": "azure", "endpoint": "https://res.openai.azure.com", "api_version": "2024-10-21"}, "text-embedding-3-large"),
+    "gemini": ({}, "gemini-embedding-001"),
+    "vertex": ({"project": "p-1", "location": "us-central1"}, "gemini-embedding-001"),
+    "vertex-older": ({"api": "vertex", "project": "p-1", "location": "us-central1"}, "text-embedding-005"),
+    "mistral": ({}, "mistral-embed"),
+    "cohere": ({"input_type": "search_query"}, "embed-v4.0"),
+    "bedrock": ({"region": "us-east-1"}, "amazon.titan-embed-text-v2:0"),
+    "bedrock-cohere": ({"api": "bedrock", "region": "us-east-1"}, "cohere.embed-v4:0"),
+    "qwen": ({}, "text-embedding-v4"),
+    "openrouter": ({}, "openai/text-embedding-3-small"),
+    "together": ({}, "intfloat/multilingual-e5-large-instruct"),
+    "ollama": ({}, "nomic-embed-text"),
+    "vllm": ({}, "BAAI/bge-m3"),
+}  # fmt: skip
+"""What stands in the entry of each, and a model of its. The API has the entry's name where it has no other."""
+
+
+@pytest.fixture(scope="module")
+def everywhere():
+    apis = {name: entry.get("api", name) for name, (entry, _) in EVERYWHERE.items()}
+    fakes = Fakes(0, 0, **dict.fromkeys(apis.values(), 1))
+    try:
+        providers, clusters = {}, []
+        for name, (entry, model) in EVERYWHERE.items():
+            own = {"api": name, "endpoints": [{"cluster": name}], "models": {model: {}}}
+            providers[name] = own | entry
+            clusters.append(Cluster(name, name, f"127.0.0.1:{fakes.ports[apis[name]][0]}"))
+        gateway = Gateway(configuration({"providers": providers}, clusters))
+        try:
+            yield Stage(gateway, fakes)
+        finally:
+            gateway.stop()
+    finally:
+        fakes.stop()
+
+
+def as_floats(base64_text):
+    data = base64.b64decode(base64_text, validate=True)
+    return list(struct.unpack(f"<{len(data) // 4}f", data))
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_every_provider_makes_vectors_in_both_encodings(everywhere, name):
+    model = f"{name}/{EVERYWHERE[name][1]}"
+    texts = ["one", "zwei €"] if name != "bedrock" else ["one"]
+    floats = embed(everywhere, texts, model, encoding_format="float")
+    packed = embed(everywhere, texts, model, encoding_format="base64")
+    for answer in (floats, packed):
+        assert answer.status == 200, answer
+        assert answer["x-waypost-provider"] == name
+        told = answer.json()
+        assert told["object"] == "list" and [one["index"] for one in told["data"]] == list(range(len(texts)))
+        counted = told["usage"]["prompt_tokens"] > 0
+        assert counted != ("usage unknown" in (answer.get("x-waypost-warnings") or ""))
+    vectors = [one["embedding"] for one in floats.json()["data"]]
+    assert [as_floats(one["embedding"]) for one in packed.json()["data"]] == [
+        list(struct.unpack(f"<{len(one)}f", struct.pack(f"<{len(one)}f", *one))) for one in vectors
+    ]
+    for numbers in vectors:
+        assert len(numbers) > 100 and abs(sum(n * n for n in numbers) - 1) < 1e-3
+    assert len(vectors) == 1 or vectors[0] != vectors[1]
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_every_provider_makes_vectors_of_the_length_that_was_asked_for(everywhere, name):
+    answer = embed(everywhere, "one", f"{name}/{EVERYWHERE[name][1]}", dimensions=256)
+    assert answer.status == 200, answer
+    assert len(answer.json()["data"][0]["embedding"]) == 256
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_every_providers_refusal_is_told_in_openais_words(everywhere, name):
+    api = EVERYWHERE[name][0].get("api", name)
+    [port] = everywhere.fakes.ports[api]
+    everywhere.fakes.set(port, "status=429")
+    try:
+        answer = embed(everywhere, "one", f"{name}/{EVERYWHERE[name][1]}")
+    finally:
+        everywhere.fakes.reset()
+    assert (answer.status, answer.error["type"]) == (429, "rate_limit_error"), answer
+
+
+def test_titan_takes_one_text_and_says_so(everywhere):
+    answer = embed(everywhere, ["a", "b"], "bedrock/amazon.titan-embed-text-v2:0")
+    assert (answer.status, answer.error["param"]) == (400, "input")
+    assert "at most one text" in answer.error["message"]

@@ -23,7 +23,9 @@ from everyone import PROVIDERS, everyone  # noqa: E402
 def main() -> None:
     with everyone() as made:
         providers = [
-            asdict(provider) | {"fake": provider.fake, "asked": provider.asked, "hello": provider.hello("")}
+            asdict(provider)
+            | {name: getattr(provider, name) for name in ("fake", "asked", "asked_to_think")}
+            | {"hello": provider.hello("")}
             for provider in PROVIDERS.values()
         ]
         ports = {name: ports[0] for name, ports in made.fakes.ports.items()}

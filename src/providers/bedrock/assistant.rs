@@ -13,6 +13,7 @@ use crate::openai::message::{Content, Items, Message, ToolCall};
 use crate::openai::request::read;
 use crate::providers::anthropic::cache::{self, Mark};
 use crate::providers::conversation::{Called, called, calls_of, old_form, within};
+use crate::providers::thoughts::is_claudes;
 use crate::providers::warnings::unsupported;
 
 impl<'a> Turns<'_, 'a> {
@@ -109,7 +110,7 @@ impl<'a> Turns<'_, 'a> {
         // What an ARN hides may be Claude, and a signature is Claude's alone.
         let takes = matches!(self.family, Family::Claude | Family::Other);
         match (&*block.kind, block.thinking, block.signature, block.data) {
-            ("thinking", Some(text), Some(signature), _) if takes && !signature.is_empty() => {
+            ("thinking", Some(text), Some(signature), _) if takes && is_claudes(signature) => {
                 separate(out);
                 out.extend_from_slice(br#"{"reasoningContent":{"reasoningText":{"text":"#);
                 out.extend_from_slice(text.as_written().as_bytes());

@@ -29,8 +29,9 @@
 //! configuration says so.
 
 use super::catalogue::Capability;
-use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
-use crate::openai::{Chat, Error};
+use super::warnings::Warnings;
+use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator, embeddings};
+use crate::openai::{Chat, Embeddings, Error};
 
 mod answer;
 mod assistant;
@@ -80,6 +81,27 @@ impl Dialect for Bedrock {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         stream::translator(call)
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        _: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let mut warnings = Warnings::default();
+        let body = embeddings::bedrock::body(asked, target, &mut warnings)?;
+        Ok(embeddings::outbound(request::path(target, "invoke"), body, warnings))
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        headers: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::bedrock::answer(asked, target, headers, body)
     }
 
     fn stream_type(&self) -> &'static str {

@@ -108,11 +108,16 @@ pub(super) fn write(
     let action = if chat.stream { "converse-stream" } else { "converse" };
     Ok(Outbound {
         method: "POST",
-        path: format!("{}/model/{}/{action}", target.base.path, encode(target.model)),
+        path: path(target, action),
         headers: vec![("content-type", "application/json".to_owned())],
         body: Payload::Whole(out),
         warnings: warnings.0,
     })
+}
+
+/// Where an action of the model is.
+pub(super) fn path(target: &Target<'_>, action: &str) -> String {
+    format!("{}/model/{}/{action}", target.base.path, encode(target.model))
 }
 
 /// A model's id as one segment of a path, its slashes and colons encoded too, as Amazon's own

@@ -180,6 +180,8 @@ fn write_choice(
         Some(ToolChoice::Function(name)) => Choice::Named(name),
         Some(ToolChoice::Allowed { required: true, .. }) => Choice::Any,
         Some(ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
+        // Who must answer through one tool calls no other.
+        Some(ToolChoice::None) if offered.json => Choice::Json,
         Some(ToolChoice::None) => {
             if offered.functions {
                 warnings.dropped("tool_choice");

@@ -17,8 +17,9 @@
 //! with one of these is refused, or loses it where the configuration says so. Of the citations in an
 //! answer only those of sources with a URL are passed on.
 
-use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator};
-use crate::openai::{Chat, Error};
+use super::warnings::Warnings;
+use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator, embeddings};
+use crate::openai::{Chat, Embeddings, Error};
 
 mod answer;
 mod content;
@@ -47,6 +48,28 @@ impl Dialect for Cohere {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         stream::translator(call)
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        _: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let mut warnings = Warnings::default();
+        let body = embeddings::cohere::body(asked, target, true, &mut warnings)?;
+        let path = format!("{}/v2/embed", target.base.path);
+        Ok(embeddings::outbound(path, body, warnings))
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::cohere::answer(asked, target, None, body)
     }
 }
 

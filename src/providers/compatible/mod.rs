@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `rows` | the providers |
 //! | `said` | what a message or a delta says, in any of the forms in use |
+//! | `calls` | the calls of a streamed choice |
 //! | `counts` | tokens, by any of their names |
 //! | `answer` | a whole answer |
 //! | `stream` | a streamed answer |
@@ -22,6 +23,7 @@ use super::{
 use crate::openai::embeddings::MAX_INPUTS;
 
 mod answer;
+mod calls;
 mod counts;
 mod rows;
 mod said;

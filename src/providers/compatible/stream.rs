@@ -13,12 +13,13 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::answer::{is_text, own_word};
+use super::calls::{self, Calls, Piece};
 use super::counts;
-use super::said::{Call as Called, MAX_CALLS, Said, logprobs};
+use super::said::{Said, logprobs};
 use crate::openai::chunk::DONE;
-use crate::openai::json::{RawStr, escape, is_null};
+use crate::openai::json::{escape, is_null};
 use crate::openai::message::Bounded;
-use crate::openai::{Class, Error, Usage};
+use crate::openai::{Error, Usage};
 use crate::providers::openai::answer::MAX_CHOICES;
 use crate::providers::openai::edit::span;
 use crate::providers::openai::finish::{Finish, ended, finish, is_truthy, replacement};
@@ -29,9 +30,6 @@ use crate::providers::openai::stream::{malformed, one_line, write_event};
 use crate::providers::stream::{Events, cut_short};
 use crate::providers::{Call, Progress, failure};
 use crate::wire::sse::Event;
-
-/// Most bytes of arguments kept for a call whose function is not named yet.
-pub(super) const MAX_HELD_ARGUMENTS: usize = 64 << 10;
 
 /// The events of one streamed answer.
 #[derive(Debug)]
@@ -70,21 +68,7 @@ struct Choice {
     index: u32,
     begun: bool,
     finished: bool,
-    calls: Vec<ToolCall>,
-}
-
-/// One call so far.
-#[derive(Debug, Default)]
-struct ToolCall {
-    /// The provider's number for it.
-    index: Option<u64>,
-    /// As JSON.
-    id: String,
-    named: bool,
-    /// Whether arguments came.
-    argued: bool,
-    /// Arguments that came before the name.
-    held: String,
+    calls: Calls,
 }
 
 impl Chunks {
@@ -247,13 +231,13 @@ impl Chunks {
         let Some(choice) = self.choices.get_mut(place).filter(|choice| !choice.finished) else {
             return Ok(());
         };
-        let mut calls = choice.calls_of(&said.calls, &self.id)?;
-        let called = choice.calls.iter().any(|call| call.named);
+        let mut calls = choice.calls.pieces(&said.calls, index, &self.id)?;
+        let called = choice.calls.any();
         let word = replacement(reason, called, None)?;
         let ends = finish(reason, called) != Finish::Open;
         if ends {
             choice.finished = true;
-            choice.empty_arguments(&mut calls);
+            choice.calls.empty_arguments(&mut calls);
         }
         let says = said.says_something();
         if says || ends {
@@ -318,8 +302,8 @@ impl Chunks {
         for choice in self.choices.iter_mut().filter(|choice| !choice.finished) {
             choice.finished = true;
             let mut calls = Vec::new();
-            choice.empty_arguments(&mut calls);
-            let reason = ended(choice.calls.iter().any(|call| call.named)).word();
+            choice.calls.empty_arguments(&mut calls);
+            let reason = ended(choice.calls.any()).word();
             if !choices.is_empty() {
                 choices.push(',');
             }
@@ -350,93 +334,6 @@ const OWN_OF_CHOICE: [&str; 9] = [
 const OWN_OF_CHUNK: [&str; 8] =
     ["id", "object", "created", "model", "choices", "usage", "error", "x_groq"];
 
-/// A piece of a call for the client.
-struct Piece {
-    index: usize,
-    /// Id and name as JSON, where the call begins.
-    start: Option<(String, String)>,
-    arguments: String,
-}
-
-impl Choice {
-    /// The pieces of calls as the client gets them.
-    fn calls_of(&mut self, said: &[Called<'_>], request: &str) -> Result<Vec<Piece>, Error> {
-        let mut pieces = Vec::with_capacity(said.len());
-        for call in said {
-            let at = self.place_of(call, request)?;
-            let begun = self.calls.iter().take(at).filter(|call| call.named).count();
-            let Some(own) = self.calls.get_mut(at) else { continue };
-            let mut start = None;
-            if let (false, Some(name)) = (own.named, call.name) {
-                own.named = true;
-                start = Some((own.id.clone(), name.as_written().to_owned()));
-            }
-            own.argued |= !call.arguments.trim_ascii().is_empty();
-            if !own.named {
-                if own.held.len() + call.arguments.len() > MAX_HELD_ARGUMENTS {
-                    let message = "the provider sent a call without a function's name";
-                    return Err(Error::new(Class::Server, message));
-                }
-                own.held.push_str(&call.arguments);
-                continue;
-            }
-            let mut arguments = std::mem::take(&mut own.held);
-            arguments.push_str(&call.arguments);
-            if start.is_some() || !arguments.is_empty() {
-                pieces.push(Piece { index: begun, start, arguments });
-            }
-        }
-        Ok(pieces)
-    }
-
-    /// Which call a piece belongs to. Some providers give no numbers, and some the same to all calls,
-    /// which then have ids of their own.
-    fn place_of(&mut self, call: &Called<'_>, request: &str) -> Result<usize, Error> {
-        let id = call.id.map(RawStr::as_written);
-        let by_id = |own: &ToolCall| id.is_some_and(|id| own.id == id);
-        let same = |own: &ToolCall| match call.index {
-            Some(index) if own.index == Some(index) => {
-                id.is_none() || call.name.is_none() || by_id(own)
-            }
-            Some(_) => false,
-            None => by_id(own),
-        };
-        if let Some(at) = self.calls.iter().rposition(same) {
-            return Ok(at);
-        }
-        // Without number, id and name it can only go on with the last one.
-        let goes_on = call.index.is_none() && id.is_none() && call.name.is_none();
-        if let (true, Some(last)) = (goes_on, self.calls.len().checked_sub(1)) {
-            return Ok(last);
-        }
-        if self.calls.len() >= MAX_CALLS {
-            return Err(Error::new(Class::Server, "the provider made too many calls"));
-        }
-        let at = self.calls.len();
-        let id = match id {
-            Some(id) => id.to_owned(),
-            None if self.index == 0 => format!("\"{}\"", escape(&format!("call_{request}_{at}"))),
-            None => format!("\"{}\"", escape(&format!("call_{request}_{}_{at}", self.index))),
-        };
-        self.calls.push(ToolCall { index: call.index, id, ..ToolCall::default() });
-        Ok(at)
-    }
-
-    /// Gives the calls that got no arguments an empty object.
-    fn empty_arguments(&mut self, pieces: &mut Vec<Piece>) {
-        let named = self.calls.iter_mut().filter(|call| call.named);
-        for (index, call) in named.enumerate() {
-            if std::mem::replace(&mut call.argued, true) {
-                continue;
-            }
-            match pieces.iter_mut().find(|piece| piece.index == index) {
-                Some(piece) => "{}".clone_into(&mut piece.arguments),
-                None => pieces.push(Piece { index, start: None, arguments: "{}".to_owned() }),
-            }
-        }
-    }
-}
-
 /// The members of a delta.
 fn write_delta(out: &mut String, said: &Said<'_>, calls: &[Piece], begins: bool) {
     let start = out.len();
@@ -459,27 +356,9 @@ fn write_delta(out: &mut String, said: &Said<'_>, calls: &[Piece], begins: bool)
             let _ = write!(out, r#""{name}":"{text}""#);
         }
     }
-    for (at, piece) in calls.iter().enumerate() {
-        if at == 0 {
-            separate(out);
-        }
-        out.push_str(if at == 0 { "\"tool_calls\":[" } else { "," });
-        let Piece { index, start, arguments } = piece;
-        match start {
-            Some((id, name)) => {
-                let _ = write!(
-                    out,
-                    r#"{{"index":{index},"id":{id},"type":"function","function":{{"name":{name},"arguments":"{arguments}"}}}}"#
-                );
-            }
-            None => {
-                let _ =
-                    write!(out, r#"{{"index":{index},"function":{{"arguments":"{arguments}"}}}}"#);
-            }
-        }
-    }
     if !calls.is_empty() {
-        out.push(']');
+        separate(out);
+        calls::write(out, calls);
     }
     for (name, value) in &said.others {
         separate(out);

@@ -3,8 +3,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use serde_json::Value;
 
+use super::calls::MAX_HELD_ARGUMENTS;
 use super::said::MAX_CALLS;
-use super::stream::MAX_HELD_ARGUMENTS;
 use super::*;
 use crate::openai::Class;
 use crate::providers::catalogue::Facts;
@@ -121,6 +121,25 @@ fn arguments_before_a_name_wait_for_it_and_have_a_bound() {
     assert!(streamed(&VLLM, &[piece(&half), piece(&half), end()].concat()).is_ok());
     let error = streamed(&VLLM, &[piece(&half), piece(&half), piece("1")].concat()).unwrap_err();
     assert_eq!(error.message, "the provider sent a call without a function's name");
+}
+
+#[test]
+fn a_call_that_is_named_late_takes_no_others_number() {
+    let piece = |index: u8, function: &str| {
+        delta(&format!(
+            r#""tool_calls":[{{"index":{index},"id":"c{index}","function":{{{function}}}}}]"#
+        ))
+    };
+    let stream = [
+        piece(0, r#""arguments":"{""#),
+        piece(1, r#""name":"g","arguments":"{}""#),
+        piece(0, r#""name":"f","arguments":"}""#),
+        end(),
+    ];
+    let (out, _) = streamed(&VLLM, &stream.concat()).unwrap();
+    assert!(out.contains(r#""tool_calls":[{"index":0,"id":"c1""#), "{out}");
+    assert!(out.contains(r#""tool_calls":[{"index":1,"id":"c0""#), "{out}");
+    assert!(out.contains(r#""name":"f","arguments":"{}""#), "{out}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::openai::message::Bounded;
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
+use crate::providers::gemini::surface::bare;
 use crate::providers::warnings::Warnings;
 use crate::providers::{Answer, Error, Target};
 
@@ -51,8 +52,7 @@ pub(crate) fn gemini(
     let config = Config::read(asked, false)?;
     warnings.dropped_fields(&asked.fields, &[super::PLACED, PLACED].concat());
     let mut model = Vec::new();
-    let bare = target.model.strip_prefix("models/").unwrap_or(target.model);
-    write_str(&mut model, &format!("models/{bare}"));
+    write_str(&mut model, &format!("models/{}", bare(target.model)));
     let mut out = br#"{"requests":["#.to_vec();
     for (at, text) in texts.iter().enumerate() {
         if at > 0 {

@@ -20,35 +20,31 @@ use crate::providers::{Answer, Error, Payload, Target, answering_model};
 /// The request's body: the client's, with the model's name at the provider.
 #[must_use]
 pub fn body(asked: &Embeddings<'_>, body: &[u8], target: &Target<'_>) -> Payload {
-    let mut model = Vec::new();
-    if asked.model != target.model {
-        write_str(&mut model, target.model);
-    }
-    changed(asked, body, &model, None)
+    changed(asked, body, target.model, None)
 }
 
 /// The same for a provider that refuses `encoding_format: "base64"`: it is asked for numbers.
 #[must_use]
 pub fn body_in_floats(asked: &Embeddings<'_>, body: &[u8], target: &Target<'_>) -> Payload {
-    let mut model = Vec::new();
-    if asked.model != target.model {
-        write_str(&mut model, target.model);
-    }
     let encoding = (asked.encoding == Encoding::Base64).then_some("\"float\"");
-    changed(asked, body, &model, encoding)
+    changed(asked, body, target.model, encoding)
 }
 
-/// The body with another `model`, unless that is empty, and another `encoding_format`.
+/// The body with this `model`, and perhaps another `encoding_format`.
 fn changed(
     asked: &Embeddings<'_>,
     body: &[u8],
-    model: &[u8],
+    model: &str,
     encoding: Option<&'static str>,
 ) -> Payload {
+    let mut quoted = Vec::new();
+    write_str(&mut quoted, model);
     let mut splices: Vec<Splice> = Vec::new();
     for field in &asked.fields {
         let value = match (&*field.name, encoding) {
-            ("model", _) if !model.is_empty() => String::from_utf8_lossy(model).into_owned().into(),
+            ("model", _) if asked.model != model => {
+                String::from_utf8_lossy(&quoted).into_owned().into()
+            }
             ("encoding_format", Some(encoding)) => encoding.into(),
             _ => continue,
         };

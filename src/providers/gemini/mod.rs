@@ -23,8 +23,9 @@
 //! Spoken answers, custom tools, `functions`. A request with one of these is refused, or loses it
 //! where the configuration says so.
 
-use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator};
-use crate::openai::{Chat, Error};
+use super::warnings::Warnings;
+use super::{Answer, Call, Dialect, Headers, Outbound, Settings, Target, Translator, embeddings};
+use crate::openai::{Chat, Embeddings, Error};
 pub use request::SAFETY_THRESHOLDS;
 use surface::Surface;
 
@@ -63,6 +64,28 @@ impl Dialect for Gemini {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         stream::translator(call)
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        _: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let mut warnings = Warnings::default();
+        let body = embeddings::google::gemini(asked, target, &mut warnings)?;
+        let path = Surface::AiStudio.method(target, "batchEmbedContents");
+        Ok(embeddings::outbound(path, body, warnings))
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::google::answer(asked, target, body)
     }
 
     fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {

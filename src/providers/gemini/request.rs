@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::contents::Contents;
 use super::names::Names;
-use super::schema::{self, Form};
+use super::schema::{self, Form, Room};
 use super::surface::{Generation, Surface};
 use super::thinking;
 use super::tools::Tools;
@@ -79,13 +79,18 @@ pub(crate) fn write(
     out.push(b'{');
     contents.write(&mut out)?;
     let Contents { mut names, mut warnings, .. } = contents;
-    Tools { chat, target, surface, generation }.write(&mut names, &mut out, &mut warnings)?;
+    let mut room = Room::new();
+    Tools { chat, target, surface, generation }.write(
+        &mut names,
+        &mut room,
+        &mut out,
+        &mut warnings,
+    )?;
     if chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty() {
         warnings.dropped("parallel_tool_calls");
     }
-    let mut config =
-        Config { chat, target, surface, generation, out: &mut out, warnings: &mut warnings };
-    config.write()?;
+    Config { chat, target, surface, generation, room, out: &mut out, warnings: &mut warnings }
+        .write()?;
     write_safety(target, &mut out);
     write_service_tier(chat, &mut out, &mut warnings)?;
     write_store(chat, surface, &mut out, &mut warnings)?;
@@ -107,6 +112,7 @@ struct Config<'c, 'a> {
     target: &'c Target<'c>,
     surface: Surface,
     generation: Generation,
+    room: Room,
     out: &'c mut Vec<u8>,
     warnings: &'c mut Warnings,
 }
@@ -294,7 +300,7 @@ impl Config<'_, '_> {
             Form::OpenApi => b",\"responseSchema\":",
         };
         self.out.extend_from_slice(name);
-        let written = schema::write_answer(schema, form, self.out)
+        let written = schema::write_answer(schema, form, &mut self.room, self.out)
             .map_err(|fault| fault.at("response_format.json_schema.schema"))?;
         if written.narrowed {
             self.warnings.changed("response_format", "what Gemini enforces of it");

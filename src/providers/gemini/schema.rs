@@ -5,26 +5,29 @@
 //! at all; only a schema that refers to itself keeps them, and only the newer form can have that.
 //! What a form does not know is told to the model in the description.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_null, is_object, separate, string, write_compact, write_str};
-use crate::openai::message::Key;
+use crate::openai::json::{RawStr, is_object, separate, string, write_compact, write_str};
+use node::{Fields, Kinds, Node, Pair, is_annotation, words};
+
+mod node;
 
 /// Deepest nesting of a schema, references written out.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Most bytes of a schema that is written. References written out can make much of little.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+/// Most bytes that the schemas of one request may be longer than they came. References written out
+/// can make much of little.
+pub(super) const MAX_GROWTH: usize = 1 << 20;
 
-/// Most bytes that are read for one schema: a byte is read once for each level that it stands under,
-/// and again for each reference to it.
+/// How often a schema may be read on average: a byte is read once for each level that it stands
+/// under, and again for each reference to it.
+const MAX_READINGS: usize = 8;
+
+/// Bytes of all schemas of one request that may be read beyond that.
 const MAX_READING: usize = 16 << 20;
 
 /// Most keywords of one node, apart from its properties.
@@ -86,38 +89,64 @@ pub(super) struct Written {
     pub(super) empty: bool,
 }
 
+/// What the schemas of one request may still take beyond their own length.
+#[derive(Debug)]
+pub(super) struct Room {
+    growth: usize,
+    reading: usize,
+}
+
+impl Room {
+    /// For all schemas of a request.
+    pub(super) const fn new() -> Self {
+        Self { growth: MAX_GROWTH, reading: MAX_READING }
+    }
+}
+
 /// Appends the schema of a function's arguments, which is one of an object.
 pub(super) fn write_arguments(
     schema: &RawValue,
     form: Form,
+    room: &mut Room,
     out: &mut Vec<u8>,
 ) -> Result<Written, Fault> {
-    write(schema, form, true, out)
+    write(schema, form, true, room, out)
 }
 
 /// Appends the schema of an answer.
 pub(super) fn write_answer(
     schema: &RawValue,
     form: Form,
+    room: &mut Room,
     out: &mut Vec<u8>,
 ) -> Result<Written, Fault> {
-    write(schema, form, false, out)
+    write(schema, form, false, room, out)
 }
 
-fn write(schema: &RawValue, form: Form, object: bool, out: &mut Vec<u8>) -> Result<Written, Fault> {
+fn write(
+    schema: &RawValue,
+    form: Form,
+    object: bool,
+    room: &mut Room,
+    out: &mut Vec<u8>,
+) -> Result<Written, Fault> {
     let begin = out.len();
-    let mut writer = Writer::new(schema, form, object, out);
-    match writer.node(schema, Place::ROOT) {
-        Err(fault) if form == Form::Json && matches!(fault.why, CYCLE | TOO_LARGE) => {
-            out.truncate(begin);
-            let mut writer = Writer::new(schema, form, object, out);
-            writer.keeps = true;
-            writer.node(schema, Place::ROOT)?;
-            Ok(writer.written)
-        }
-        Err(fault) => Err(fault),
-        Ok(()) => Ok(writer.written),
+    let mut writer = Writer::new(schema, form, object, room, out);
+    let mut result = writer.node(schema, Place::ROOT);
+    let (mut written, mut left) = (writer.written, writer.left);
+    if let Err(Fault { why: CYCLE | TOO_LARGE, .. }) = result
+        && form == Form::Json
+    {
+        out.truncate(begin);
+        let mut writer = Writer::new(schema, form, object, room, out);
+        writer.keeps = true;
+        result = writer.node(schema, Place::ROOT);
+        (written, left) = (writer.written, left.min(writer.left));
     }
+    let length = schema.get().len();
+    room.growth = room.growth.saturating_sub((out.len() - begin).saturating_sub(length));
+    room.reading = room.reading.min(left);
+    result.map(|()| written)
 }
 
 struct Writer<'s, 'o> {
@@ -128,13 +157,17 @@ struct Writer<'s, 'o> {
     /// References to definitions stay references.
     keeps: bool,
     out: &'o mut Vec<u8>,
-    begin: usize,
+    /// How long the output may become.
+    most: usize,
     written: Written,
     /// Where the node that is written stands.
     path: String,
     /// The references that are being written out.
     active: Vec<String>,
+    /// What stands where, as far as references have led.
     found: BTreeMap<String, &'s RawValue>,
+    /// The lists and objects all of whose members are in `found`.
+    known: BTreeSet<String>,
     /// Bytes that may still be read.
     left: usize,
 }
@@ -155,43 +188,28 @@ impl Place {
     }
 }
 
-type Pair<'s> = (Cow<'s, str>, &'s RawValue);
-
-/// The keywords of one node, those of what it refers to included.
-#[derive(Default)]
-struct Node<'s> {
-    /// Those that stand once; the first counts.
-    once: Vec<Pair<'s>>,
-    properties: Vec<Pair<'s>>,
-    /// Those of the properties.
-    names: BTreeSet<Cow<'s, str>>,
-    required: Vec<RawStr<'s>>,
-    /// The definition that it refers to, where that stays a reference.
-    reference: Option<String>,
-    /// How many references are active because of it.
-    entered: usize,
-}
-
-impl<'s> Node<'s> {
-    fn find(&self, name: &str) -> Option<&'s RawValue> {
-        self.once.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
-    }
-}
-
 impl<'s, 'o> Writer<'s, 'o> {
-    fn new(root: &'s RawValue, form: Form, object: bool, out: &'o mut Vec<u8>) -> Self {
+    fn new(
+        root: &'s RawValue,
+        form: Form,
+        object: bool,
+        room: &Room,
+        out: &'o mut Vec<u8>,
+    ) -> Self {
+        let length = root.get().len();
         Self {
             root,
             form,
             object,
             keeps: false,
-            begin: out.len(),
+            most: out.len().saturating_add(length).saturating_add(room.growth),
             out,
             written: Written::default(),
             path: String::new(),
             active: Vec::new(),
             found: BTreeMap::new(),
-            left: MAX_READING,
+            known: BTreeSet::new(),
+            left: length.saturating_mul(MAX_READINGS).saturating_add(room.reading),
         }
     }
 
@@ -214,21 +232,11 @@ impl<'s, 'o> Writer<'s, 'o> {
         done
     }
 
-    fn fields(&mut self, object: &'s RawValue) -> Result<Vec<Pair<'s>>, Fault> {
-        match self.left.checked_sub(object.get().len()) {
-            Some(left) => self.left = left,
-            None => return Err(self.fault(TOO_LARGE)),
-        }
-        serde_json::from_str::<Fields<'s>>(object.get())
-            .map(|fields| fields.0)
-            .map_err(|_| self.fault(NO_SCHEMA))
-    }
-
     fn node(&mut self, schema: &'s RawValue, place: Place) -> Result<(), Fault> {
         if place.depth > MAX_DEPTH {
             return Err(self.fault(TOO_DEEP));
         }
-        if self.out.len() - self.begin > MAX_BYTES {
+        if self.out.len() > self.most {
             return Err(self.fault(TOO_LARGE));
         }
         match schema.get() {
@@ -246,97 +254,6 @@ impl<'s, 'o> Writer<'s, 'o> {
         let active = self.active.len() - node.entered;
         self.active.truncate(active);
         Ok(())
-    }
-
-    /// Collects the keywords of a node, and of what it refers to or is all of.
-    fn gather(
-        &mut self,
-        schema: &'s RawValue,
-        chain: usize,
-        node: &mut Node<'s>,
-    ) -> Result<(), Fault> {
-        if chain > MAX_CHAIN {
-            return Err(self.fault(TOO_DEEP));
-        }
-        if !is_object(schema) {
-            return Err(self.fault(NO_SCHEMA));
-        }
-        let mut further = Vec::new();
-        for (name, value) in self.fields(schema)? {
-            match &*name {
-                "$ref" => {
-                    let pointer = string(Some(value)).map(RawStr::decode);
-                    let pointer = pointer.ok_or_else(|| self.fault(UNRESOLVED))?;
-                    match definition(&pointer).filter(|_| self.keeps) {
-                        Some(definition) => {
-                            self.resolve(&pointer)?;
-                            node.reference.get_or_insert(definition);
-                        }
-                        None => {
-                            let target = self.enter(pointer.into_owned(), node)?;
-                            further.push(target);
-                        }
-                    }
-                }
-                "allOf" => further.extend(self.list(value)?),
-                "properties" => {
-                    for property in self.fields(value)? {
-                        if node.names.insert(property.0.clone()) {
-                            node.properties.push(property);
-                        }
-                    }
-                }
-                "required" => node.required.extend(
-                    serde_json::from_str::<Vec<RawStr<'s>>>(value.get()).unwrap_or_default(),
-                ),
-                _ if node.once.len() > MAX_KEYWORDS => return Err(self.fault(TOO_LARGE)),
-                _ if node.find(&name).is_none() => node.once.push((name, value)),
-                _ => self.written.narrowed |= !is_annotation(&name),
-            }
-        }
-        further.into_iter().try_for_each(|schema| self.gather(schema, chain + 1, node))
-    }
-
-    fn enter(&mut self, pointer: String, node: &mut Node<'s>) -> Result<&'s RawValue, Fault> {
-        if self.active.contains(&pointer) || pointer == "#" {
-            return Err(self.fault(CYCLE));
-        }
-        let target = self.resolve(&pointer)?;
-        self.active.push(pointer);
-        node.entered += 1;
-        Ok(target)
-    }
-
-    /// What a pointer such as `#/$defs/a` leads to.
-    fn resolve(&mut self, pointer: &str) -> Result<&'s RawValue, Fault> {
-        if let Some(found) = self.found.get(pointer) {
-            return Ok(found);
-        }
-        let Some(steps) = pointer.strip_prefix('#') else {
-            return Err(self.fault(UNRESOLVED));
-        };
-        let mut found = self.root;
-        for step in steps.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let next = if is_object(found) {
-                let fields = self.fields(found)?;
-                fields.into_iter().find(|(name, _)| *name == step).map(|(_, value)| value)
-            } else {
-                let list = serde_json::from_str::<Vec<&RawValue>>(found.get()).ok();
-                list.zip(step.parse::<usize>().ok()).and_then(|(list, at)| list.get(at).copied())
-            };
-            found = next.ok_or_else(|| self.fault(UNRESOLVED))?;
-        }
-        self.found.insert(pointer.to_owned(), found);
-        Ok(found)
-    }
-
-    fn list(&mut self, schemas: &'s RawValue) -> Result<Vec<&'s RawValue>, Fault> {
-        match self.left.checked_sub(schemas.get().len()) {
-            Some(left) => self.left = left,
-            None => return Err(self.fault(TOO_LARGE)),
-        }
-        serde_json::from_str(schemas.get()).map_err(|_| self.fault(NO_SCHEMA))
     }
 
     fn name(&mut self, name: &str) {
@@ -649,103 +566,6 @@ impl<'s, 'o> Writer<'s, 'o> {
         }
         self.out.push(b']');
         Ok(())
-    }
-}
-
-/// The types of a node.
-struct Kinds<'s> {
-    /// Without `null`.
-    names: Vec<Cow<'s, str>>,
-    null: bool,
-}
-
-impl<'s> Kinds<'s> {
-    fn of(node: &Node<'s>) -> Self {
-        let kind = node.find("type");
-        let mut names: Vec<Cow<'s, str>> = match kind {
-            Some(raw) if raw.get().starts_with('[') => {
-                let list = serde_json::from_str::<Vec<RawStr<'s>>>(raw.get()).unwrap_or_default();
-                list.into_iter().map(RawStr::decode).collect()
-            }
-            raw => string(raw).map(RawStr::decode).into_iter().collect(),
-        };
-        for name in &mut names {
-            // As OpenAPI's form has them.
-            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-                *name = Cow::Owned(name.to_ascii_lowercase());
-            }
-        }
-        let count = names.len();
-        names.retain(|name| name != "null");
-        let nullable = node.find("nullable").is_some_and(|raw| raw.get() == "true");
-        Self { null: names.len() < count || nullable, names }
-    }
-
-    fn is_only(&self, name: &str) -> bool {
-        matches!(self.names.as_slice(), [one] if one == name)
-    }
-}
-
-/// Keywords that change nothing about what is valid, or that are seen to elsewhere.
-fn is_annotation(name: &str) -> bool {
-    matches!(
-        name,
-        "$schema"
-            | "$id"
-            | "$anchor"
-            | "$comment"
-            | "$defs"
-            | "definitions"
-            | "description"
-            | "id"
-            | "strict"
-            | "title"
-    ) || name.starts_with("x-")
-}
-
-/// The strings of an `enum` without the empty one; nothing where something else stands in it.
-fn words(list: &RawValue) -> Option<String> {
-    let list: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
-    let mut words = Vec::new();
-    for value in list.into_iter().filter(|value| !is_null(value)) {
-        let word = RawStr::from_raw(value)?;
-        if !word.is_empty() {
-            words.push(word.as_written());
-        }
-    }
-    (!words.is_empty()).then(|| format!("[{}]", words.join(",")))
-}
-
-/// A reference to a definition as it is kept: `definitions` is an older name for `$defs`.
-fn definition(pointer: &str) -> Option<String> {
-    if pointer == "#" {
-        return Some("#".to_owned());
-    }
-    let name =
-        pointer.strip_prefix("#/$defs/").or_else(|| pointer.strip_prefix("#/definitions/"))?;
-    (!name.contains('/')).then(|| format!("#/$defs/{name}"))
-}
-
-/// The fields of an object, in order.
-struct Fields<'a>(Vec<Pair<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON Schema object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 

@@ -22,11 +22,16 @@ impl Surface {
         }
     }
 
-    /// The path of a request.
+    /// The path of a request for content.
     pub(crate) fn path(self, target: &Target<'_>, stream: bool) -> String {
+        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        self.method(target, method)
+    }
+
+    /// The path of a method of the model.
+    pub(crate) fn method(self, target: &Target<'_>, method: &str) -> String {
         let base = &target.base.path;
         let model = bare(target.model);
-        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
         match self {
             Self::AiStudio => {
                 let (kind, name) = match model.strip_prefix("tunedModels/") {
@@ -100,7 +105,7 @@ impl Generation {
         if target.facts.parameters.legacy_thinking {
             return Self::Second;
         }
-        if target.facts.known {
+        if !target.facts.name.is_empty() {
             return Self::Third;
         }
         let model = bare(target.model);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::names::Names;
-use super::schema::{self, Form};
+use super::schema::{self, Form, Room};
 use super::surface::{Generation, Surface};
 use crate::openai::json::{RawStr, is_object, separate, write_str};
 use crate::openai::message::Function;
@@ -32,13 +32,14 @@ impl Tools<'_, '_> {
     pub(super) fn write(
         &self,
         names: &mut Names,
+        room: &mut Room,
         out: &mut Vec<u8>,
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
         let start = out.len();
         out.extend_from_slice(b",\"tools\":[");
         let empty = out.len();
-        self.write_functions(names, out, warnings)?;
+        self.write_functions(names, room, out, warnings)?;
         let functions = out.len() > empty;
         self.write_search(functions, out, warnings)?;
         if out.len() == empty {
@@ -56,6 +57,7 @@ impl Tools<'_, '_> {
     fn write_functions(
         &self,
         names: &mut Names,
+        room: &mut Room,
         out: &mut Vec<u8>,
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
@@ -83,7 +85,8 @@ impl Tools<'_, '_> {
             };
             let name = function.name.decode();
             if allowed.as_ref().is_none_or(|names| names.contains(&name)) {
-                self.write_function(index, names.written(&name), function, out, warnings)?;
+                let name = names.written(&name);
+                self.write_function((index, name), function, room, out, warnings)?;
             }
         }
         if out.len() == empty {
@@ -96,9 +99,9 @@ impl Tools<'_, '_> {
 
     fn write_function(
         &self,
-        index: usize,
-        name: &str,
+        (index, name): (usize, &str),
         function: &Function<'_>,
+        room: &mut Room,
         out: &mut Vec<u8>,
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
@@ -120,7 +123,7 @@ impl Tools<'_, '_> {
                 Form::OpenApi => b",\"parameters\":",
             };
             out.extend_from_slice(name);
-            let written = schema::write_arguments(parameters, form, out)
+            let written = schema::write_arguments(parameters, form, room, out)
                 .map_err(|fault| fault.at(&format!("tools[{index}].function.parameters")))?;
             if written.narrowed {
                 warnings.changed("tools[].function.parameters", "what Gemini knows of it");

@@ -18,8 +18,9 @@
 //! Answers in sound, searching the web, custom tools, `functions`. A request with one of these is
 //! refused, or loses it where the configuration says so.
 
-use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator};
-use crate::openai::{Chat, Error};
+use super::warnings::Warnings;
+use super::{Answer, Call, Dialect, Headers, Outbound, Target, Translator, embeddings};
+use crate::openai::{Chat, Embeddings, Error};
 
 mod answer;
 mod assistant;
@@ -48,6 +49,28 @@ impl Dialect for Mistral {
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {
         stream::translator(call)
+    }
+
+    fn embed(
+        &self,
+        asked: &Embeddings<'_>,
+        _: &[u8],
+        target: &Target<'_>,
+    ) -> Result<Outbound, Error> {
+        let mut warnings = Warnings::default();
+        let body = embeddings::mistral::body(asked, target, &mut warnings)?;
+        let path = format!("{}/embeddings", target.base.path);
+        Ok(embeddings::outbound(path, body, warnings))
+    }
+
+    fn embedded(
+        &self,
+        asked: &Embeddings<'_>,
+        target: &Target<'_>,
+        _: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        embeddings::openai::answer(asked, target, body)
     }
 }
 

@@ -15,8 +15,10 @@ use super::quirks::Quirks;
 use crate::openai::json::{RawStr, escape, is_null, write_str};
 use crate::openai::message::{Bounded, Content, Items, Key, MAX_MESSAGES, Message, Role};
 use crate::openai::{Chat, Error};
+use crate::providers::Target;
 use crate::providers::conversation::{Place, parts_of};
 use crate::providers::ids::Ids;
+use crate::providers::warnings::{Warnings, unsupported};
 
 /// Members of messages, parts, calls and tools that OpenAI does not know.
 const FOREIGN: [&str; 6] = [
@@ -36,36 +38,39 @@ const THOUGHTS: [&str; 2] = ["thinking", "redacted_thinking"];
 const NO_THOUGHT: &str = r#"" ""#;
 
 /// The messages as the provider takes them, or nothing when that is how they stand already.
-/// `thinks` tells that the assistant's turns must have their thoughts. `dropped` gets the name of each
-/// member that was left out, once.
+/// `thinks` tells that the assistant's turns must have their thoughts.
 ///
 /// # Errors
 /// A 400 that names a part which the provider cannot read.
 pub(super) fn fitted(
     chat: &Chat<'_>,
     body: &[u8],
+    target: &Target<'_>,
     quirks: &'static Quirks,
     thinks: bool,
-    dropped: &mut Vec<&'static str>,
+    warnings: &mut Warnings,
 ) -> Result<Option<Vec<u8>>, Error> {
-    readable(chat, quirks)?;
-    Ok(rewritten(chat, body, quirks, thinks, dropped))
+    let readable = is_readable(chat, target, quirks, warnings)?;
+    let mut dropped = Vec::new();
+    let marks = Marks::new(chat, quirks, thinks, !readable);
+    let messages = rewritten(chat, body, &marks, &mut dropped);
+    dropped.into_iter().for_each(|name| warnings.dropped(name));
+    Ok(messages)
 }
 
 fn rewritten(
     chat: &Chat<'_>,
     body: &[u8],
-    quirks: &'static Quirks,
-    thinks: bool,
+    marks: &Marks,
     dropped: &mut Vec<&'static str>,
 ) -> Option<Vec<u8>> {
-    let marks = Marks::new(chat, quirks, thinks);
+    let Marks { quirks, thinks, unreadable, .. } = *marks;
     let first = chat.messages.iter().position(|message| marks.suspect(message))?;
     let raw = edit::messages(chat, body)?;
     let list: Bounded<&RawValue, MAX_MESSAGES> = serde_json::from_slice(raw).ok()?;
     let out = Vec::with_capacity(raw.len());
     let ids = marks.long_ids.then(|| Ids::new(quirks.ids));
-    let mut cleaner = Cleaner { out, quirks, thinks, ids, dropped, changed: false };
+    let mut cleaner = Cleaner { out, quirks, thinks, unreadable, ids, dropped, changed: false };
     cleaner.out.push(b'[');
     for (at, (raw, message)) in list.0.iter().zip(&chat.messages).enumerate() {
         cleaner.separate(b'[');
@@ -79,21 +84,28 @@ fn rewritten(
     cleaner.changed.then_some(cleaner.out)
 }
 
-/// Sees to it that the provider can read every part.
-fn readable(chat: &Chat<'_>, quirks: &Quirks) -> Result<(), Error> {
+/// Whether the provider can read every part. Where the policy is to drop what it cannot, that is
+/// only told.
+fn is_readable(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    quirks: &Quirks,
+    warnings: &mut Warnings,
+) -> Result<bool, Error> {
     let takes = &quirks.messages;
+    let mut readable = true;
     if takes.refused_parts.is_empty() && takes.remote_pictures {
-        return Ok(());
+        return Ok(readable);
     }
     for (index, message) in chat.messages.iter().enumerate() {
         let Content::Parts(parts) = message.content else { continue };
         for (at, part) in parts_of(index, parts)?.iter().enumerate() {
             let place = Place { message: index, part: at };
-            if takes.refused_parts.contains(&&*part.kind) {
-                let why = format!("is \"{}\", which {} cannot read", part.kind, quirks.name);
+            if let Some(kind) = takes.refused_parts.iter().find(|kind| **kind == part.kind) {
                 let param = place.param("type");
-                let message = format!("'{param}' {why}.");
-                return Err(Error::unsupported(param, message));
+                let why = format!("'{param}' is \"{kind}\", which {} cannot read.", quirks.name);
+                unsupported(param, kind, why, target, warnings)?;
+                readable = false;
             }
             let url = part.image_url.as_ref().map(|image| image.url.decode());
             if url.is_some_and(|url| !takes.remote_pictures && !url.starts_with("data:")) {
@@ -102,7 +114,7 @@ fn readable(chat: &Chat<'_>, quirks: &Quirks) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(readable)
 }
 
 /// The member's name if it is one of another provider that this one does not take.
@@ -127,12 +139,14 @@ struct Marks {
     refusal: Option<Finder<'static>>,
     quirks: &'static Quirks,
     thinks: bool,
+    /// Whether there are parts that the provider cannot read, which are to be left out.
+    unreadable: bool,
     /// Whether an id is too long. Each call has a result, which has the same id.
     long_ids: bool,
 }
 
 impl Marks {
-    fn new(chat: &Chat<'_>, quirks: &'static Quirks, thinks: bool) -> Self {
+    fn new(chat: &Chat<'_>, quirks: &'static Quirks, thinks: bool, unreadable: bool) -> Self {
         let takes = &quirks.messages;
         let keeps_marks = takes.keeps.contains(&"cache_control");
         let ids = chat.messages.iter().filter_map(|message| message.tool_call_id);
@@ -143,6 +157,7 @@ impl Marks {
             refusal: (!takes.refusals).then(|| Finder::new(b"\"refusal\"")),
             quirks,
             thinks,
+            unreadable,
             // As written it is no shorter than it is.
             long_ids: ids.map(RawStr::inner).any(|id| !(quirks.ids.fits)(id)),
         }
@@ -165,6 +180,7 @@ impl Marks {
             || match message.content {
                 Content::Parts(parts) => {
                     takes.joined
+                        || self.unreadable
                         || marked(parts)
                         || (is_assistant && has(&self.thinking, parts))
                         || self.refusal.as_ref().is_some_and(|mark| has(mark, parts))
@@ -182,6 +198,7 @@ struct Cleaner<'d> {
     out: Vec<u8>,
     quirks: &'static Quirks,
     thinks: bool,
+    unreadable: bool,
     ids: Option<Ids>,
     dropped: &'d mut Vec<&'static str>,
     changed: bool,
@@ -268,6 +285,12 @@ impl Cleaner<'_> {
         parts.0.retain(|part| !is_thought(part));
         if parts.0.len() < count {
             self.note("thinking");
+        }
+        if self.unreadable {
+            let count = parts.0.len();
+            let refused = &takes.refused_parts;
+            parts.0.retain(|part| !refused.contains(&&*part.text("type").unwrap_or_default()));
+            self.changed |= parts.0.len() < count;
         }
         if let (true, Some(text)) = (takes.joined, self.joined(&parts.0)) {
             self.changed = true;

@@ -64,12 +64,10 @@ pub(crate) fn body<'a>(
     fit.rest()?;
     fit.tools()?;
     let mut said = fit.warnings;
-    let mut dropped = Vec::new();
     let thinks = thinks && quirks.thinking == Thinking::Switched;
-    if let Some(messages) = messages::fitted(chat, body, quirks, thinks, &mut dropped)? {
+    if let Some(messages) = messages::fitted(chat, body, target, quirks, thinks, &mut said)? {
         edit.set_messages(messages);
     }
-    dropped.into_iter().for_each(|name| said.dropped(name));
     *warnings = said.0;
     Ok(edit.apply(chat, body))
 }

@@ -43,9 +43,23 @@ fn the_name_then_the_setting_then_the_start_of_the_name_tell_the_publisher() {
         ("publishers/google/models/claude", &set, Publisher::Google, "claude"),
         ("mine", &set, Publisher::Anthropic, "mine"),
         ("mine", &[], Publisher::Google, "mine"),
+        ("mistral-medium-3", &[], Publisher::Mistral, "mistral-medium-3"),
+        ("mistralai/codestral-2", &[], Publisher::Mistral, "codestral-2"),
+        ("projects/p/locations/eu/publishers/anthropic/models/x", &[], Publisher::Anthropic, "x"),
     ] {
         assert_eq!(of(model, pairs).unwrap(), (expected, name.to_owned()), "{model}");
     }
+    let mut claude = Facts::unknown();
+    claude.name = "claude-sonnet-5-5";
+    let settings = Settings::default();
+    let mine = Target {
+        base: &base,
+        settings: &settings,
+        model: "mine",
+        facts: &claude,
+        policy: Policy::default(),
+    };
+    assert_eq!(publisher(&mine).unwrap(), (Publisher::Anthropic, "mine"));
     for model in ["meta/llama", "publishers/x/models/y"] {
         assert_eq!(of(model, &[]).unwrap_err().param.as_deref(), Some("model"), "{model}");
     }

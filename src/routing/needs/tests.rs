@@ -109,6 +109,32 @@ fn a_candidate_that_lacks_what_is_needed_is_left_out() {
 }
 
 #[test]
+fn a_schema_that_a_dialect_emulates_is_no_need() {
+    let catalogue = crate::providers::catalogue::Catalogue::builtin();
+    let emulates = |api, model: &str| {
+        let api = crate::providers::registry::find(api).unwrap();
+        let entry = json!({"project": "p", "location": "eu", "region": "r", "models": {model: {}}});
+        let names: Vec<&str> = api.settings.iter().map(|setting| setting.name).collect();
+        let entry: serde_json::Map<String, serde_json::Value> = entry
+            .as_object()
+            .unwrap()
+            .clone()
+            .into_iter()
+            .filter(|(name, _)| name == "models" || names.contains(&&**name))
+            .collect();
+        let provider = crate::config::provider::read_alone(&entry.into(), api, &catalogue).unwrap();
+        let target = provider.target(provider.model(model).unwrap());
+        assert!(!api.dialect.emulates(Capability::Vision, &target));
+        api.dialect.emulates(Capability::JsonSchema, &target)
+    };
+    assert!(emulates("anthropic", "claude-haiku-4-5"));
+    assert!(emulates("bedrock", "meta.llama3-3-70b-instruct-v1:0"));
+    assert!(emulates("vertex", "claude-sonnet-5-5"));
+    assert!(!emulates("vertex", "gemini-3.8-flash"));
+    assert!(!emulates("openai", "gpt-4o"));
+}
+
+#[test]
 fn why_a_candidate_was_left_out_is_noted() {
     let (_, why) = left(&["blind", "full"], &saying(IMAGE)).unwrap();
     assert_eq!(why, ["blind: vision is not a capability of this model"]);

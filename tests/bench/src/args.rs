@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-const FLAGS: &[&str] = &["quick", "markdown", "same", "stream", "untranslated"];
+const FLAGS: &[&str] = &["quick", "all", "markdown", "same", "stream", "untranslated"];
 
 /// Every option must be asked for before [`Args::finish`], which rejects those that nobody knew.
 pub struct Args {

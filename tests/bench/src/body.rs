@@ -38,9 +38,9 @@ pub fn chat(size: Size, model: &str, stream: bool) -> Vec<u8> {
 }
 
 /// The whole HTTP request.
-pub fn request(port: u16, path: &str, body: &[u8]) -> Vec<u8> {
+pub fn request(host: &str, path: &str, body: &[u8]) -> Vec<u8> {
     let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\naccept: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\naccept: application/json\r\n\
          content-type: application/json\r\nuser-agent: waypost-bench\r\n\
          authorization: Bearer wp-bench\r\ncontent-length: {}\r\n\r\n",
         body.len()

@@ -26,6 +26,8 @@ pub struct Reader {
     held: Vec<u8>,
     /// First line of the message.
     pub start: String,
+    /// Whom a request is for.
+    pub host: String,
     /// The peer keeps the connection open after this message.
     pub keep: bool,
 }
@@ -44,7 +46,14 @@ enum State {
 
 impl Reader {
     pub fn new(kind: Kind) -> Self {
-        Self { kind, state: State::Head, held: Vec::new(), start: String::new(), keep: true }
+        Self {
+            kind,
+            state: State::Head,
+            held: Vec::new(),
+            start: String::new(),
+            host: String::new(),
+            keep: true,
+        }
     }
 
     pub fn reset(&mut self) {
@@ -166,6 +175,8 @@ impl Reader {
                     Some(value.parse::<usize>().map_err(|_| format!("content-length {value:?}"))?);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.eq_ignore_ascii_case("chunked");
+            } else if name.eq_ignore_ascii_case("host") {
+                self.host = value.to_owned();
             } else if name.eq_ignore_ascii_case("connection") {
                 self.keep = !value.eq_ignore_ascii_case("close");
             }
@@ -214,6 +225,15 @@ mod tests {
                 assert_eq!(body, b"hello");
             }
         }
+    }
+
+    #[test]
+    fn a_request_tells_its_host_and_target() {
+        let mut reader = Reader::new(Kind::Request);
+        let wire = b"POST /v2/chat?x=1 HTTP/1.1\r\nHost: api.cohere.com\r\n\r\n";
+        reader.feed(wire, |_| ()).unwrap();
+        assert!(reader.done());
+        assert_eq!((&*reader.host, reader.target()), ("api.cohere.com", "/v2/chat?x=1"));
     }
 
     #[test]

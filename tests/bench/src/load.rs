@@ -1,12 +1,13 @@
 //! The client: raw HTTP/1.1 over many connections, one thread, one epoll.
 
 use crate::args::Args;
-use crate::body::{self, Size};
+use crate::body::Size;
 use crate::cpu::Sample;
 use crate::http::{Kind, Reader};
 use crate::marks::Marks;
+use crate::shot::Shot;
 use crate::sys::{self, Epoll};
-use crate::{Result, mock};
+use crate::{Result, mock, wire};
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -17,17 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Failed requests, none good between them, after which a load gives up.
 const MAX_FAILED_IN_A_ROW: u32 = 500;
-
-/// One kind of request and what must come back.
-pub struct Shot {
-    pub request: Vec<u8>,
-    /// Marks the answer must hold, in order: one in JSON, one a chunk in a stream.
-    pub marks: usize,
-    /// What a stream must end with. Empty: no stream.
-    pub end: &'static [u8],
-    /// Hang up once so many marks have come.
-    pub hang_up_after: Option<usize>,
-}
 
 /// When requests are sent.
 pub enum Pace {
@@ -364,15 +354,16 @@ fn connect(port: u16) -> std::io::Result<TcpStream> {
 /// `bench load`: one line of JSON about one load.
 pub fn command(args: &Args) -> Result<bool> {
     let port = args.number("port", mock::PORT)?;
-    let path = args.text("path").unwrap_or_else(|| String::from("/v1/chat/completions"));
-    let model = args.text("model").unwrap_or_else(|| String::from("bench-openai"));
+    let name = args.text("api").unwrap_or_else(|| String::from("openai"));
+    let api = wire::find(&name).ok_or_else(|| format!("--api {name:?}: not in the table"))?;
+    let translates = !args.flag("untranslated");
     let size = match args.text("body").as_deref() {
         None | Some("1k") => Size::Small,
         Some("100k") => Size::Large,
         Some(other) => return Err(format!("--body {other:?}: 1k or 100k").into()),
     };
     let stream = args.flag("stream");
-    let chunks = args.number("chunks", 200)?;
+    let chunks = if stream { args.number("chunks", 200)? } else { 0 };
     let conns = args.number("conns", 16)?;
     let pace = match args.number("rate", 0.0)? {
         per_second if per_second > 0.0 => Pace::Open { per_second },
@@ -382,10 +373,7 @@ pub fn command(args: &Args) -> Result<bool> {
     let window = Duration::from_secs_f64(f64::min(args.number("secs", 3.0)?, 600.0));
     let pid = args.number("pid", 0)?;
     args.finish()?;
-    let request = body::request(port, &path, &body::chat(size, &model, stream));
-    let end = if stream { end_of(&path) } else { b"" };
-    let marks = if stream { chunks } else { 1 };
-    let shots = [Shot { request, marks, end, hang_up_after: None }];
+    let shots = [Shot::chat(port, api, size, chunks, translates)];
     let mut load = Load::new(port, conns, pace, &shots, |_| 0)?;
     load.drive(Instant::now() + warm)?;
     load.reset();
@@ -408,9 +396,4 @@ pub fn command(args: &Args) -> Result<bool> {
     });
     println!("{report}");
     Ok(counts.errors == 0 && counts.short == 0)
-}
-
-/// What a stream ends with, seen by the client: Anthropic's own end only where nobody translates.
-pub fn end_of(path: &str) -> &'static [u8] {
-    if path.ends_with("/messages") { b"message_stop" } else { b"data: [DONE]" }
 }

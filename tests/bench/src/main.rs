@@ -8,7 +8,9 @@ mod http;
 mod load;
 mod marks;
 mod mock;
+mod rows;
 mod run;
+mod shot;
 mod soak;
 mod sys;
 mod table;
@@ -22,7 +24,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
 bench run   compare Waypost with bare Envoy and print a table
-            --rounds N  --quick  --only REGEX  --markdown  --out FILE.json  --same
+            --rounds N  --quick  --all  --only REGEX  --markdown  --out FILE.json  --same
             --patience S
             --envoy PATH  --waypost-config FILE  --waypost-port N  --bare-config FILE  --module FILE
             --gateway-core N  --load-core N
@@ -31,7 +33,7 @@ bench soak  many mixed requests through one gateway, with its memory as it goes
             --config FILE  --port N  --untranslated  --envoy PATH
             --gateway-core N  --load-core N
 bench load  one load against something that listens already
-            --port N  --path P  --body 1k|100k  --model M  --stream  --chunks N  --conns N
+            --port N  --api NAME  --untranslated  --body 1k|100k  --stream  --chunks N  --conns N
             --rate R  --warm S  --secs S  --pid N
 bench mock  the mock provider alone, on 127.0.0.1:9101 (--port N)";
 

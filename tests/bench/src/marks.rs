@@ -28,7 +28,7 @@ pub struct Marks {
 }
 
 /// How much of the end of an answer is kept, in bytes: the last events of a stream.
-const TAIL: usize = 256;
+const TAIL: usize = 512;
 
 impl Marks {
     pub fn reset(&mut self) {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_end_is_found_across_pieces() {
         let mut marks = Marks::default();
-        marks.feed(&[b'x'; 1000]);
+        marks.feed(&[b'x'; 2 * TAIL]);
         marks.feed(b"data: [DO");
         assert!(!marks.ends_with(b"[DONE]"));
         marks.feed(b"NE]\n\n");

@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::http::{Kind, Reader};
 use crate::marks::MAX_MARKS;
 use crate::sys::{self, Epoll};
-use crate::wire::{self, Api, Stream};
+use crate::wire::{self, APIS, Api, Stream};
 use crate::{Result, gateway};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -60,8 +60,10 @@ struct Mock {
     free: Vec<usize>,
     busy: Vec<usize>,
     settings: Settings,
-    served: [u64; 4],
-    answers: [Vec<u8>; 2],
+    /// By the place of the API in the table: how many answers, how many streams.
+    served: Vec<[u64; 2]>,
+    /// By the same: the JSON answer.
+    answers: Vec<Vec<u8>>,
     scratch: Vec<u8>,
     event: Vec<u8>,
 }
@@ -77,7 +79,7 @@ struct Conn {
 
 enum Work {
     Idle,
-    Answer { due: Instant, api: Api },
+    Answer { due: Instant, place: usize },
     Stream { due: Instant, step: usize, stream: Stream },
 }
 
@@ -95,8 +97,8 @@ impl Mock {
             free: Vec::new(),
             busy: Vec::new(),
             settings: Settings { chunks: 200, interval: Duration::ZERO, latency: Duration::ZERO },
-            served: [0; 4],
-            answers: [wire::answer(Api::OpenAi), wire::answer(Api::Anthropic)],
+            served: vec![[0; 2]; APIS.len()],
+            answers: APIS.iter().map(Api::answer).collect(),
             scratch: vec![0; 256 * 1024],
             event: Vec::with_capacity(1024),
         })
@@ -199,7 +201,7 @@ impl Mock {
 
     fn respond(&mut self, conn: &mut Conn) -> Result<()> {
         let target = conn.reader.target();
-        let Some(api) = Api::of(target) else {
+        let Some((place, api)) = wire::asked(&conn.reader.host, target) else {
             let reply = if target.starts_with("/mock") {
                 self.control(target)
             } else {
@@ -207,17 +209,17 @@ impl Mock {
             };
             return conn.send(&reply);
         };
-        let streams = wire::asks_for(&conn.body, "stream");
-        self.served[api as usize * 2 + usize::from(streams)] += 1;
+        let streams = api.streams(target, &conn.body);
+        self.served[place][usize::from(streams)] += 1;
         let due = Instant::now() + self.settings.latency;
         if streams {
             let usage = wire::asks_for(&conn.body, "include_usage");
             let stream = Stream { api, chunks: self.settings.chunks, usage };
             conn.work = Work::Stream { due, step: 0, stream };
         } else if self.settings.latency.is_zero() {
-            conn.send(&self.answers[api as usize])?;
+            conn.send(&self.answers[place])?;
         } else {
-            conn.work = Work::Answer { due, api };
+            conn.work = Work::Answer { due, place };
         }
         Ok(())
     }
@@ -233,14 +235,15 @@ impl Mock {
                 _ => {}
             }
         }
-        let [openai, openai_stream, anthropic, anthropic_stream] = self.served;
-        let state = serde_json::json!({
-            "openai": openai, "openai_stream": openai_stream,
-            "anthropic": anthropic, "anthropic_stream": anthropic_stream,
+        let mut state = serde_json::json!({
             "chunks": self.settings.chunks,
             "interval_us": self.settings.interval.as_micros() as u64,
             "latency_us": self.settings.latency.as_micros() as u64,
         });
+        for (api, [answers, streams]) in APIS.iter().zip(&self.served) {
+            state[api.name] = (*answers).into();
+            state[format!("{}_stream", api.name)] = (*streams).into();
+        }
         wire::plain("200 OK", "", &state.to_string())
     }
 
@@ -273,10 +276,10 @@ impl Mock {
             return Ok(());
         }
         match &mut conn.work {
-            Work::Answer { due, api } if *due <= now => {
-                let api = *api;
+            Work::Answer { due, place } if *due <= now => {
+                let place = *place;
                 conn.work = Work::Idle;
-                conn.send(&self.answers[api as usize])
+                conn.send(&self.answers[place])
             }
             Work::Stream { due, step, stream } if *due <= now => {
                 if *step == 0 {

@@ -2,14 +2,16 @@
 
 use crate::Result;
 use crate::args::Args;
-use crate::body::{self, Size};
+use crate::body::Size;
 use crate::cpu::{self, QUIET, Sample, Usage};
 use crate::gateway::{self, Gateway, Process, Setup};
-use crate::load::{self, Counts, Load, Pace, Shot};
+use crate::load::{Counts, Load, Pace};
 use crate::mock::{self, Settings};
+use crate::rows::{TESTS, Test};
+use crate::shot::Shot;
 use crate::sys::{self, Regex};
 use crate::table::{Measured, Rows};
-use crate::wire::Api;
+use crate::wire::{APIS, Api};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,65 +23,17 @@ pub const WAYPOST_PORT: u16 = 19150;
 /// How often a measurement is repeated that others disturbed.
 const REPEATS: usize = 2;
 
-/// One load, given to both gateways.
-pub struct Test {
-    pub name: &'static str,
-    api: Api,
-    size: Size,
-    /// Content deltas of each answer; 0: JSON.
-    chunks: usize,
-    interval: Duration,
-    conns: usize,
-    stagger: Duration,
-}
-
-const NONE: Duration = Duration::ZERO;
-const PLAIN: Test = Test {
-    name: "",
-    api: Api::OpenAi,
-    size: Size::Small,
-    chunks: 0,
-    interval: NONE,
-    conns: 32,
-    stagger: NONE,
-};
-const LARGE: Test = Test { size: Size::Large, conns: 16, ..PLAIN };
-const STREAM: Test = Test { chunks: 200, conns: 16, ..PLAIN };
-/// Each chunk reaches the gateway by itself, as from a model: nothing is read in bunches. The
-/// stagger is no multiple of the interval, so that the streams do not beat as one.
-const PACED: Test = Test {
-    chunks: 200,
-    interval: Duration::from_millis(4),
-    conns: 40,
-    stagger: Duration::from_micros(10_100),
-    ..PLAIN
-};
-const SINGLE: Test = Test { conns: 1, ..PLAIN };
-
-/// The names are those of the rows in `table.rs`.
-pub const TESTS: &[Test] = &[
-    Test { name: "1k-openai", ..PLAIN },
-    Test { name: "1k-anthropic", api: Api::Anthropic, ..PLAIN },
-    Test { name: "100k-openai", ..LARGE },
-    Test { name: "100k-anthropic", api: Api::Anthropic, ..LARGE },
-    Test { name: "stream-openai", ..STREAM },
-    Test { name: "stream-anthropic", api: Api::Anthropic, ..STREAM },
-    Test { name: "paced-openai", ..PACED },
-    Test { name: "paced-anthropic", api: Api::Anthropic, ..PACED },
-    Test { name: "latency-openai", ..SINGLE },
-    Test { name: "latency-anthropic", api: Api::Anthropic, ..SINGLE },
-];
+/// Windows that a measurement may take until the first answer or chunk has come.
+const MAX_WINDOWS: usize = 10;
 
 struct Plan {
     rounds: usize,
-    /// How often a row goes through both gateways in a round. Many short windows side by side show
-    /// less of the machine's moods than a few long ones.
-    passes: usize,
+    /// For the rows of the central APIs, and for those of the others.
+    central: Effort,
+    others: Effort,
     repeats: usize,
     /// How long the run may wait in all for others to leave the machine alone.
     patience: Cell<Duration>,
-    warm: Duration,
-    window: Duration,
     /// Time between the first answer and the reading of idle memory.
     settle: Duration,
     load_core: usize,
@@ -90,9 +44,33 @@ struct Plan {
     waypost: Setup,
 }
 
+/// How long a row is measured in a round.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// How often it goes through both gateways. Many short windows side by side show less of the
+    /// machine's moods than a few long ones.
+    passes: usize,
+    warm: Duration,
+    window: Duration,
+}
+
+impl Effort {
+    const fn new(passes: usize, warm_ms: u64, window_ms: u64) -> Self {
+        let (warm, window) = (Duration::from_millis(warm_ms), Duration::from_millis(window_ms));
+        Self { passes, warm, window }
+    }
+}
+
+impl Plan {
+    fn effort(&self, test: &Test) -> Effort {
+        if test.api.central { self.central } else { self.others }
+    }
+}
+
 /// True when every bar holds.
 pub fn command(args: &Args) -> Result<bool> {
     let quick = args.flag("quick");
+    let all = args.flag("all");
     let same = args.flag("same");
     let markdown = args.flag("markdown");
     let out = args.text("out").map(PathBuf::from);
@@ -100,7 +78,7 @@ pub fn command(args: &Args) -> Result<bool> {
     let module =
         PathBuf::from(module.as_deref().unwrap_or("target/wasm32-wasip1/release/waypost.wasm"));
     let only = args.text("only").map(|pattern| Regex::new(&pattern)).transpose()?;
-    let plan = plan(args, quick, same, only.as_ref())?;
+    let plan = plan(args, quick, all, same, only.as_ref())?;
     args.finish()?;
     gateway::require(&plan.bare.config)?;
     gateway::require(&plan.waypost.config)?;
@@ -120,7 +98,7 @@ pub fn command(args: &Args) -> Result<bool> {
     Ok(table.holds())
 }
 
-fn plan(args: &Args, quick: bool, same: bool, only: Option<&Regex>) -> Result<Plan> {
+fn plan(args: &Args, quick: bool, all: bool, same: bool, only: Option<&Regex>) -> Result<Plan> {
     let envoy = gateway::find_envoy(args.text("envoy"));
     let core = args.number("gateway-core", 0)?;
     let bare = PathBuf::from(
@@ -131,17 +109,17 @@ fn plan(args: &Args, quick: bool, same: bool, only: Option<&Regex>) -> Result<Pl
         None if same => bare.clone(),
         None => PathBuf::from("tests/bench/envoy.yaml"),
     };
-    let millis = |quick_ms, full_ms| Duration::from_millis(if quick { quick_ms } else { full_ms });
+    let central = if quick { Effort::new(1, 250, 600) } else { Effort::new(3, 500, 1000) };
+    let others = if quick { Effort::new(1, 150, 300) } else { Effort::new(1, 300, 700) };
     Ok(Plan {
-        passes: if quick { 1 } else { 3 },
+        central,
+        others: if all { central } else { others },
         repeats: if quick { 0 } else { REPEATS },
         patience: Cell::new(Duration::from_secs(args.number("patience", 180)?)),
         rounds: args.number("rounds", if quick { 1 } else { 3 })?.clamp(1, 50),
-        warm: millis(250, 500),
-        window: millis(600, 1000),
-        settle: millis(700, 2000),
+        settle: Duration::from_millis(if quick { 700 } else { 2000 }),
         load_core: args.number("load-core", 1)?,
-        tests: TESTS.iter().filter(|test| only.is_none_or(|o| o.is_match(test.name))).collect(),
+        tests: TESTS.iter().filter(|test| only.is_none_or(|o| o.is_match(&test.name))).collect(),
         same,
         bare: Setup {
             name: "bare",
@@ -170,7 +148,7 @@ fn measure(plan: &Plan, rows: &mut Rows) -> Result<()> {
         let mut sides = Vec::new();
         for (setup, translates) in [(&plan.bare, false), (&plan.waypost, !plan.same)] {
             let side = Side { gateway: start(setup, translates, plan.settle, rows)?, translates };
-            check(&side)?;
+            check(plan, &side)?;
             side.gateway.pause()?;
             sides.push(side);
         }
@@ -178,7 +156,7 @@ fn measure(plan: &Plan, rows: &mut Rows) -> Result<()> {
             sides.reverse();
         }
         for test in &plan.tests {
-            for _ in 0..plan.passes {
+            for _ in 0..plan.effort(test).passes {
                 for side in &sides {
                     let mut figures = resumed(plan, test, side, &ours)?;
                     let round = format!("round {}/{}", round + 1, plan.rounds);
@@ -200,33 +178,14 @@ struct Side {
 }
 
 impl Side {
-    fn shot(&self, test: &Test) -> Shot {
-        let (path, model) = target(test.api, self.translates);
-        let stream = test.chunks > 0;
-        let body = body::chat(test.size, model, stream);
-        Shot {
-            request: body::request(self.gateway.port, path, &body),
-            marks: test.chunks.max(1),
-            end: if stream { load::end_of(path) } else { b"" },
-            hang_up_after: None,
-        }
-    }
-}
-
-/// Path and model that reach a provider. Bare Envoy passes the same body to the provider's own
-/// path.
-pub fn target(api: Api, translates: bool) -> (&'static str, &'static str) {
-    match api {
-        Api::OpenAi => ("/v1/chat/completions", "bench-openai"),
-        Api::Anthropic if translates => ("/v1/chat/completions", "bench-anthropic"),
-        Api::Anthropic => ("/v1/messages", "bench-anthropic"),
+    fn shot(&self, api: &'static Api, size: Size, chunks: usize) -> Shot {
+        Shot::chat(self.gateway.port, api, size, chunks, self.translates)
     }
 }
 
 fn start(setup: &Setup, translates: bool, settle: Duration, rows: &mut Rows) -> Result<Gateway> {
-    let (path, model) = target(Api::OpenAi, translates);
-    let body = body::chat(Size::Small, model, false);
-    let gateway = Gateway::start(setup, &body::request(setup.port, path, &body))?;
+    let first = Shot::chat(setup.port, &APIS[0], Size::Small, 0, translates);
+    let gateway = Gateway::start(setup, &first.request)?;
     std::thread::sleep(settle);
     let resident_kb = gateway.resident_kb()?;
     eprintln!(
@@ -239,46 +198,58 @@ fn start(setup: &Setup, translates: bool, settle: Duration, rows: &mut Rows) -> 
     Ok(gateway)
 }
 
-/// One answer of each kind before anything is measured: the right provider must have been asked,
-/// and the answer must be in the client's form.
-fn check(side: &Side) -> Result<()> {
-    mock::set(&Settings { chunks: 20, interval: NONE, latency: NONE })?;
-    for (test, kind, form) in [
-        (&TESTS[0], "openai", "\"chat.completion\""),
-        (
-            &TESTS[1],
-            "anthropic",
-            if side.translates { "\"chat.completion\"" } else { "\"message\"" },
-        ),
-        (&TESTS[4], "openai_stream", "\"chat.completion.chunk\""),
-        (
-            &TESTS[5],
-            "anthropic_stream",
-            if side.translates { "\"chat.completion.chunk\"" } else { "\"content_block_delta\"" },
-        ),
-    ] {
-        let before = mock::counts()?;
-        let shot = side.shot(test);
-        let (status, body) = gateway::fetch(side.gateway.port, &shot.request)?;
-        let after = mock::counts()?;
-        let asked: BTreeMap<_, _> =
-            after.iter().filter(|(name, count)| before.get(*name) != Some(count)).collect();
-        let text = String::from_utf8_lossy(&body);
-        if status != 200 || !text.contains(form) || !asked.keys().eq([kind].iter()) {
-            return Err(format!(
-                "{}, {}: status {status}, the mock saw {asked:?}, wanted {kind} and {form}: {text}\n{}",
-                side.gateway.name,
-                test.name,
-                side.gateway.last_words()
-            )
-            .into());
-        }
+/// One answer and one stream of each API before anything is measured: the right provider must have
+/// been asked, the answer must be in the client's form, and what is translated must tell the usage
+/// that the provider told.
+fn check(plan: &Plan, side: &Side) -> Result<()> {
+    const CHUNKS: usize = 20;
+    mock::set(&Settings { chunks: CHUNKS, interval: Duration::ZERO, latency: Duration::ZERO })?;
+    let tested = |api: &&Api| plan.tests.iter().any(|test| test.api.name == api.name);
+    for api in APIS.iter().filter(tested) {
+        let [answer, stream] = if side.translates {
+            [
+                ["\"chat.completion\"", "\"total_tokens\":349"],
+                ["\"chat.completion.chunk\"", "\"total_tokens\":251"],
+            ]
+        } else {
+            api.forms.map(|form| [form; 2])
+        };
+        checked(side, api, api.name, 0, answer)?;
+        checked(side, api, &format!("{}_stream", api.name), CHUNKS, stream)?;
     }
     Ok(())
 }
 
+/// Asks once: the mock must have counted one more of `kind`, and the answer must hold all `forms`,
+/// however it is spaced.
+fn checked(
+    side: &Side,
+    api: &'static Api,
+    kind: &str,
+    chunks: usize,
+    forms: [&str; 2],
+) -> Result<()> {
+    let before = mock::counts()?;
+    let shot = side.shot(api, Size::Small, chunks);
+    let (status, body) = gateway::fetch(side.gateway.port, &shot.request)?;
+    let after = mock::counts()?;
+    let asked: BTreeMap<_, _> =
+        after.iter().filter(|(name, count)| before.get(*name) != Some(count)).collect();
+    let text = String::from_utf8_lossy(&body).replace("\": ", "\":");
+    let whole = forms.iter().all(|form| text.contains(form));
+    if status == 200 && whole && asked.keys().eq([kind].iter()) {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: status {status}, the mock saw {asked:?}, wanted {kind} and {forms:?}: {text}\n{}",
+        side.gateway.name,
+        side.gateway.last_words()
+    )
+    .into())
+}
+
 /// Measures one side, which is paused before and after.
-fn resumed(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> {
+fn resumed(plan: &Plan, test: &'static Test, side: &Side, ours: &[u32]) -> Result<Figures> {
     let gateway = &side.gateway;
     gateway.resume()?;
     let figures = quietest(plan, test, side, ours).map_err(|error| {
@@ -289,7 +260,7 @@ fn resumed(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figure
 }
 
 /// Measures again, a few times, while others keep the machine busy.
-fn quietest(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> {
+fn quietest(plan: &Plan, test: &'static Test, side: &Side, ours: &[u32]) -> Result<Figures> {
     let mut best = once(plan, test, side, ours)?;
     for _ in 0..plan.repeats {
         if best.usage.foreign <= QUIET {
@@ -304,15 +275,25 @@ fn quietest(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figur
     Ok(best)
 }
 
-fn once(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> {
-    mock::set(&Settings { chunks: test.chunks, interval: test.interval, latency: NONE })?;
-    let shots = [side.shot(test)];
+fn once(plan: &Plan, test: &'static Test, side: &Side, ours: &[u32]) -> Result<Figures> {
+    let Effort { warm, window, .. } = plan.effort(test);
+    mock::set(&Settings { chunks: test.chunks, interval: test.interval, latency: Duration::ZERO })?;
+    let shots = [side.shot(test.api, test.size, test.chunks)];
     let pace = Pace::Closed { stagger: test.stagger };
     let mut load = Load::new(side.gateway.port, test.conns, pace, &shots, |_| 0)?;
-    load.drive(Instant::now() + plan.warm)?;
+    load.drive(Instant::now() + warm)?;
     load.reset();
     let before = Sample::take(side.gateway.pid(), ours);
-    load.drive(Instant::now() + plan.window)?;
+    let mut windows = 0;
+    // Where others keep the machine busy, a window may pass in which nothing comes.
+    while windows == 0 || (units(test, &load.counts) == 0 && windows < MAX_WINDOWS) {
+        load.drive(Instant::now() + window)?;
+        windows += 1;
+    }
+    if units(test, &load.counts) == 0 {
+        let first = load.counts.first_error.take().unwrap_or_default();
+        return Err(format!("nothing came {first}").into());
+    }
     let usage = Sample::take(side.gateway.pid(), ours).since(&before);
     let mut counts = std::mem::take(&mut load.counts);
     load.drain(Duration::from_secs(3))?;
@@ -326,6 +307,11 @@ fn once(plan: &Plan, test: &Test, side: &Side, ours: &[u32]) -> Result<Figures> 
     Ok(Figures { counts, usage, resident_kb })
 }
 
+/// What the CPU of a test is divided by: chunks of a stream, else requests.
+fn units(test: &Test, counts: &Counts) -> u64 {
+    if test.chunks > 0 { counts.chunks } else { counts.done }
+}
+
 struct Figures {
     counts: Counts,
     usage: Usage,
@@ -333,16 +319,13 @@ struct Figures {
 }
 
 impl Figures {
-    fn unit(&self, test: &Test) -> (u64, &'static str) {
-        if test.chunks > 0 { (self.counts.chunks, "chunk") } else { (self.counts.done, "request") }
-    }
-
     fn cpu_us(&self, test: &Test) -> f64 {
-        self.usage.gateway.as_secs_f64() * 1e6 / self.unit(test).0.max(1) as f64
+        self.usage.gateway.as_secs_f64() * 1e6 / units(test, &self.counts).max(1) as f64
     }
 
     fn line(&mut self, test: &Test, side: &Side) -> String {
-        let (units, unit) = self.unit(test);
+        let units = units(test, &self.counts);
+        let unit = if test.chunks > 0 { "chunk" } else { "request" };
         let mut line = format!(
             "{:18}{:8}{:8.2} µs CPU a {unit}, {:.0} {unit}s/s, gateway {:.0} % of its core",
             test.name,
@@ -368,12 +351,12 @@ impl Figures {
         line
     }
 
-    fn measured(&mut self, test: &Test, side: &Side) -> Measured {
+    fn measured(&mut self, test: &'static Test, side: &Side) -> Measured {
         Measured {
-            test: test.name,
+            test: &test.name,
             bare: side.gateway.name == "bare",
             cpu_us: self.cpu_us(test),
-            per_second: self.unit(test).0 as f64 / self.usage.wall.as_secs_f64(),
+            per_second: units(test, &self.counts) as f64 / self.usage.wall.as_secs_f64(),
             p50_us: self.counts.percentile(0.5),
             p99_us: self.counts.percentile(0.99),
             faults: self.counts.errors + self.counts.short,

@@ -1,12 +1,13 @@
 //! `bench soak`: many mixed requests through one gateway, and what its memory does meanwhile.
 
 use crate::args::Args;
-use crate::body::{self, Size};
+use crate::body::Size;
 use crate::gateway::{self, Gateway, Process, Setup};
-use crate::load::{self, Load, Pace, Shot};
+use crate::load::{Load, Pace};
 use crate::mock::{self, Settings};
-use crate::run::{self, WAYPOST_PORT};
-use crate::wire::Api;
+use crate::run::WAYPOST_PORT;
+use crate::shot::Shot;
+use crate::wire::{APIS, Api};
 use crate::{Result, sys, table};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,18 +18,14 @@ const INTERVAL: Duration = Duration::from_micros(100);
 /// Deltas after which a client that hangs up does so.
 const HANG_UP_AFTER: usize = 5;
 
-/// How many of a thousand requests are of each kind: provider, size, what the client does.
-const MIX: &[(u64, Api, Size, Manner)] = &[
-    (310, Api::OpenAi, Size::Small, Manner::Json),
-    (310, Api::Anthropic, Size::Small, Manner::Json),
-    (40, Api::OpenAi, Size::Large, Manner::Json),
-    (40, Api::Anthropic, Size::Large, Manner::Json),
-    (137, Api::OpenAi, Size::Small, Manner::Stream),
-    (137, Api::Anthropic, Size::Small, Manner::Stream),
-    (10, Api::OpenAi, Size::Large, Manner::Stream),
-    (10, Api::Anthropic, Size::Large, Manner::Stream),
-    (3, Api::OpenAi, Size::Small, Manner::HangUp),
-    (3, Api::Anthropic, Size::Small, Manner::HangUp),
+/// How many of a thousand requests are of each kind: size, what the client does. The providers are
+/// asked equally often in each.
+const MIX: &[(u64, Size, Manner)] = &[
+    (620, Size::Small, Manner::Json),
+    (80, Size::Large, Manner::Json),
+    (274, Size::Small, Manner::Stream),
+    (20, Size::Large, Manner::Stream),
+    (6, Size::Small, Manner::HangUp),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -79,12 +76,13 @@ fn soak(plan: &Plan) -> Result<bool> {
     sys::pin(plan.load_core)?;
     let _mock = Process::mock(plan.load_core)?;
     mock::set(&Settings { chunks: CHUNKS, interval: INTERVAL, latency: Duration::ZERO })?;
-    let shots: Vec<Shot> = MIX.iter().map(|kind| shot(plan, kind)).collect();
+    let shots: Vec<Shot> =
+        MIX.iter().flat_map(|kind| APIS.iter().map(|api| shot(plan, api, *kind))).collect();
     let gateway = Gateway::start(&plan.setup, &shots[0].request)?;
     let mut memory = Memory { plan, samples: vec![(0, gateway.resident_kb()?)] };
 
     let pace = Pace::Closed { stagger: Duration::ZERO };
-    let mut load = Load::new(plan.setup.port, plan.conns, pace, &shots, kind)?;
+    let mut load = Load::new(plan.setup.port, plan.conns, pace, &shots, choose)?;
     load.forget_latencies();
     load.limit = plan.count;
     let started = Instant::now();
@@ -108,28 +106,26 @@ fn soak(plan: &Plan) -> Result<bool> {
     Ok(memory.verdict(&load))
 }
 
-fn shot(plan: &Plan, (_, api, size, manner): &(u64, Api, Size, Manner)) -> Shot {
-    let (path, model) = run::target(*api, plan.translates);
-    let stream = *manner != Manner::Json;
-    let body = body::chat(*size, model, stream);
+fn shot(plan: &Plan, api: &'static Api, (_, size, manner): (u64, Size, Manner)) -> Shot {
+    let chunks = if manner == Manner::Json { 0 } else { CHUNKS };
     Shot {
-        request: body::request(plan.setup.port, path, &body),
-        marks: if stream { CHUNKS } else { 1 },
-        end: if stream { load::end_of(path) } else { b"" },
-        hang_up_after: (*manner == Manner::HangUp).then_some(HANG_UP_AFTER),
+        hang_up_after: (manner == Manner::HangUp).then_some(HANG_UP_AFTER),
+        ..Shot::chat(plan.setup.port, api, size, chunks, plan.translates)
     }
 }
 
-/// The kind of request `number`: mixed evenly, and the same in every run.
-fn kind(number: u64) -> usize {
+/// The shot of request `number`: mixed evenly, and the same in every run.
+fn choose(number: u64) -> usize {
     // The finishing steps of SplitMix64.
     let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let mut left = (bits ^ (bits >> 31)) % 1000;
-    for (index, (share, ..)) in MIX.iter().enumerate() {
+    bits ^= bits >> 31;
+    let api = (bits / 1000) as usize % APIS.len();
+    let mut left = bits % 1000;
+    for (kind, (share, ..)) in MIX.iter().enumerate() {
         if left < *share {
-            return index;
+            return kind * APIS.len() + api;
         }
         left -= share;
     }
@@ -205,14 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_comes_about_as_often_as_it_should() {
-        let mut seen = vec![0_u64; MIX.len()];
-        for number in 0..100_000 {
-            seen[kind(number)] += 1;
+    fn every_kind_comes_about_as_often_as_it_should_from_every_provider() {
+        const REQUESTS: usize = 1_000_000;
+        let mut seen = vec![0_usize; MIX.len() * APIS.len()];
+        for number in 0..REQUESTS as u64 {
+            seen[choose(number)] += 1;
         }
-        for ((share, ..), seen) in MIX.iter().zip(seen) {
-            let expected = share * 100;
-            assert!(seen > expected * 8 / 10 && seen < expected * 12 / 10, "{share}: {seen}");
+        for ((share, ..), seen) in MIX.iter().zip(seen.chunks(APIS.len())) {
+            let expected = *share as usize * REQUESTS / 1000 / APIS.len();
+            for seen in seen {
+                assert!(*seen > expected * 8 / 10 && *seen < expected * 12 / 10, "{share}: {seen}");
+            }
         }
     }
 }

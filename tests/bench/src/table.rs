@@ -1,6 +1,7 @@
 //! What was measured, and the table against the bars. Figures are made within a round, then the
 //! median over the rounds is taken: what slows both sides in one round does not count.
 
+use crate::rows::{self, Bar, ROWS, Row, Source};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -45,100 +46,6 @@ struct Start {
 struct Point {
     value: f64,
     quiet: bool,
-}
-
-/// A row of the table: what it compares, and the bar.
-struct Row {
-    name: &'static str,
-    label: &'static str,
-    unit: &'static str,
-    source: Source,
-    bar: Bar,
-}
-
-#[derive(Clone, Copy)]
-enum Source {
-    Cpu(&'static str),
-    P50(&'static str),
-    P99(&'static str),
-    ResidentMb,
-    LoadMs,
-    ModuleMb,
-}
-
-/// The most a row may show.
-#[derive(Clone, Copy)]
-enum Bar {
-    /// Waypost divided by bare.
-    Times(f64),
-    /// Waypost less bare, in the row's unit.
-    Added(f64),
-    /// Waypost's own figure.
-    Only(f64),
-}
-
-const ROWS: &[Row] = &[
-    cpu("1k-openai", "1 KB, OpenAI → OpenAI, CPU a request", 1.8),
-    cpu("1k-anthropic", "1 KB, OpenAI → Anthropic, CPU a request", 2.2),
-    cpu("100k-openai", "100 KB, OpenAI → OpenAI, CPU a request", 2.5),
-    cpu("100k-anthropic", "100 KB, OpenAI → Anthropic, CPU a request", 3.5),
-    cpu("stream-openai", "stream as fast as it goes, OpenAI, CPU a chunk", 1.3),
-    cpu("stream-anthropic", "stream as fast as it goes, Anthropic, CPU a chunk", 2.0),
-    cpu("paced-openai", "stream, chunk by chunk, OpenAI, CPU a chunk", 1.3),
-    cpu("paced-anthropic", "stream, chunk by chunk, Anthropic, CPU a chunk", 2.0),
-    added_us(
-        "latency-openai",
-        "latency, one connection, OpenAI, p50",
-        Source::P50("latency-openai"),
-        60.0,
-    ),
-    added_us(
-        "latency-openai",
-        "latency, one connection, OpenAI, p99",
-        Source::P99("latency-openai"),
-        200.0,
-    ),
-    added_us(
-        "latency-anthropic",
-        "latency, one connection, Anthropic, p50",
-        Source::P50("latency-anthropic"),
-        60.0,
-    ),
-    added_us(
-        "latency-anthropic",
-        "latency, one connection, Anthropic, p99",
-        Source::P99("latency-anthropic"),
-        200.0,
-    ),
-    Row {
-        name: "memory",
-        label: "resident memory, idle",
-        unit: "MB",
-        source: Source::ResidentMb,
-        bar: Bar::Added(40.0),
-    },
-    Row {
-        name: "module",
-        label: "size of the module",
-        unit: "MB",
-        source: Source::ModuleMb,
-        bar: Bar::Only(1.5),
-    },
-    Row {
-        name: "load",
-        label: "start to first answer",
-        unit: "ms",
-        source: Source::LoadMs,
-        bar: Bar::Added(1000.0),
-    },
-];
-
-const fn cpu(name: &'static str, label: &'static str, times: f64) -> Row {
-    Row { name, label, unit: "µs", source: Source::Cpu(name), bar: Bar::Times(times) }
-}
-
-const fn added_us(name: &'static str, label: &'static str, source: Source, added: f64) -> Row {
-    Row { name, label, unit: "µs", source, bar: Bar::Added(added) }
 }
 
 impl Rows {
@@ -319,7 +226,7 @@ impl Table {
     }
 
     fn notes(&self) -> String {
-        let mut notes = String::new();
+        let mut notes = format!("\n{}\n", rows::families());
         if self.faults > 0 {
             notes += &format!(
                 "\n{} requests failed or came back short: see the progress lines.\n",
@@ -351,7 +258,7 @@ impl Line {
             Bar::Only(_) => format!("{value:.2} {unit}"),
         };
         [
-            self.row.label.to_owned(),
+            self.row.label.clone(),
             self.bare.map_or_else(|| String::from("–"), |bare| quantity(bare, unit)),
             quantity(self.waypost, unit),
             shown(self.figure),
@@ -367,14 +274,6 @@ impl Line {
                 if self.disturbed { ", disturbed" } else { "" }
             ),
         ]
-    }
-}
-
-impl Bar {
-    fn limit(self) -> f64 {
-        match self {
-            Self::Times(limit) | Self::Added(limit) | Self::Only(limit) => limit,
-        }
     }
 }
 
@@ -398,7 +297,6 @@ pub fn median(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::TESTS;
 
     fn measured(test: &'static str, bare: bool, cpu_us: f64) -> Measured {
         Measured {
@@ -455,12 +353,5 @@ mod tests {
         rows.add(Measured { faults: 1, ..measured("1k-openai", true, 1.0) });
         rows.add(measured("1k-openai", false, 1.0));
         assert!(!rows.table(|_| true).holds());
-    }
-
-    #[test]
-    fn every_test_has_a_row() {
-        for test in TESTS {
-            assert!(ROWS.iter().any(|row| row.name == test.name), "{}", test.name);
-        }
     }
 }

@@ -5,7 +5,8 @@ use super::*;
 
 fn written(schema: &str, form: Form, object: bool) -> Result<(String, Written), Fault> {
     let mut out = Vec::new();
-    let written = write(serde_json::from_str(schema).unwrap(), form, object, &mut out)?;
+    let schema = serde_json::from_str(schema).unwrap();
+    let written = write(schema, form, object, &mut Room::new(), &mut out)?;
     Ok((String::from_utf8(out).unwrap(), written))
 }
 
@@ -211,6 +212,20 @@ fn depth_and_size_have_bounds() {
     assert_eq!(fault(&doubling, Form::OpenApi).1, TOO_LARGE);
     assert!(json(&doubling).len() < 2 * doubling.len());
     assert!(json(&doubling).starts_with(r##"{"$ref":"#/$defs/d0","$defs":"##));
+
+    // Several may not make together what one may not.
+    let wide: Vec<String> =
+        (0..100).map(|at| format!(r##""p{at}":{{"$ref":"#/$defs/d"}}"##)).collect();
+    let wide = format!(
+        r##"{{"properties":{{{}}},"$defs":{{"d":{{"title":"{}"}}}}}}"##,
+        wide.join(","),
+        "x".repeat(MAX_GROWTH / 200)
+    );
+    let wide: &RawValue = serde_json::from_str(&wide).unwrap();
+    let (mut room, mut out) = (Room::new(), Vec::new());
+    let mut again = || write(wide, Form::OpenApi, false, &mut room, &mut out);
+    assert!(again().is_ok());
+    assert!((0..2).any(|_| again().is_err_and(|fault| fault.why == TOO_LARGE)));
 
     let chain: Vec<String> =
         (0..100).map(|at| format!(r##""c{at}":{{"$ref":"#/$defs/c{}"}}"##, at + 1)).collect();

@@ -1,4 +1,4 @@
-"""By the types of `google-genai`, and at Vertex also of `anthropic`."""
+"""By the types of `google-genai`, and at Vertex also of `anthropic` and `mistralai`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from google.genai import types
 
-from . import anthropic
+from . import anthropic, mistral
 from .shape import misfits
 
 GEMINI = r"/v1beta/models/[^/?]+:(generateContent|streamGenerateContent\?alt=sse|batchEmbedContents|embedContent)"
@@ -52,6 +52,8 @@ def check_gemini(path: str, body: Any, headers: Mapping[str, str]) -> list[str]:
 def check_vertex(path: str, body: Any, headers: Mapping[str, str]) -> list[str]:
     if "/publishers/anthropic/" in path:
         return anthropic.check_vertex(path, body)
+    if "/publishers/mistralai/" in path:
+        return mistral.check_vertex(path, body)
     found = re.fullmatch(VERTEX, path)
     if not found:
         return [f"path {path}"]

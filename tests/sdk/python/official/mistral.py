@@ -11,6 +11,8 @@ from mistralai.client.models import ChatCompletionRequest, EmbeddingRequest
 
 from .shape import misfits
 
+VERTEX = r"/v1/projects/[^/?]+/locations/[^/?]+/publishers/mistralai/models/([^/?:]+):(rawPredict|streamRawPredict)"
+
 # What may come after whom.
 AFTER = {
     "system": ("user", "assistant", "system"),
@@ -25,6 +27,20 @@ def check(path: str, body: Any, headers: Mapping[str, str]) -> list[str]:
         return misfits(body, EmbeddingRequest, "body")
     if path != "/v1/chat/completions":
         return [f"path {path}"]
+    return _chat(body)
+
+
+def check_vertex(path: str, body: Any) -> list[str]:
+    """A request to a model of Mistral's at Vertex: the model stands in the path and in the body."""
+    found = re.fullmatch(VERTEX, path)
+    if not found:
+        return [f"path {path}"]
+    if bool(body.get("stream")) != (found[2] == "streamRawPredict"):
+        return [f"{found[2]} for stream {body.get('stream')}"]
+    return _chat(body)
+
+
+def _chat(body: Any) -> list[str]:
     return misfits(body, ChatCompletionRequest, "body") or list(_conversation(body["messages"]))
 
 

@@ -1,0 +1,240 @@
+//! What one node of a schema says: its keywords, those of what it refers to or is all of included.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{
+    CYCLE, Fault, MAX_CHAIN, MAX_KEYWORDS, NO_SCHEMA, TOO_DEEP, TOO_LARGE, UNRESOLVED, Writer,
+};
+use crate::openai::json::{RawStr, is_null, is_object, string};
+use crate::openai::message::Key;
+
+pub(super) type Pair<'s> = (Cow<'s, str>, &'s RawValue);
+
+/// The keywords of one node, those of what it refers to included.
+#[derive(Default)]
+pub(super) struct Node<'s> {
+    /// Those that stand once; the first counts.
+    pub(super) once: Vec<Pair<'s>>,
+    pub(super) properties: Vec<Pair<'s>>,
+    /// Those of the properties.
+    pub(super) names: BTreeSet<Cow<'s, str>>,
+    pub(super) required: Vec<RawStr<'s>>,
+    /// The definition that it refers to, where that stays a reference.
+    pub(super) reference: Option<String>,
+    /// How many references are active because of it.
+    pub(super) entered: usize,
+}
+
+impl<'s> Node<'s> {
+    pub(super) fn find(&self, name: &str) -> Option<&'s RawValue> {
+        self.once.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+}
+
+impl<'s> Writer<'s, '_> {
+    pub(super) fn fields(&mut self, object: &'s RawValue) -> Result<Vec<Pair<'s>>, Fault> {
+        self.spend(object.get().len())?;
+        serde_json::from_str::<Fields<'s>>(object.get())
+            .map(|fields| fields.0)
+            .map_err(|_| self.fault(NO_SCHEMA))
+    }
+
+    /// Takes from what may still be read, or kept of it.
+    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| self.fault(TOO_LARGE))?;
+        Ok(())
+    }
+
+    /// Collects the keywords of a node, and of what it refers to or is all of.
+    pub(super) fn gather(
+        &mut self,
+        schema: &'s RawValue,
+        chain: usize,
+        node: &mut Node<'s>,
+    ) -> Result<(), Fault> {
+        if chain > MAX_CHAIN {
+            return Err(self.fault(TOO_DEEP));
+        }
+        if !is_object(schema) {
+            return Err(self.fault(NO_SCHEMA));
+        }
+        let mut further = Vec::new();
+        for (name, value) in self.fields(schema)? {
+            match &*name {
+                "$ref" => {
+                    let pointer = string(Some(value)).map(RawStr::decode);
+                    let pointer = pointer.ok_or_else(|| self.fault(UNRESOLVED))?;
+                    match definition(&pointer).filter(|_| self.keeps) {
+                        Some(definition) => {
+                            self.resolve(&pointer)?;
+                            node.reference.get_or_insert(definition);
+                        }
+                        None => {
+                            let target = self.enter(pointer.into_owned(), node)?;
+                            further.push(target);
+                        }
+                    }
+                }
+                "allOf" => further.extend(self.list(value)?),
+                "properties" => {
+                    for property in self.fields(value)? {
+                        if node.names.insert(property.0.clone()) {
+                            node.properties.push(property);
+                        }
+                    }
+                }
+                "required" => node.required.extend(
+                    serde_json::from_str::<Vec<RawStr<'s>>>(value.get()).unwrap_or_default(),
+                ),
+                _ if node.once.len() > MAX_KEYWORDS => return Err(self.fault(TOO_LARGE)),
+                _ if node.find(&name).is_none() => node.once.push((name, value)),
+                _ => self.written.narrowed |= !is_annotation(&name),
+            }
+        }
+        further.into_iter().try_for_each(|schema| self.gather(schema, chain + 1, node))
+    }
+
+    fn enter(&mut self, pointer: String, node: &mut Node<'s>) -> Result<&'s RawValue, Fault> {
+        if self.active.contains(&pointer) || pointer == "#" {
+            return Err(self.fault(CYCLE));
+        }
+        let target = self.resolve(&pointer)?;
+        self.active.push(pointer);
+        node.entered += 1;
+        Ok(target)
+    }
+
+    /// What a pointer such as `#/$defs/a` leads to. Each object on the way is read once.
+    fn resolve(&mut self, pointer: &str) -> Result<&'s RawValue, Fault> {
+        let Some(steps) = pointer.strip_prefix('#') else {
+            return Err(self.fault(UNRESOLVED));
+        };
+        let mut found = self.root;
+        let mut at = String::new();
+        for step in steps.split('/').skip(1) {
+            if is_object(found) && self.known.insert(at.clone()) {
+                for (name, value) in self.fields(found)? {
+                    self.spend(at.len())?;
+                    let name = name.replace('~', "~0").replace('/', "~1");
+                    self.found.insert(format!("{at}/{name}"), value);
+                }
+            } else if found.get().starts_with('[') && self.known.insert(at.clone()) {
+                for (index, value) in self.list(found)?.into_iter().enumerate() {
+                    self.spend(at.len())?;
+                    self.found.insert(format!("{at}/{index}"), value);
+                }
+            }
+            at.push('/');
+            at.push_str(step);
+            found = self.found.get(&at).copied().ok_or_else(|| self.fault(UNRESOLVED))?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn list(&mut self, schemas: &'s RawValue) -> Result<Vec<&'s RawValue>, Fault> {
+        self.spend(schemas.get().len())?;
+        serde_json::from_str(schemas.get()).map_err(|_| self.fault(NO_SCHEMA))
+    }
+}
+
+/// The types of a node.
+pub(super) struct Kinds<'s> {
+    /// Without `null`.
+    pub(super) names: Vec<Cow<'s, str>>,
+    pub(super) null: bool,
+}
+
+impl<'s> Kinds<'s> {
+    pub(super) fn of(node: &Node<'s>) -> Self {
+        let kind = node.find("type");
+        let mut names: Vec<Cow<'s, str>> = match kind {
+            Some(raw) if raw.get().starts_with('[') => {
+                let list = serde_json::from_str::<Vec<RawStr<'s>>>(raw.get()).unwrap_or_default();
+                list.into_iter().map(RawStr::decode).collect()
+            }
+            raw => string(raw).map(RawStr::decode).into_iter().collect(),
+        };
+        for name in &mut names {
+            // As OpenAPI's form has them.
+            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                *name = Cow::Owned(name.to_ascii_lowercase());
+            }
+        }
+        let count = names.len();
+        names.retain(|name| name != "null");
+        let nullable = node.find("nullable").is_some_and(|raw| raw.get() == "true");
+        Self { null: names.len() < count || nullable, names }
+    }
+
+    pub(super) fn is_only(&self, name: &str) -> bool {
+        matches!(self.names.as_slice(), [one] if one == name)
+    }
+}
+
+/// Keywords that change nothing about what is valid, or that are seen to elsewhere.
+pub(super) fn is_annotation(name: &str) -> bool {
+    matches!(
+        name,
+        "$schema"
+            | "$id"
+            | "$anchor"
+            | "$comment"
+            | "$defs"
+            | "definitions"
+            | "description"
+            | "id"
+            | "strict"
+            | "title"
+    ) || name.starts_with("x-")
+}
+
+/// The strings of an `enum` without the empty one; nothing where something else stands in it.
+pub(super) fn words(list: &RawValue) -> Option<String> {
+    let list: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
+    let mut words = Vec::new();
+    for value in list.into_iter().filter(|value| !is_null(value)) {
+        let word = RawStr::from_raw(value)?;
+        if !word.is_empty() {
+            words.push(word.as_written());
+        }
+    }
+    (!words.is_empty()).then(|| format!("[{}]", words.join(",")))
+}
+
+/// A reference to a definition as it is kept: `definitions` is an older name for `$defs`.
+fn definition(pointer: &str) -> Option<String> {
+    if pointer == "#" {
+        return Some("#".to_owned());
+    }
+    let name =
+        pointer.strip_prefix("#/$defs/").or_else(|| pointer.strip_prefix("#/definitions/"))?;
+    (!name.contains('/')).then(|| format!("#/$defs/{name}"))
+}
+
+/// The fields of an object, in order.
+pub(super) struct Fields<'a>(pub(super) Vec<Pair<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON Schema object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    fields.push((name, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
