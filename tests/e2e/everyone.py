@@ -25,6 +25,8 @@ class Provider:
     """A model that can be asked to think; empty for none."""
     embeds: str = ""
     """A model that gives vectors; empty for none."""
+    batches: bool = True
+    """Whether it takes several texts at once."""
     api: str = ""
     """The fake's dialect, where that is not the name."""
     shows_thoughts: bool = True
@@ -79,7 +81,7 @@ PROVIDERS = {
         Provider("vertex-claude", "claude-sonnet-5-5", api="vertex", thinks="claude-sonnet-5-5", forced=False, logprobs=False, addresses=False),
         Provider("mistral", "mistral-large-latest", thinks="magistral-medium-latest", embeds="mistral-embed", counts_thoughts=False),
         Provider("cohere", "command-a-03-2025", embeds="embed-v4.0", plans=True, schema=False, one_call=False, alternatives=False, images=False),
-        Provider("bedrock", "amazon.nova-pro-v1:0", embeds="amazon.titan-embed-text-v2:0", one_call=False, logprobs=False, addresses=False),
+        Provider("bedrock", "amazon.nova-pro-v1:0", embeds="amazon.titan-embed-text-v2:0", batches=False, one_call=False, logprobs=False, addresses=False),
         Provider("bedrock-claude", "anthropic.claude-sonnet-5-5", api="bedrock", thinks="anthropic.claude-sonnet-5-5", counts_thoughts=False, forced=False, logprobs=False, addresses=False),
         Provider("deepseek", "deepseek-v4-flash", thinks="deepseek-v4-pro", schema=False),
         Provider("groq", "openai/gpt-oss-120b", thinks="openai/gpt-oss-120b", schema_streams=False, logprobs=False, images=False),

@@ -14,7 +14,7 @@ from .shape import misfits
 GEMINI = r"/v1beta/models/[^/?]+:(generateContent|streamGenerateContent\?alt=sse|batchEmbedContents|embedContent)"
 VERTEX = (
     r"/v1/projects/[^/?]+/locations/[^/?]+/publishers/google/models/[^/?]+"
-    r":(generateContent|streamGenerateContent\?alt=sse|predict|embedContent)"
+    r":(generateContent|streamGenerateContent\?alt=sse|predict|embedContent|batchEmbedContents)"
 )
 
 # The client takes the parts of a request apart in a config of its own; these are their types on the wire.
@@ -34,6 +34,7 @@ GEMINI_ONLY = {"store"}
 VERTEX_ONLY = {"labels"}
 
 EMBED: dict[str, Any] = {"model": str, "content": types.Content, "taskType": str, "title": str, "outputDimensionality": int}
+VERTEX_EMBED: dict[str, Any] = {"content": types.Content, "embedContentConfig": types.EmbedContentConfig}
 INSTANCE: dict[str, Any] = {"content": str, "task_type": str, "title": str}
 PARAMETERS: dict[str, Any] = {"autoTruncate": bool, "outputDimensionality": int}
 
@@ -61,7 +62,9 @@ def check_vertex(path: str, body: Any, headers: Mapping[str, str]) -> list[str]:
         rest = {name: value for name, value in body.items() if name != "parameters"}
         return _listed(rest, "instances", INSTANCE) + _known(body.get("parameters", {}), PARAMETERS, "body.parameters")
     if found[1] == "embedContent":
-        return _known(body, EMBED | {"autoTruncate": bool}, "body")
+        return _known(body, VERTEX_EMBED, "body")
+    if found[1] == "batchEmbedContents":
+        return _listed(body, "requests", VERTEX_EMBED)
     return _content(body, GEMINI_ONLY)
 
 
