@@ -7,13 +7,18 @@ answer no call.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from client import Response
 from everyone import PROVIDERS, Provider, everyone
-from gateway import Stage
+from gateway import ROOT, Stage
+
+sys.path.insert(0, str(ROOT / "tests/sdk/python"))
+
+from official import check_received  # noqa: E402
 
 WEATHER = {
     "type": "function",
@@ -38,6 +43,16 @@ PLAIN_CALL = {"id", "type", "function"}
 def all_of_them() -> Iterator[Stage]:
     with everyone() as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def as_their_own_clients_would(all_of_them: Stage) -> Iterator[None]:
+    """What the providers got from each other's conversations is held against the types of their own clients."""
+    all_of_them.fakes.reset()
+    yield
+    for api, [port] in all_of_them.fakes.ports.items():
+        for received in all_of_them.fakes.requests(port):
+            assert check_received(api, received) == [], received["body"]
 
 
 def ask(stage: Stage, model: str, messages: list[Any], **more: Any) -> Response:
