@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::asked::Asked;
-use super::intake::Refusal;
+use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::Timeouts;

@@ -14,8 +14,9 @@ use proxy_wasm::types::Action;
 
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
-use super::intake::{self, Operation, Passed, Refusal};
+use super::intake::{self, Operation, Passed};
 use super::record;
+use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::shared;
 use crate::config::Gateway;

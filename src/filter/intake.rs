@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use super::asked::Asked;
 use super::exchange::Exchange;
+use super::refusal::Refusal;
 use super::reply::Reply;
 use crate::config::Gateway;
 use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
-use crate::routing::{self, Needs, Plan, Question, Skipped};
+use crate::routing::{self, Needs, Question};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,30 +137,6 @@ fn percent_decode(text: &str) -> String {
         rest = after;
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A request that goes nowhere.
-#[derive(Debug)]
-pub struct Refusal {
-    /// What the client is told.
-    pub error: Box<Error>,
-    /// The rule that took it; empty when it did not come so far.
-    pub rule: String,
-    /// Who could not serve it.
-    pub skipped: Vec<Skipped>,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self { error: Box::new(error), rule: String::new(), skipped: Vec::new() }
-    }
-}
-
-impl Refusal {
-    /// The refusal of a request for which there was a plan.
-    fn of(error: Error, plan: Plan) -> Self {
-        Self { error: Box::new(error), rule: plan.rule, skipped: plan.skipped }
-    }
 }
 
 /// Parses, validates and routes a request.

@@ -8,6 +8,7 @@
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`record`] | the record of a request, for the access log |
+//! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
@@ -18,6 +19,7 @@ pub mod asked;
 pub mod exchange;
 pub mod intake;
 pub mod record;
+pub mod refusal;
 pub mod reply;
 
 #[cfg(target_os = "wasi")]

@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::exchange::Exchange;
-use super::intake::Refusal;
+use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::openai::error::start;
 use crate::routing::{Attempt, Candidate, Outcome, Skipped};

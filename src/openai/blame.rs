@@ -7,10 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
-use serde::de;
+use serde::de::{self, Unexpected};
 use serde_json::value::RawValue;
-
-use super::json::unexpected;
 
 /// Stands in an error's text before the address of the value that is to blame: of a value that was
 /// kept as text the parser knows no place.
@@ -20,6 +18,20 @@ const MARK: &str = "\u{0}at ";
 pub(super) fn misfit<E: de::Error>(raw: &RawValue, wanted: impl Display) -> E {
     let address = raw.get().as_ptr() as usize;
     E::custom(format_args!("invalid type: {}, expected {wanted}{MARK}{address:x}", unexpected(raw)))
+}
+
+/// What a raw value is, for the error that it is not what was wanted.
+fn unexpected(raw: &RawValue) -> Unexpected<'_> {
+    let text = raw.get();
+    match text.bytes().next() {
+        Some(b'"') => Unexpected::Other("a string"),
+        Some(b'[') => Unexpected::Seq,
+        Some(b'{') => Unexpected::Map,
+        Some(b't') => Unexpected::Bool(true),
+        Some(b'f') => Unexpected::Bool(false),
+        Some(b'n') => Unexpected::Unit,
+        _ => Unexpected::Other("a number"),
+    }
 }
 
 /// What an error says, and the path of the value in `text` that it is about: empty for the whole.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
 use super::blame::misfit;
@@ -158,21 +158,6 @@ macro_rules! objects {
     )*};
 }
 pub(crate) use objects;
-
-/// What a raw value is, for the error that it is not what was wanted.
-#[must_use]
-pub fn unexpected(raw: &RawValue) -> Unexpected<'_> {
-    let text = raw.get();
-    match text.bytes().next() {
-        Some(b'"') => Unexpected::Other("a string"),
-        Some(b'[') => Unexpected::Seq,
-        Some(b'{') => Unexpected::Map,
-        Some(b't') => Unexpected::Bool(true),
-        Some(b'f') => Unexpected::Bool(false),
-        Some(b'n') => Unexpected::Unit,
-        _ => Unexpected::Other("a number"),
-    }
-}
 
 /// Whether the raw value is `null`.
 #[must_use]

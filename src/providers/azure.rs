@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use super::openai::quirks::AZURE;
 use super::openai::{answer, request, stream};
-use super::registry::Setting;
+use super::settings::Setting;
 use super::stream::Sse;
 use super::{
     Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Settings, Target,

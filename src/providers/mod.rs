@@ -6,6 +6,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`registry`] | the table: a row for each `api` a user may name |
+//! | [`settings`] | what a dialect may be told, and where its API is |
 //! | [`headers`] | headers as the host gives them |
 //! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
 //! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
@@ -49,6 +50,7 @@ mod media;
 pub mod mistral;
 pub mod openai;
 pub mod registry;
+pub mod settings;
 pub mod stream;
 mod thoughts;
 pub mod vertex;
@@ -58,6 +60,7 @@ use crate::openai::json::RawStr;
 use crate::openai::{Chat, Embeddings, Error, Usage};
 use catalogue::{Capability, Facts};
 pub use headers::Headers;
+pub use settings::Settings;
 
 /// A provider's API: how to ask it, and how to read what it says.
 pub trait Dialect: Sync {
@@ -198,18 +201,6 @@ impl Base {
             authority: authority.to_owned(),
             path: path.trim_end_matches('/').to_owned(),
         })
-    }
-}
-
-/// Values for the settings that a registry row names, in its words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings(pub Vec<(&'static str, String)>);
-
-impl Settings {
-    /// The value that was set.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The table of APIs: what may stand behind `api:` in a provider's entry.
 
 use super::embeddings::cohere::{INPUT_TYPE_SETTING, INPUT_TYPES};
+use super::settings::{BaseUrl, Setting};
 use super::{
-    Dialect, Settings, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai,
-    vertex,
+    Dialect, anthropic, azure, bedrock, cohere, compatible, gemini, mistral, openai, vertex,
 };
 
 /// One API that Waypost speaks.
@@ -19,62 +19,6 @@ pub struct Api {
     pub base_url: BaseUrl,
     /// The settings that its dialect reads.
     pub settings: &'static [Setting],
-}
-
-/// Where an API is.
-#[derive(Clone, Copy, Debug)]
-pub enum BaseUrl {
-    /// At one address for everyone.
-    At(&'static str),
-    /// At an address that the settings tell.
-    ///
-    /// # Errors
-    /// The name of the setting that is missing.
-    From(fn(&Settings) -> Result<String, &'static str>),
-}
-
-impl BaseUrl {
-    /// The address, given the settings.
-    ///
-    /// # Errors
-    /// The name of the setting that is missing.
-    pub fn resolve(self, settings: &Settings) -> Result<String, &'static str> {
-        match self {
-            Self::At(url) => Ok(url.to_owned()),
-            Self::From(url) => url(settings),
-        }
-    }
-}
-
-/// A setting of a dialect, as users write it in a provider's entry.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// The key.
-    pub name: &'static str,
-    /// What may stand there; empty for any text.
-    pub values: &'static [&'static str],
-    /// Whether the dialect cannot do without.
-    pub required: bool,
-}
-
-impl Setting {
-    /// Any text, or nothing.
-    #[must_use]
-    pub const fn text(name: &'static str) -> Self {
-        Self { name, values: &[], required: false }
-    }
-
-    /// One of these words, or nothing.
-    #[must_use]
-    pub const fn word(name: &'static str, values: &'static [&'static str]) -> Self {
-        Self { name, values, required: false }
-    }
-
-    /// The same, but it must be there.
-    #[must_use]
-    pub const fn required(self) -> Self {
-        Self { required: true, ..self }
-    }
 }
 
 /// Every API, in the order in which messages list them.
