@@ -1,7 +1,7 @@
 # `make` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-real demo-test build test lint check bench soak clean
+.PHONY: help run providers run-real demo-test build test lint check bench soak clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -9,7 +9,10 @@ help:            ## this list
 run: build       ## Waypost in Envoy, with fake providers: no key, no network needed
 	@python3 examples/demo/run.py
 
-run-real: build  ## the same with the real providers; OPENAI_API_KEY and ANTHROPIC_API_KEY from the environment
+providers: build ## the same with a fake of each of the sixteen providers, and a request to try for each
+	@python3 examples/demo/run.py --providers
+
+run-real: build  ## as `run`, with the real providers; OPENAI_API_KEY and ANTHROPIC_API_KEY from the environment
 	@python3 examples/demo/run.py --real
 
 build:           ## the module for Envoy, and the waypost program
@@ -20,17 +23,20 @@ build:           ## the module for Envoy, and the waypost program
 test:            ## everything that CI runs (20 minutes on two cores); `make test STEPS="lint native"` for a part
 	@python3 tests/all.py $(STEPS)
 
-demo-test: build ## the three requests that `make run` suggests, against a real Envoy
+demo-test: build ## the requests that `make run` and `make providers` suggest, against a real Envoy
 	@python3 examples/demo/run.py --try
+	@python3 examples/demo/run.py --providers --try
 
 lint:            ## warnings are errors
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --target wasm32-wasip1 -- -D warnings
 
-check: build     ## envoy/envoy.yaml as Waypost reads it, then as Envoy does
-	target/release/waypost check envoy/envoy.yaml
-	"$$(python3 envoy/install.py)" --mode validate -c envoy/envoy.yaml --log-level warning
+CONFIGS := envoy/envoy.yaml examples/providers/envoy.yaml examples/bedrock/envoy.yaml
+
+check: build     ## the shipped configurations as Waypost reads them, then as Envoy does
+	for config in $(CONFIGS); do target/release/waypost check $$config || exit 1; done
+	for config in $(CONFIGS); do "$$(python3 envoy/install.py)" --mode validate -c $$config --log-level warning || exit 1; done
 
 BENCH := target/bench/release/bench
 

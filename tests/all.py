@@ -58,16 +58,21 @@ def steps():
         ("config", "the shipped configurations, as Waypost and as Envoy read them", [
             run("target/release/waypost", "check", "envoy/envoy.yaml"),
             run("ENVOY", "--mode", "validate", "-c", "envoy/envoy.yaml", "--log-level", "warning"),
+            run("target/release/waypost", "check", "examples/providers/envoy.yaml"),
+            run("ENVOY", "--mode", "validate", "-c", "examples/providers/envoy.yaml", "--log-level", "warning"),
+            run("target/release/waypost", "check", "examples/bedrock/envoy.yaml"),
+            run("ENVOY", "--mode", "validate", "-c", "examples/bedrock/envoy.yaml", "--log-level", "warning"),
             run("ENVOY", "--mode", "validate", "-c", "tests/bench/envoy.yaml", "--log-level", "warning"),
         ]),
-        ("demo", "the requests that the README shows, against a real Envoy", [
+        ("demo", "the requests that the README and the demos show, against a real Envoy", [
             run(sys.executable, "examples/demo/run.py", "--try", "--offset", "21300"),
+            run(sys.executable, "examples/demo/run.py", "--providers", "--try", "--offset", "21300"),
         ]),
         ("e2e", "a real Envoy with two workers: failover, load, hardening, TLS", [
             run(PYTHON, "-m", "pytest", "tests/e2e", WAYPOST_TRAP_WASM=str(TRAP)),
         ]),
-        ("sdk-python", "the official OpenAI client for Python", [run(PYTHON, "-m", "pytest", "tests/sdk/python")]),
-        ("sdk-node", "the official OpenAI client for Node", [
+        ("sdk-python", "the official OpenAI client for Python, every provider behind it", [run(PYTHON, "-m", "pytest", "tests/sdk/python")]),
+        ("sdk-node", "the official OpenAI client for Node, every provider behind it", [
             run("npm", "ci", "--prefix", "tests/sdk/node", "--no-audit", "--no-fund", "--silent"),
             run("npm", "test", "--prefix", "tests/sdk/node", PYTHON=PYTHON),
         ]),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs Waypost in Envoy: against the fake providers, or with --real against the real ones.
+"""Runs Waypost in Envoy: against two fake providers, with --providers against one of each, or with --real against the real ones.
 
 Ctrl-C stops everything. Python standard library only.
 """
@@ -7,6 +7,7 @@ Ctrl-C stops everything. Python standard library only.
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,28 @@ import render  # noqa: E402
 RUN = ROOT / ".local" / "run"
 WASM = ROOT / "target" / "wasm32-wasip1" / "release" / "waypost.wasm"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+TWO = ROOT / "envoy" / "envoy.yaml"
+EVERYONE = ROOT / "examples" / "providers" / "envoy.yaml"
+
+MODELS = {
+    "openai": "gpt-4o",
+    "azure": "chat",
+    "anthropic": "claude-sonnet-4-5",
+    "gemini": "gemini-2.5-flash",
+    "vertex": "gemini-3.8-flash",
+    "mistral": "mistral-large-latest",
+    "cohere": "command-a-03-2025",
+    "bedrock": "amazon.nova-pro-v1:0",
+    "deepseek": "deepseek-v4-flash",
+    "groq": "openai/gpt-oss-120b",
+    "qwen": "qwen-plus",
+    "xai": "grok-4.7",
+    "openrouter": "meta-llama/llama-3.3-70b-instruct",
+    "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "ollama": "llama3.2:3b",
+    "vllm": "my-model",
+}
+"""Every provider in examples/providers, in the order of the ports of its fakes, and a model to ask."""
 
 
 class Ports(NamedTuple):
@@ -81,6 +104,27 @@ Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, in front of api.openai.com a
 Try, in another terminal:
 
      {chat(ports)}
+
+Ctrl-C stops it.
+"""
+
+
+def everyone(ports, fakes, log):
+    """What to tell when there is a fake of each provider."""
+    rows = [("provider", "its fake", "a request"), ("--------", "--------", "---------")]
+    for name, port in fakes.items():
+        body = json.dumps({"model": f"{name}/{MODELS[name]}", "messages": [{"role": "user", "content": "Hello"}]})
+        rows.append((name, f"127.0.0.1:{port}", f"curl 127.0.0.1:{ports.gateway}/v1/chat/completions -d '{body}'"))
+    table = "\n".join(f"  {name:<12}{fake:<17}{request}" for name, fake, request in rows)
+    return f"""
+Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with a fake of every provider behind it.
+
+{table}
+
+  the configuration   {EVERYONE.relative_to(ROOT)}
+  all models          curl 127.0.0.1:{ports.gateway}/v1/models
+  access log          {log}
+  Envoy admin         127.0.0.1:{ports.admin}
 
 Ctrl-C stops it.
 """
@@ -159,11 +203,39 @@ class Children:
                     child.wait()
 
 
-def start(children, ports, to_real):
-    """Starts everything and returns what to tell."""
+def start_fakes(children, fakes):
+    """Starts a fake of each dialect on its port."""
+    command = [sys.executable, str(ROOT / "examples" / "fakes" / "fake_provider.py")]
+    for dialect, port in fakes.items():
+        need_free(port, f"the fake of {dialect}")
+        command += [f"--{dialect}", f"127.0.0.1:{port}"]
+    child, log, _ = children.start("fakes", command)
+    urls = [f"http://127.0.0.1:{port}/fake/state" for port in fakes.values()]
+    wait_until(lambda: all(map(answers, urls)), child, "fakes", log)
+
+
+def start_envoy(children, ports, path, fakes, env):
+    """Starts Envoy with the configuration at `path`, before these fakes or before the real providers when there are none.
+    Returns the name of its access log."""
+    template = path.read_text(encoding="utf-8")
+    if fakes:
+        # Never a real key to a fake.
+        env = env | dict.fromkeys(re.findall(r"\{ env: (\w+) \}", template), "demo-key")
+    values = {"listener_port": str(ports.gateway), "admin_port": str(ports.admin)}
+    values.update({name: f"127.0.0.1:{port}" for name, port in fakes.items()})
+    config = RUN / "envoy.yaml"
+    config.write_text(render.render(template, bool(fakes), values), encoding="utf-8")
+    command = [install.envoy(), "-c", str(config), "--log-level", "warning", "--disable-hot-restart"]
+    child, log, out = children.start("envoy", command, env)
+    wait_until(lambda: answers(f"http://127.0.0.1:{ports.admin}/ready"), child, "envoy", log)
+    return out.relative_to(ROOT)
+
+
+def start(children, ports, to_real, fakes):
+    """Starts everything and returns what to tell. `fakes` are those of every provider, or none."""
     if not WASM.exists():
         raise Trouble(f"{WASM.relative_to(ROOT)} is not there; build it first: make build")
-    binary = install.envoy()
+    install.envoy()
     RUN.mkdir(parents=True, exist_ok=True)
     need_free(ports.gateway, "the gateway")
     need_free(ports.admin, "Envoy's admin interface")
@@ -172,35 +244,19 @@ def start(children, ports, to_real):
         have = [key for key in KEYS if env.get(key)]
         if not have:
             raise Trouble(f"no key in the environment: set {' or '.join(KEYS)}, or both for failover")
-    else:
-        need_free(ports.openai, "the fake OpenAI")
-        need_free(ports.anthropic, "the fake Anthropic")
-        # Never a real key to a fake.
-        env.update({key: "demo-key" for key in KEYS})
-        fakes = [sys.executable, str(ROOT / "examples" / "fakes" / "fake_provider.py"), "--openai", f"127.0.0.1:{ports.openai}", "--anthropic", f"127.0.0.1:{ports.anthropic}"]
-        child, log, _ = children.start("fakes", fakes)
-        urls = [f"http://127.0.0.1:{port}/fake/state" for port in (ports.openai, ports.anthropic)]
-        wait_until(lambda: all(map(answers, urls)), child, "fakes", log)
-    config = RUN / "envoy.yaml"
-    template = (ROOT / "envoy" / "envoy.yaml").read_text(encoding="utf-8")
-    values = {"listener_port": str(ports.gateway), "admin_port": str(ports.admin)}
-    if not to_real:
-        values.update(openai=f"127.0.0.1:{ports.openai}", anthropic=f"127.0.0.1:{ports.anthropic}")
-    config.write_text(render.render(template, not to_real, values), encoding="utf-8")
-    command = [binary, "-c", str(config), "--log-level", "warning", "--disable-hot-restart"]
-    child, log, out = children.start("envoy", command, env)
-    wait_until(lambda: answers(f"http://127.0.0.1:{ports.admin}/ready"), child, "envoy", log)
-    shown = out.relative_to(ROOT)
-    if to_real:
+        log = start_envoy(children, ports, TWO, {}, env)
         missing = [key for key in KEYS if key not in have]
         note = f" ({', '.join(missing)} is not set: its provider will not answer)" if missing else ""
-        return real(ports, ", ".join(have) + note, shown)
-    return demo(ports, shown)
+        return real(ports, ", ".join(have) + note, log)
+    two = {"openai": ports.openai, "anthropic": ports.anthropic}
+    start_fakes(children, fakes or two)
+    log = start_envoy(children, ports, EVERYONE if fakes else TWO, fakes or two, env)
+    return everyone(ports, fakes, log) if fakes else demo(ports, log)
 
 
-def ask(ports, stream=False):
+def ask(ports, stream=False, model="gpt-4o"):
     """One chat through the gateway: status, headers, body."""
-    body = {"model": "gpt-4o", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
+    body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
     request = urllib.request.Request(f"http://127.0.0.1:{ports.gateway}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
@@ -226,8 +282,24 @@ def attempt(ports):
     status, headers, body = ask(ports)
     cases.append(("claude answers when openai fails", status == 200 and headers["x-waypost-provider"] == "claude", body))
     fault(ports, None)
+    report(cases)
+
+
+def attempt_everyone(ports, fakes):
+    """A request to each provider, once; for tests."""
+    cases = []
+    for name in fakes:
+        status, headers, body = ask(ports, model=f"{name}/{MODELS[name]}")
+        cases.append((f"{name} answers", status == 200 and headers["x-waypost-provider"] == name and f"Hello from {name}" in body, body))
+    report(cases)
+
+
+def report(cases):
+    """Says of each case whether it went well.
+
+    Raises Trouble when one did not."""
     for what, good, body in cases:
-        print(f"{'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {status} {body[:300]}"))
+        print(f"{'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {body[:300]}"))
     if not all(good for _, good, _ in cases):
         raise Trouble("the demo does not do what it says")
 
@@ -235,19 +307,21 @@ def attempt(ports):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", action="store_true", help="the real providers, with keys from the environment")
-    parser.add_argument("--try", action="store_true", dest="once", help="send the demo's three requests, say whether they went well, and stop")
+    parser.add_argument("--providers", action="store_true", help="a fake of every provider, with examples/providers/envoy.yaml")
+    parser.add_argument("--try", action="store_true", dest="once", help="send the requests that are suggested, say whether they went well, and stop")
     parser.add_argument("--offset", type=int, default=0, metavar="N", help="add N to every port, to run beside another demo")
     options = parser.parse_args()
     ports = Ports(*(port + options.offset for port in Ports()))
-    if options.real and options.once:
-        parser.error("--try is for the fake providers")
+    if options.real and (options.once or options.providers):
+        parser.error("--try and --providers are for the fake providers")
+    fakes = {name: Ports().openai + options.offset + place for place, name in enumerate(MODELS)} if options.providers else {}
     # Whoever stops this with SIGTERM wants the children stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     children = Children()
     try:
-        text = start(children, ports, options.real)
+        text = start(children, ports, options.real, fakes)
         if options.once:
-            attempt(ports)
+            attempt_everyone(ports, fakes) if fakes else attempt(ports)
         else:
             print(text, flush=True)
             children.watch()

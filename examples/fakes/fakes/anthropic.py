@@ -180,6 +180,7 @@ def _prompt(body: Json, provider: str) -> Prompt:
 
     wanted = (body.get("output_config") or {}).get("format")
     prompt.schema = wanted["schema"] if wanted else None
+    prompt.told_json = content.wants_json(_text_of({"content": body.get("system")}))
     prompt.max_tokens = body["max_tokens"]
     prompt.stops = body.get("stop_sequences") or []
     kind = (body.get("thinking") or {}).get("type")

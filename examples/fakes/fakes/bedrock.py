@@ -188,6 +188,7 @@ def _prompt(body: Json, model: str) -> Prompt:
         prompt.tool_results = [_text_of(result["content"]) for result in results]
     _read_tools(body, prompt)
     prompt.schema = schema_of(body)
+    prompt.told_json = content.wants_json(_text_of(body.get("system") or []))
     inference = body.get("inferenceConfig") or {}
     prompt.max_tokens = inference.get("maxTokens")
     prompt.stops = inference.get("stopSequences") or []

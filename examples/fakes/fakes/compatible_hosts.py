@@ -102,7 +102,9 @@ GROQ = Row(
 
 
 def _router_error(refused: Refused, faults: Faults) -> Json:
-    metadata = {"provider_name": "Fake", "raw": refused.error["message"]}
+    metadata: Json = {"provider_name": "Fake", "raw": refused.error["message"]}
+    if "flagged" in refused.error["message"]:
+        metadata = {"provider_name": "Fake", "reasons": ["violence"], "flagged_input": "…"}
     told = {"code": refused.status, "message": refused.error["message"], "metadata": metadata}
     return {"error": told, "user_id": "user_fake"}
 
@@ -161,7 +163,7 @@ OPENROUTER = Row(
                   " unlock 1000 free model requests per day"),
         "billing": (402, "", None, "Insufficient credits. Add more using"
                     " https://openrouter.ai/settings/credits"),
-        "content_filter": (403, "", None, "Input was flagged by moderation"),
+        "content_filter": (403, "", None, "Input was flagged"),
     },
     error=_router_error,
     stream_error=_router_stream_error,

@@ -31,14 +31,14 @@ def deepseek_thinks(body: Json) -> bool:
 
 
 def check_deepseek(body: Json) -> None:
-    """Text only, functions only, no schemas; and thoughts have to come back."""
+    """Text only but for models that see, functions only, no schemas; and thoughts have to come back."""
     for place, message in enumerate(body["messages"]):
         if message["role"] == "developer":
             raise _unread(place, "unknown variant `developer`, expected one of `system`, `user`,"
                                  " `assistant`, `tool`")  # fmt: skip
         parts = message.get("content")
         for part in parts if isinstance(parts, list) else []:
-            if part.get("type") != "text" and "vl" not in body["model"]:
+            if part.get("type") != "text" and not re.search("vl|v4-flash", body["model"]):
                 raise _unread(place, f"unknown variant `{part.get('type')}`, expected `text`")
     for tool in body.get("tools") or []:
         if tool.get("type") != "function":

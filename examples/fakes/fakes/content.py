@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -43,6 +44,8 @@ class Prompt:
     may_call_twice: bool = True
     schema: Json | None = None
     """The schema the answer must satisfy."""
+    told_json: bool = False
+    """Whether an instruction wants an object of JSON, and nothing beside it."""
     max_tokens: int | None = None
     stops: list[str] = field(default_factory=list)
     may_think: bool = False
@@ -106,20 +109,27 @@ def _answer(prompt: Prompt, faults: Faults) -> Answer:
     calls = not prompt.tool_results and ("weather" in words or prompt.must_call)
     if prompt.tools and calls:
         twice = prompt.may_call_twice and "two cities" in words
-        made.tool_calls = _tool_calls(prompt.tools[0], CITIES if twice else CITIES[:1])
+        cities = CITIES if twice else CITIES[:1]
+        made.tool_calls = _tool_calls(prompt.tools[0], cities, _text(prompt, said))
         made.finish = "tool_calls"
         made.pieces = split("I will look that up.", faults) if "explain" in words else []
         return made
 
     text = _text(prompt, said)
-    if prompt.schema is not None:
-        text = json.dumps(example(prompt.schema, text), ensure_ascii=False)
+    schema = {"required": ["answer"], "type": "object"} if prompt.told_json else prompt.schema
+    if schema is not None:
+        text = json.dumps(example(schema, text), ensure_ascii=False)
     elif faults.big is not None:
         text = _padded(text, faults.big)
     else:
         text = _shortened(made, text, prompt)
     made.pieces = split(text, faults)
     return made
+
+
+def wants_json(system: str) -> bool:
+    """Whether an instruction says so in the words that models are usually told it."""
+    return bool(re.search(r"\bone JSON object and nothing else\b", system))
 
 
 def tokens(characters: int) -> int:
@@ -191,10 +201,13 @@ def _text(prompt: Prompt, said: str) -> str:
     return f"{hello} You said: {said}"
 
 
-def _tool_calls(tool: Tool, cities: tuple[str, ...]) -> list[ToolCall]:
-    """Calls with a city each; a tool that takes nothing is given nothing."""
+def _tool_calls(tool: Tool, cities: tuple[str, ...], text: str) -> list[ToolCall]:
+    """Calls with a city each; a tool that takes nothing is given nothing, one that requires other
+    things what they ask for."""
     if not tool.schema.get("properties"):
         return [ToolCall(tool.name, {}) for _ in cities]
+    if "city" not in tool.schema.get("required", ["city"]):
+        return [ToolCall(tool.name, example(tool.schema, text)) for _ in cities]
     return [ToolCall(tool.name, {"city": city, "unit": "c"}) for city in cities]
 
 

@@ -14,7 +14,7 @@ from . import content, embeddings
 from .content import Answer, Prompt, Tool
 from .faults import Faults
 from .http import Headers, Json, Request
-from .openai_rules import Refused, check_body, check_embeddings, check_key
+from .openai_rules import Refused, check_body, check_embeddings, check_key, reasons
 from .replies import Event, Reply, html_reply, json_reply
 
 NAME = "openai"
@@ -152,7 +152,9 @@ def _models() -> Json:
 def _completion(body: Json, faults: Faults) -> Reply:
     name: str = body["model"]
     model = SNAPSHOTS.get(name, name)
-    _, whole, events = written(body, prompt(body, NAME), model, faults)
+    asked = prompt(body, NAME)
+    asked.may_think = reasons(name) and body.get("reasoning_effort") != "none"
+    _, whole, events = written(body, asked, model, faults)
     if events is not None:
         return Reply(200, [STREAM, *_headers()], events=events)
     if faults.error_first:
@@ -248,7 +250,7 @@ def _usage(made: Answer, count: int) -> Json:
         "total_tokens": made.prompt_tokens + completion,
         "prompt_tokens_details": {"cached_tokens": made.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0, "audio_tokens": 0,
+            "reasoning_tokens": made.thought_tokens * count, "audio_tokens": 0,
             "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
         },
     }  # fmt: skip

@@ -56,6 +56,11 @@ class Refused(Exception):
         self.error = {"message": message, "type": kind, "param": param, "code": code}
 
 
+def reasons(model: str) -> bool:
+    """Whether it thinks before it answers."""
+    return bool(_REASONING_MODEL.match(model))
+
+
 def check_key(request: Request) -> None:
     """A key is needed; one with `invalid` in it is refused as revoked."""
     scheme, _, key = request.header("authorization").partition(" ")
@@ -123,7 +128,7 @@ def _check_parameters(body: Json, model: str) -> None:
     if "stream_options" in body and not body.get("stream"):
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise Refused(message, param="stream_options")
-    if not _REASONING_MODEL.match(model):
+    if not reasons(model):
         if "reasoning_effort" in body:
             raise Refused("Unrecognized request argument supplied: reasoning_effort")
         return

@@ -6,7 +6,7 @@ use crate::providers::catalogue::Effort;
 use crate::providers::openai::quirks::{LIKE, Limit, Messages, Quirks, Thinking, Tools, Vectors};
 
 /// DeepSeek. It thinks unless told not to, takes `high` and `max` and maps the other efforts itself,
-/// and a turn with calls must come back with the thoughts that led to them.
+/// and the assistant's turns must come back with their thoughts.
 pub static DEEPSEEK: Compatible = Compatible(&Quirks {
     name: "DeepSeek",
     vectors: Vectors::None,
@@ -114,11 +114,24 @@ pub static TOGETHER: Compatible = Compatible(&Quirks {
     ..LIKE
 });
 
-/// Ollama's API in the form of OpenAI's. It loads no pictures, and no call can be forced.
+/// Ollama's API in the form of OpenAI's. It loads no pictures, no call can be forced, and what it
+/// does not know it passes over.
 pub static OLLAMA: Compatible = Compatible(&Quirks {
     name: "Ollama",
     vectors: Vectors::Texts,
     limit: Limit::Old,
+    hints: &[
+        "metadata",
+        "moderation",
+        "parallel_tool_calls",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "store",
+        "verbosity",
+    ],
     refuses: &["audio", "function_call", "functions", "modalities", "n", "web_search_options"],
     tools: Tools { choice: false, ..LIKE.tools },
     messages: Messages { remote_pictures: false, thoughts: Some("reasoning"), ..LIKE.messages },

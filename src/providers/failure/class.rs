@@ -150,10 +150,12 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
     if !matches!(status, ..500) {
         return None;
     }
-    const FILTERED: [&str; 4] = [
+    const FILTERED: [&str; 5] = [
         "content filtering policy",
         "content management policy",
         "your input was flagged",
+        // xAI, as a 403.
+        "content violates usage guidelines",
         "flagged as potentially violating",
     ];
     if says(&FILTERED) {

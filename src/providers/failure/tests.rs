@@ -371,6 +371,12 @@ const CLASSES: &[(u16, &str, Class, u16)] = &[
     ),
     (
         403,
+        r#"{"code":"The caller does not have permission to execute the specified operation","error":"Content violates usage guidelines."}"#,
+        Class::ContentFilter,
+        400,
+    ),
+    (
+        403,
         r#"{"error":{"message":"openai/gpt-4o requires moderation and your input was flagged.","code":403,"metadata":{"reasons":["violence"]}}}"#,
         Class::ContentFilter,
         400,

@@ -33,11 +33,12 @@ const FOREIGN: [&str; 6] = [
 /// Parts of an assistant's content that hold its thoughts.
 const THOUGHTS: [&str; 2] = ["thinking", "redacted_thinking"];
 
-/// Stands where a provider wants thoughts back and there are none: another one led to the call.
+/// Stands where a provider wants thoughts back and there are none: another one wrote the turn, or a
+/// client that keeps OpenAI's fields alone.
 const NO_THOUGHT: &str = r#"" ""#;
 
 /// The messages as the provider takes them, or nothing when that is how they stand already.
-/// `thinks` tells that turns with calls must have their thoughts.
+/// `thinks` tells that the assistant's turns must have their thoughts.
 ///
 /// # Errors
 /// A 400 that names a part which the provider cannot read.
@@ -175,7 +176,7 @@ impl Marks {
             || (!takes.developer && message.role == Role::Developer)
             || (!takes.refusals && message.refusal.is_some())
             || (takes.members.is_some() && (is_assistant || !message.rest.is_empty()))
-            || (self.thinks && message.tool_calls.is_some())
+            || (self.thinks && is_assistant)
             || match message.content {
                 Content::Parts(parts) => {
                     takes.joined
@@ -264,7 +265,8 @@ impl Cleaner<'_> {
         if let Some(refusal) = refusal {
             self.raw("content", refusal.as_written());
         }
-        if let (Some(own), true, false) = (takes.thoughts, self.thinks && calls, thought) {
+        let wanted = self.thinks && message.role == Role::Assistant;
+        if let (Some(own), true, false) = (takes.thoughts, wanted, thought) {
             self.changed = true;
             self.raw(own, NO_THOUGHT);
         }

@@ -87,8 +87,9 @@ pub(crate) enum Limit {
 pub(crate) enum Thinking {
     /// By `reasoning_effort`.
     Effort,
-    /// By `thinking: {type}`, and `reasoning_effort` for how much. While it thinks, a turn that made
-    /// calls must come back with its `reasoning_content`.
+    /// By `thinking: {type}`, and `reasoning_effort` for how much. While it thinks, the
+    /// assistant's turns must come back with their `reasoning_content`: those that made calls by all
+    /// that is reported, the others by some of it, and there it does no harm.
     Switched,
     /// By `enable_thinking`, which whole answers must not have.
     Enabled,

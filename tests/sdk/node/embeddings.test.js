@@ -1,7 +1,7 @@
 // Vectors through the official client for Node, which asks for base64 by itself and decodes it.
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, beforeEach, test } from "node:test";
 
 import OpenAI from "openai";
 
@@ -9,19 +9,28 @@ import { start } from "./stage.js";
 
 const MODEL = "text-embedding-3-small";
 
-let stage;
-let client;
+const stage = await start();
+const client = new OpenAI({ apiKey: "sk-client", baseURL: stage.baseURL, maxRetries: 0, timeout: 10_000 });
 
-before(async () => {
-  stage = await start();
-  client = new OpenAI({ apiKey: "sk-client", baseURL: stage.baseURL, maxRetries: 0, timeout: 10_000 });
-});
-
-after(() => stage?.stop());
-
-beforeEach(() => stage.fake("openai").reset());
+after(() => stage.stop());
+beforeEach(() => stage.reset());
 
 const norm = (vector) => Math.sqrt(vector.reduce((sum, number) => sum + number * number, 0));
+
+for (const behind of stage.providers.filter(({ embeds }) => embeds)) {
+  test(`vectors of everyone come in one shape: ${behind.name}`, async () => {
+    const input = behind.batches ? ["hello", "you"] : ["hello"];
+    const ask = { model: `${behind.fake}/${behind.embeds}`, input };
+    const own = await client.embeddings.create(ask);
+    const floats = await client.embeddings.create({ ...ask, encoding_format: "float" });
+    assert.deepEqual(own.data.map((one) => one.index), [...input.keys()]);
+    for (const [index, one] of own.data.entries()) {
+      assert.ok(Math.abs(norm(one.embedding) - 1) < 1e-3);
+      const others = floats.data[index].embedding;
+      assert.ok([...one.embedding].every((number, place) => Math.abs(number - others[place]) < 1e-6));
+    }
+  });
+}
 
 test("base64 and floats are the same vectors", async () => {
   const own = await client.embeddings.create({ model: MODEL, input: ["hello", "you"] });

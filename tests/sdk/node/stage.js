@@ -7,8 +7,6 @@ import { fileURLToPath } from "node:url";
 
 const SCRIPT = fileURLToPath(new URL("../stage.py", import.meta.url));
 
-export const MODELS = { openai: "gpt-4o", anthropic: "claude-sonnet-4-5" };
-
 /** Starts it. `$PYTHON` has the packages of tests/e2e/requirements.txt. */
 export async function start() {
   const process_ = spawn(process.env.PYTHON ?? "python3", [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] });
@@ -17,10 +15,14 @@ export async function start() {
     once(lines, "line"),
     once(process_, "exit").then(([code]) => Promise.reject(new Error(`stage.py ended with ${code}`))),
   ]);
-  const ports = JSON.parse(line);
+  const { port, fakes, providers } = JSON.parse(line);
   return {
-    baseURL: `http://127.0.0.1:${ports.port}/v1`,
-    fake: (dialect) => new Fake(ports[dialect]),
+    baseURL: `http://127.0.0.1:${port}/v1`,
+    /** As tests/e2e/everyone.py has them: `asked` is a model, `hello` how it begins its answers. */
+    providers,
+    fake: (api) => new Fake(fakes[api]),
+    /** Every fake forgets what it saw, and works again. */
+    reset: () => new Fake(Object.values(fakes)[0]).ask("POST", "reset?port=*"),
     async stop() {
       const ended = once(process_, "exit");
       process_.stdin.end();

@@ -1,54 +1,53 @@
-"""The official clients before a real Envoy. Every request that reaches the Anthropic fake is held against
-the types of Anthropic's own client."""
+"""The official client before a real Envoy, and every provider behind it. Every request that reaches a fake is held
+against the types of that provider's own client."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
 import pytest
-from anthropic_types import check
+from everyone import PROVIDERS, Provider, everyone
+from gateway import Stage
+from official import check_received
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from gateway import Stage  # noqa: E402
-from stage import official  # noqa: E402
-
-MODELS = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5"}
+ALL = list(PROVIDERS.values())
+SOME = [PROVIDERS[name] for name in ("openai", "anthropic", "gemini", "bedrock")]
+"""One of each kind of wire, for what takes long."""
 
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Stage]:
-    with official() as made:
+    with everyone() as made:
         yield made
 
 
 @pytest.fixture
 def here(shared: Stage) -> Iterator[Stage]:
-    """The gateway and its fakes, which have seen nothing. Afterwards: what did Anthropic's see?"""
+    """The gateway and its fakes, which have seen nothing. Afterwards: what did they see?"""
     shared.fakes.reset()
     yield shared
-    [port] = shared.fakes.ports["anthropic"]
-    for received in shared.fakes.requests(port):
-        check(received["body"])
-        headers = {name.lower(): value for name, value in received["headers"]}
-        assert headers["anthropic-version"] in ("2023-06-01", "2026-10-21")
+    faults = [
+        f"{api} {received['path']}: {fault}\n{received['body'][:2000]}"
+        for api, [port] in shared.fakes.ports.items()
+        for received in shared.fakes.requests(port)
+        for fault in check_received(api, received)
+    ]
+    assert not faults, "\n".join(faults)
     assert shared.gateway.trouble() == []
 
 
-@pytest.fixture(params=["openai", "anthropic"])
-def behind(request: pytest.FixtureRequest) -> str:
-    """Which kind of provider answers."""
+@pytest.fixture(params=ALL, ids=lambda provider: provider.name)
+def behind(request: pytest.FixtureRequest) -> Provider:
+    """Who answers. A test that names its own few does so with `parametrize`."""
     return request.param
 
 
 @pytest.fixture
-def model(behind: str) -> str:
-    return MODELS[behind]
+def model(behind: Provider) -> str:
+    return behind.asked
 
 
 def options(stage: Stage) -> dict[str, Any]:
@@ -60,14 +59,26 @@ def options(stage: Stage) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def client(here: Stage) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(**options(here)) as made:
+@pytest.fixture(scope="session")
+def lasting(shared: Stage) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(**options(shared)) as made:
         yield made
 
 
 @pytest.fixture
-def last(here: Stage, behind: str) -> Any:
+def client(here: Stage, lasting: openai.OpenAI) -> openai.OpenAI:
+    """One for all tests: to make it takes longer than to ask."""
+    return lasting
+
+
+@pytest.fixture
+def port(here: Stage, behind: Provider) -> int:
+    """Where the fake listens."""
+    [port] = here.fakes.ports[behind.fake]
+    return port
+
+
+@pytest.fixture
+def last(here: Stage, port: int) -> Callable[[], Any]:
     """Gives the body of the last request that the provider got."""
-    [port] = here.fakes.ports[behind]
     return lambda: json.loads(here.fakes.last(port)["body"])
