@@ -13,8 +13,14 @@ use crate::providers::ids::Ids;
 use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
-use crate::providers::warnings::{Warnings, clamp, unsupported};
+use crate::providers::warnings::{
+    self, Warnings, clamp, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
+    refuse_probabilities,
+};
 use crate::providers::{Outbound, Payload, Target, Warning};
+
+/// Who speaks, in refusals.
+const API: &str = "Anthropic";
 
 /// Values of `anthropic_version`. `auto` takes the newest, and the old one only for a request with
 /// sampling parameters to a model that still takes them: the newest has none.
@@ -84,7 +90,10 @@ pub(in crate::providers) fn write(
     host: Host,
 ) -> Result<Outbound, Error> {
     let mut warnings = Warnings::default();
-    refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
+    refuse_more_answers(chat, API, target, &mut warnings)?;
+    refuse_probabilities(chat, API, target, &mut warnings)?;
+    refuse_all_but_text(chat, API, target, &mut warnings)?;
+    refuse_old_functions(chat, target, &mut warnings)?;
     let max_tokens = max_tokens(chat, target, &mut warnings)?;
     let forced = tools::call_is_forced(chat, target.facts);
     let around = assistant::surroundings(chat, max_tokens, forced);
@@ -159,61 +168,15 @@ fn version(sampling: &Sampling<'_>, target: &Target<'_>, host: Host) -> &'static
     }
 }
 
-fn refuse_what_shapes_the_answer(
-    chat: &Chat<'_>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<(), Error> {
-    let mut refuse = |param: &'static str, why: &str| {
-        unsupported(param, param, format!("'{param}': {why}."), target, warnings)
-    };
-    if chat.n.is_some_and(|n| n > 1) {
-        refuse("n", "Anthropic gives one answer to a request")?;
-    }
-    if chat.logprobs {
-        refuse("logprobs", "Anthropic gives no token probabilities")?;
-    }
-    if chat.top_logprobs.is_some_and(|top| top > 0) {
-        refuse("top_logprobs", "Anthropic gives no token probabilities")?;
-    }
-    if let Some(modalities) = chat.field("modalities") {
-        let modalities: Vec<RawStr<'_>> = read("modalities", modalities)?;
-        if modalities.iter().any(|modality| modality.decode() != "text") {
-            refuse("modalities", "Anthropic answers in text only")?;
-        }
-    }
-    for param in ["audio", "functions", "function_call"] {
-        if chat.field(param).is_some() {
-            let why = match param {
-                "audio" => "Anthropic answers in text only",
-                "functions" => "the older form of 'tools' is not translated; use 'tools'",
-                _ => "the older form of 'tool_choice' is not translated; use 'tool_choice'",
-            };
-            refuse(param, why)?;
-        }
-    }
-    Ok(())
-}
-
+/// The API needs a limit.
 fn max_tokens(chat: &Chat<'_>, target: &Target<'_>, warnings: &mut Warnings) -> Result<u64, Error> {
-    let most = target.facts.max_output;
-    let Some(wanted) = chat.max_tokens else {
-        let chosen = most.unwrap_or(DEFAULT_MAX_TOKENS);
-        let to = chosen.to_string();
-        warnings.add(Warning::Defaulted { param: "max_tokens".into(), to });
-        return Ok(chosen);
-    };
-    let param = match chat.field("max_completion_tokens") {
-        Some(_) => "max_completion_tokens",
-        None => "max_tokens",
-    };
-    match most {
-        Some(most) if wanted > most => {
-            clamp(param, wanted, most, target, warnings)?;
-            Ok(most)
-        }
-        _ => Ok(wanted),
+    if let Some(tokens) = warnings::max_tokens(chat, target, warnings)? {
+        return Ok(tokens);
     }
+    let chosen = target.facts.max_output.unwrap_or(DEFAULT_MAX_TOKENS);
+    let to = chosen.to_string();
+    warnings.add(Warning::Defaulted { param: "max_tokens".into(), to });
+    Ok(chosen)
 }
 
 /// What stands in the body about sampling.

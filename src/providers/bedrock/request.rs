@@ -14,8 +14,16 @@ use super::turns::{Turns, member};
 use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
-use crate::providers::warnings::{Warnings, clamp, unsupported};
+use crate::providers::warnings::{
+    Warnings, clamp, max_tokens, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
+    refuse_probabilities, unsupported,
+};
 use crate::providers::{Outbound, Payload, Target};
+
+/// Who speaks, in refusals.
+const API: &str = "Bedrock";
+
+const SEARCH: &str = "web_search_options";
 
 /// Most entries of `requestMetadata`.
 const MAX_METADATA: usize = 16;
@@ -62,7 +70,14 @@ pub(super) fn write(
 ) -> Result<Outbound, Error> {
     let family = Family::of(target.model);
     let mut warnings = Warnings::default();
-    refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
+    refuse_more_answers(chat, API, target, &mut warnings)?;
+    refuse_probabilities(chat, API, target, &mut warnings)?;
+    refuse_all_but_text(chat, API, target, &mut warnings)?;
+    refuse_old_functions(chat, target, &mut warnings)?;
+    if chat.field(SEARCH).is_some() {
+        let message = format!("'{SEARCH}': {API} does not search the web.");
+        unsupported(SEARCH, SEARCH, message, target, &mut warnings)?;
+    }
     let max_tokens = max_tokens(chat, target, &mut warnings)?;
     let reasoning = effort::plan(chat, target, family, max_tokens, &mut warnings)?;
 
@@ -133,61 +148,6 @@ fn encode(model: &str) -> String {
         }
     }
     segment
-}
-
-fn refuse_what_shapes_the_answer(
-    chat: &Chat<'_>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<(), Error> {
-    let mut refuse = |param: &'static str, why: &str| {
-        unsupported(param, param, format!("'{param}': {why}."), target, warnings)
-    };
-    if chat.n.is_some_and(|n| n > 1) {
-        refuse("n", "Bedrock gives one answer to a request")?;
-    }
-    if chat.logprobs {
-        refuse("logprobs", "Bedrock gives no token probabilities")?;
-    }
-    if chat.top_logprobs.is_some_and(|top| top > 0) {
-        refuse("top_logprobs", "Bedrock gives no token probabilities")?;
-    }
-    if let Some(modalities) = chat.field("modalities") {
-        let modalities: Vec<RawStr<'_>> = read("modalities", modalities)?;
-        if modalities.iter().any(|modality| modality.decode() != "text") {
-            refuse("modalities", "Bedrock answers in text only")?;
-        }
-    }
-    for (param, why) in [
-        ("audio", "Bedrock answers in text only"),
-        ("functions", "the older form of 'tools' is not translated; use 'tools'"),
-        ("function_call", "the older form of 'tool_choice' is not translated; use 'tool_choice'"),
-        ("web_search_options", "Bedrock does not search the web"),
-    ] {
-        if chat.field(param).is_some() {
-            refuse(param, why)?;
-        }
-    }
-    Ok(())
-}
-
-fn max_tokens(
-    chat: &Chat<'_>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<Option<u64>, Error> {
-    let Some(wanted) = chat.max_tokens else { return Ok(None) };
-    let param = match chat.field("max_completion_tokens") {
-        Some(_) => "max_completion_tokens",
-        None => "max_tokens",
-    };
-    match target.facts.max_output {
-        Some(most) if wanted > most => {
-            clamp(param, wanted, most, target, warnings)?;
-            Ok(Some(most))
-        }
-        _ => Ok(Some(wanted)),
-    }
 }
 
 /// What stands in the body about sampling.
