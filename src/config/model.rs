@@ -110,14 +110,14 @@ fn read_model(
     let text = node.text(problems)?;
     let families: Vec<&str> = catalogue.families().collect();
     let split = text.split_once('/').filter(|(family, _)| families.contains(family));
-    let own = catalogue.find(api.family, text);
-    let told = own.or_else(|| split.and_then(|(family, name)| catalogue.find(family, name)));
+    let entry = |family: &str, name: &str| catalogue.entry(family, name).map(|(_, facts)| facts);
+    let own = entry(api.family, text);
+    let told = own.or_else(|| split.and_then(|(family, name)| entry(family, name)));
     let found: Vec<(&str, &Facts)> = match told {
         Some(facts) => vec![("", facts)],
-        None => families
-            .iter()
-            .filter_map(|family| Some((*family, catalogue.find(family, text)?)))
-            .collect(),
+        None => {
+            families.iter().filter_map(|family| Some((*family, entry(family, text)?))).collect()
+        }
     };
     match found.as_slice() {
         [(_, facts)] => {

@@ -176,6 +176,30 @@ fn a_dated_snapshot_has_the_facts_of_its_model() {
 }
 
 #[test]
+fn what_vertex_serves_has_the_publishers_facts_and_no_price() {
+    let catalogue = Catalogue::builtin();
+    for (family, name, written) in [
+        ("anthropic", "claude-opus-4-7", "claude-opus-4-7"),
+        (
+            "anthropic",
+            "claude-sonnet-4-5",
+            "publishers/anthropic/models/claude-sonnet-4-5@20250929",
+        ),
+        ("gemini", "gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("gemini", "gemini-embedding-2", "gemini-embedding-2"),
+    ] {
+        let published = catalogue.find(family, name).unwrap();
+        let served = catalogue.find("vertex", written).unwrap();
+        assert_eq!(*served, Facts { price: None, ..published.clone() }, "{written}");
+        assert_eq!(catalogue.entry("vertex", written), None, "{written}");
+    }
+    // It has a price of its own.
+    assert!(catalogue.find("vertex", "gemini-3.8-flash").unwrap().price.is_some());
+    assert_eq!(catalogue.find("vertex", "claude-opus-9"), None);
+    assert_eq!(catalogue.find("bedrock", "claude-opus-4-7"), None);
+}
+
+#[test]
 fn an_exact_name_wins_over_a_stripped_one() {
     let catalogue = Catalogue::builtin();
     assert!(catalogue.find("mistral", "mistral-large-latest").is_some());
