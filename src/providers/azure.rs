@@ -67,7 +67,7 @@ pub fn base_url(settings: &Settings) -> Result<String, &'static str> {
             start.eq_ignore_ascii_case(scheme).then_some((scheme, rest))
         })
         // Another scheme stays, and makes it no URL.
-        .unwrap_or((if address.contains("://") { "" } else { "https://" }, address));
+        .unwrap_or_else(|| (if address.contains("://") { "" } else { "https://" }, address));
     Ok(format!("{scheme}{}", rest.trim_end_matches('/')))
 }
 
@@ -90,7 +90,7 @@ impl<'t> Site<'t> {
         let settings = target.settings;
         let path = &*target.base.path;
         let (path, rest) =
-            match path.find("/openai/").or(path.strip_suffix("/openai").map(str::len)) {
+            match path.find("/openai/").or_else(|| path.strip_suffix("/openai").map(str::len)) {
                 Some(at) => path.split_at_checked(at).unwrap_or((path, "")),
                 None => (path, ""),
             };
