@@ -1,5 +1,7 @@
 //! The models of a provider, and what a user knows of them.
 
+use std::borrow::Cow;
+
 use super::price;
 use super::reader::{Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
@@ -49,7 +51,7 @@ pub(super) fn read(
                 problems
                     .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
             }
-            let known = catalogue.find(api.family, name).cloned();
+            let known = catalogue.presume(api.family, name).map(Cow::into_owned);
             let facts =
                 read_facts(&node, api, catalogue, known.unwrap_or_else(Facts::unknown), problems);
             Model { name: name.to_owned(), facts }
@@ -110,14 +112,14 @@ fn read_model(
     let text = node.text(problems)?;
     let families: Vec<&str> = catalogue.families().collect();
     let split = text.split_once('/').filter(|(family, _)| families.contains(family));
-    let own = catalogue.find(api.family, text);
-    let told = own.or_else(|| split.and_then(|(family, name)| catalogue.find(family, name)));
+    let entry = |family: &str, name: &str| catalogue.entry(family, name).map(|(_, facts)| facts);
+    let own = entry(api.family, text);
+    let told = own.or_else(|| split.and_then(|(family, name)| entry(family, name)));
     let found: Vec<(&str, &Facts)> = match told {
         Some(facts) => vec![("", facts)],
-        None => families
-            .iter()
-            .filter_map(|family| Some((*family, catalogue.find(family, text)?)))
-            .collect(),
+        None => {
+            families.iter().filter_map(|family| Some((*family, entry(family, text)?))).collect()
+        }
     };
     match found.as_slice() {
         [(_, facts)] => {

@@ -14,6 +14,7 @@
 //! | `names` | from a provider's names to the catalogue's |
 //! | `price` | what tokens cost |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -34,7 +35,14 @@ const DATA: &str = include_str!("catalogue.json");
 pub struct Catalogue {
     as_of: &'static str,
     families: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
+    /// What is known of other publishers' models wherever they are served, which is all but the
+    /// price, by the family that serves them.
+    #[serde(skip)]
+    served: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
 }
+
+/// Families of places that serve other publishers' models under the publishers' own names.
+const SERVES: [(&str, &[&str]); 1] = [("vertex", &["gemini", "anthropic"])];
 
 /// What is published about one model of one provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -191,6 +199,14 @@ impl Catalogue {
         for (name, facts) in catalogue.families.values_mut().flatten() {
             facts.name = name;
         }
+        for (place, publishers) in SERVES {
+            let models = publishers.iter().filter_map(|family| catalogue.families.get(family));
+            let unpriced = models
+                .flatten()
+                .map(|(name, facts)| (*name, Facts { price: None, ..facts.clone() }))
+                .collect();
+            catalogue.served.insert(place, unpriced);
+        }
         catalogue
     }
 
@@ -200,10 +216,27 @@ impl Catalogue {
         self.as_of
     }
 
-    /// The facts of a model, by its name at the provider: see [`Catalogue::entry`].
+    /// The facts of a model, by its name at the provider: see [`Catalogue::entry`]. A model that
+    /// the provider only serves has the publisher's facts and no price, since what a model takes
+    /// and can do is the same wherever it is served.
     #[must_use]
     pub fn find(&self, family: &str, model: &str) -> Option<&Facts> {
-        self.entry(family, model).map(|(_, facts)| facts)
+        self.entry(family, model).map(|(_, facts)| facts).or_else(|| {
+            let models = self.served.get(family)?;
+            names::forms(family, model).find_map(|name| models.get(name))
+        })
+    }
+
+    /// The facts of a model, by its name at the provider, where those of the same model elsewhere
+    /// will do. Azure's deployments have the names of OpenAI's models unless someone chose another;
+    /// what they cost there is another matter, so the price is left out.
+    #[must_use]
+    pub fn presume(&self, family: &str, model: &str) -> Option<Cow<'_, Facts>> {
+        if let Some(facts) = self.find(family, model) {
+            return Some(Cow::Borrowed(facts));
+        }
+        let facts = self.find("openai", model).filter(|_| family == "azure")?;
+        Some(Cow::Owned(Facts { price: None, ..facts.clone() }))
     }
 
     /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is

@@ -176,6 +176,30 @@ fn a_dated_snapshot_has_the_facts_of_its_model() {
 }
 
 #[test]
+fn what_vertex_serves_has_the_publishers_facts_and_no_price() {
+    let catalogue = Catalogue::builtin();
+    for (family, name, written) in [
+        ("anthropic", "claude-opus-4-7", "claude-opus-4-7"),
+        (
+            "anthropic",
+            "claude-sonnet-4-5",
+            "publishers/anthropic/models/claude-sonnet-4-5@20250929",
+        ),
+        ("gemini", "gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("gemini", "gemini-embedding-2", "gemini-embedding-2"),
+    ] {
+        let published = catalogue.find(family, name).unwrap();
+        let served = catalogue.find("vertex", written).unwrap();
+        assert_eq!(*served, Facts { price: None, ..published.clone() }, "{written}");
+        assert_eq!(catalogue.entry("vertex", written), None, "{written}");
+    }
+    // It has a price of its own.
+    assert!(catalogue.find("vertex", "gemini-3.8-flash").unwrap().price.is_some());
+    assert_eq!(catalogue.find("vertex", "claude-opus-9"), None);
+    assert_eq!(catalogue.find("bedrock", "claude-opus-4-7"), None);
+}
+
+#[test]
 fn an_exact_name_wins_over_a_stripped_one() {
     let catalogue = Catalogue::builtin();
     assert!(catalogue.find("mistral", "mistral-large-latest").is_some());
@@ -313,4 +337,17 @@ fn an_unknown_word_in_the_data_is_an_error() {
     ] {
         assert!(parse(extra).is_err(), "{extra}");
     }
+}
+
+#[test]
+fn azures_deployments_have_the_facts_of_openais_models_but_not_their_prices() {
+    let catalogue = Catalogue::builtin();
+    let openais = catalogue.find("openai", "o3").unwrap();
+    assert_eq!(catalogue.find("azure", "o3"), None);
+    let azures = catalogue.presume("azure", "o3-2025-04-16").unwrap().into_owned();
+    assert_eq!(azures, Facts { price: None, ..openais.clone() });
+    let own = catalogue.presume("azure", "gpt-4.1").unwrap();
+    assert!(own.price.is_some());
+    assert_eq!(catalogue.presume("azure", "my-deployment"), None);
+    assert_eq!(catalogue.presume("groq", "o3"), None);
 }

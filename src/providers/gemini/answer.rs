@@ -68,15 +68,14 @@ fn read_candidates(candidates: &[Candidate<'_>], call: &Call<'_>) -> Result<Vec<
         if end == End::Filtered {
             choice.refusal = candidate.explanation().map(str::to_owned);
         }
-        let says = choice.content.is_some()
-            || choice.reasoning.is_some()
-            || choice.images.is_some()
-            || !choice.tool_calls.is_empty();
+        // Thoughts alone are no answer.
+        let says =
+            choice.content.is_some() || choice.images.is_some() || !choice.tool_calls.is_empty();
         told |= says || end != End::Failed;
         if end == End::Failed {
             why.get_or_insert(reason);
         }
-        if !says && choice.refusal.is_none() {
+        if !says && choice.reasoning.is_none() && choice.refusal.is_none() {
             choice.content = Some(String::new());
         }
         choices.push(choice);

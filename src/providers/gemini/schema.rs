@@ -174,17 +174,19 @@ struct Writer<'s, 'o> {
 
 /// What surrounds a node.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'s> {
     depth: usize,
     /// It may be null too, as its surroundings say.
     nullable: bool,
+    /// What its surroundings say of it, where they have no place for that.
+    description: Option<&'s RawValue>,
 }
 
-impl Place {
-    const ROOT: Self = Self { depth: 0, nullable: false };
+impl Place<'_> {
+    const ROOT: Self = Self { depth: 0, nullable: false, description: None };
 
     const fn below(self) -> Self {
-        Self { depth: self.depth + 1, nullable: false }
+        Self { depth: self.depth + 1, nullable: false, description: None }
     }
 }
 
@@ -232,7 +234,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         done
     }
 
-    fn node(&mut self, schema: &'s RawValue, place: Place) -> Result<(), Fault> {
+    fn node(&mut self, schema: &'s RawValue, place: Place<'s>) -> Result<(), Fault> {
         if place.depth > MAX_DEPTH {
             return Err(self.fault(TOO_DEEP));
         }
@@ -240,8 +242,13 @@ impl<'s, 'o> Writer<'s, 'o> {
             return Err(self.fault(TOO_LARGE));
         }
         match schema.get() {
-            "true" => {
+            "true" if self.form == Form::Json => {
                 self.out.extend_from_slice(b"{}");
+                return Ok(());
+            }
+            "true" => {
+                self.written.narrowed = true;
+                self.out.extend_from_slice(br#"{"type":"STRING"}"#);
                 return Ok(());
             }
             "false" => return Err(self.fault(NOTHING)),
@@ -267,7 +274,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         write_compact(self.out, value.get());
     }
 
-    fn write_node(&mut self, node: &Node<'s>, place: Place) -> Result<(), Fault> {
+    fn write_node(&mut self, node: &Node<'s>, place: Place<'s>) -> Result<(), Fault> {
         let root = place.depth == 0;
         let kinds = Kinds::of(node);
         if root && self.object && !kinds.names.is_empty() && !kinds.names.contains(&"object".into())
@@ -286,7 +293,7 @@ impl<'s, 'o> Writer<'s, 'o> {
             return self.write_union(node, any_of, nullable, place);
         }
         self.out.push(b'{');
-        let is_object = self.write_type(&kinds, node, nullable, root && self.object)?;
+        let is_object = self.write_type(&kinds, node, nullable, root)?;
         let mut rest: Vec<(&str, &RawValue)> = Vec::new();
         for (name, value) in &node.once {
             self.keyword(node, name, value, place, &mut rest)?;
@@ -308,7 +315,7 @@ impl<'s, 'o> Writer<'s, 'o> {
             }
             self.out.push(b']');
         }
-        if self.form == Form::OpenApi && kinds.is_only("array") && node.find("items").is_none() {
+        if self.form == Form::OpenApi && kinds.is_only("array") && !has_items(node) {
             self.out.extend_from_slice(br#","items":{"type":"STRING"}"#);
         }
         if root && is_object && node.properties.is_empty() {
@@ -322,7 +329,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         if self.keeps && root {
             self.write_definitions(node, place)?;
         }
-        self.describe(node, &rest);
+        self.describe(node.find("description").or(place.description), &rest);
         self.out.push(b'}');
         Ok(())
     }
@@ -333,15 +340,22 @@ impl<'s, 'o> Writer<'s, 'o> {
         kinds: &Kinds<'s>,
         node: &Node<'s>,
         nullable: bool,
-        object: bool,
+        root: bool,
     ) -> Result<bool, Fault> {
+        let object = root && self.object;
         let implied = object || !node.properties.is_empty();
         let names: Vec<&str> = match kinds.names.as_slice() {
             _ if object => vec!["object"],
             [] if implied => vec!["object"],
             [] if kinds.null => vec!["null"],
-            // A list of words is one of strings; OpenAPI's form does not do without a type.
-            [] if self.form == Form::OpenApi && node.find("enum").is_some() => vec!["string"],
+            // OpenAPI's form does not do without a type.
+            [] if self.form == Form::OpenApi => {
+                let told = node.told_kind().or_else(|| {
+                    self.written.narrowed |= !root;
+                    (!root).then_some("string")
+                });
+                told.into_iter().collect()
+            }
             names => names.iter().map(|name| &**name).collect(),
         };
         let is_object = names.contains(&"object");
@@ -390,7 +404,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         node: &'n Node<'s>,
         name: &'n str,
         value: &'s RawValue,
-        place: Place,
+        place: Place<'s>,
         rest: &mut Vec<(&'n str, &'n RawValue)>,
     ) -> Result<(), Fault> {
         let json = self.form == Form::Json;
@@ -423,8 +437,7 @@ impl<'s, 'o> Writer<'s, 'o> {
             "format" if string(Some(value)).is_some_and(|it| FORMATS.contains(&it.inner())) => {
                 self.raw(name, value);
             }
-            // An older way to write `prefixItems`.
-            "items" if value.get().starts_with('[') => rest.push((name, value)),
+            "items" if !has_items(node) => rest.push((name, value)),
             "items" => {
                 self.name("items");
                 self.at(".items", |it| it.node(value, place.below()))?;
@@ -457,8 +470,8 @@ impl<'s, 'o> Writer<'s, 'o> {
     }
 
     /// The description, and in it what the form does not know.
-    fn describe(&mut self, node: &Node<'s>, rest: &[(&str, &RawValue)]) {
-        let given = string(node.find("description")).filter(|text| !text.is_empty());
+    fn describe(&mut self, given: Option<&RawValue>, rest: &[(&str, &RawValue)]) {
+        let given = string(given).filter(|text| !text.is_empty());
         if rest.is_empty() {
             if let Some(given) = given {
                 self.name("description");
@@ -488,7 +501,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         node: &Node<'s>,
         any_of: &'s RawValue,
         nullable: bool,
-        place: Place,
+        place: Place<'s>,
     ) -> Result<(), Fault> {
         let members = self.list(any_of)?;
         let null = |member: &&&RawValue| {
@@ -498,12 +511,17 @@ impl<'s, 'o> Writer<'s, 'o> {
         };
         let some: Vec<&RawValue> = members.iter().filter(|it| !null(it)).copied().collect();
         let nullable = nullable || some.len() < members.len();
-        let below = Place { depth: place.depth + 1, nullable };
+        let description = node.find("description").or(place.description);
+        let below = Place { depth: place.depth + 1, nullable, description };
         self.written.narrowed |= node.once.iter().any(|(name, _)| {
             !matches!(&**name, "anyOf" | "oneOf" | "title") && !is_annotation(name)
         }) || !node.properties.is_empty();
         if let [one] = some.as_slice() {
             return self.at(".anyOf[0]", |it| it.node(one, below));
+        }
+        if some.is_empty() {
+            self.out.extend_from_slice(br#"{"type":"NULL"}"#);
+            return Ok(());
         }
         self.out.extend_from_slice(b"{\"anyOf\":[");
         for (at, member) in some.into_iter().enumerate() {
@@ -519,7 +537,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         &mut self,
         node: &Node<'s>,
         definition: &str,
-        place: Place,
+        place: Place<'s>,
     ) -> Result<(), Fault> {
         self.written.narrowed |= node.once.iter().any(|(name, _)| !is_annotation(name));
         self.out.push(b'{');
@@ -533,7 +551,7 @@ impl<'s, 'o> Writer<'s, 'o> {
     }
 
     /// `$defs` of the root, by either name.
-    fn write_definitions(&mut self, node: &Node<'s>, place: Place) -> Result<(), Fault> {
+    fn write_definitions(&mut self, node: &Node<'s>, place: Place<'s>) -> Result<(), Fault> {
         let mut all = Vec::new();
         let mut names = BTreeSet::new();
         for list in ["$defs", "definitions"] {
@@ -548,7 +566,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         Ok(())
     }
 
-    fn map(&mut self, schemas: &[Pair<'s>], step: &str, place: Place) -> Result<(), Fault> {
+    fn map(&mut self, schemas: &[Pair<'s>], step: &str, place: Place<'s>) -> Result<(), Fault> {
         self.out.push(b'{');
         for (name, schema) in schemas {
             self.name(name);
@@ -558,7 +576,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         Ok(())
     }
 
-    fn nodes(&mut self, schemas: &'s RawValue, step: &str, place: Place) -> Result<(), Fault> {
+    fn nodes(&mut self, schemas: &'s RawValue, step: &str, place: Place<'s>) -> Result<(), Fault> {
         self.out.push(b'[');
         for (at, schema) in self.list(schemas)?.into_iter().enumerate() {
             separate(self.out);
@@ -567,6 +585,13 @@ impl<'s, 'o> Writer<'s, 'o> {
         self.out.push(b']');
         Ok(())
     }
+}
+
+/// Whether `items` is a schema: a list is an older way to write `prefixItems`, and `false` beside
+/// those says that there are no more.
+fn has_items(node: &Node<'_>) -> bool {
+    let closed = |items: &RawValue| items.get() == "false" && node.find("prefixItems").is_some();
+    node.find("items").is_some_and(|items| !closed(items) && !items.get().starts_with('['))
 }
 
 #[cfg(test)]

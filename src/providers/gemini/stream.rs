@@ -92,6 +92,8 @@ struct Told {
 #[derive(Debug, Default)]
 struct Choice {
     calls: u32,
+    /// It has more than thoughts, which alone are no answer.
+    says: bool,
     grounds: Grounds,
     /// The provider's word, and what it means.
     end: Option<(String, End)>,
@@ -148,7 +150,7 @@ impl Events for Answer {
             State::Waiting(_) => return Err(cut_short()),
             State::Ended => return Ok(()),
         };
-        self.told.end(self.progress, &writer, out)?;
+        self.told.end(&writer, out)?;
         writer.usage(out, &self.usage.unwrap_or_default());
         writer.done(out);
         self.progress = Progress::Ended;
@@ -185,6 +187,7 @@ impl Told {
             match part.piece()? {
                 Piece::Text(text) if text.is_empty() => continue,
                 Piece::Text(text) => {
+                    choice.says = true;
                     choice.grounds.text(text);
                     match entries.take() {
                         Some(entries) => {
@@ -199,6 +202,7 @@ impl Told {
                 Piece::Call(called) => {
                     let number = choice.calls;
                     choice.calls = choice.calls.saturating_add(1);
+                    choice.says = true;
                     let id = called.id(&self.id, index, number as usize);
                     let extra = called.extra_content();
                     let name = self.originals.original(called.name);
@@ -209,6 +213,7 @@ impl Told {
                     }
                 }
                 Piece::Image(image) => {
+                    choice.says = true;
                     writer.members(out, index, format!("\"images\":[{image}]").as_bytes());
                 }
                 Piece::Other => continue,
@@ -229,12 +234,7 @@ impl Told {
     }
 
     /// All that is owed before the usage.
-    fn end(
-        &mut self,
-        progress: Progress,
-        writer: &ChunkWriter,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    fn end(&mut self, writer: &ChunkWriter, out: &mut Vec<u8>) -> Result<(), Error> {
         if let Some(why) = self.blocked.as_deref().filter(|_| self.choices.is_empty()) {
             writer.role(out, 0);
             writer.members(out, 0, format!("\"refusal\":\"{why}\"").as_bytes());
@@ -245,9 +245,11 @@ impl Told {
         if self.choices.is_empty() || !ended {
             return Err(cut_short());
         }
-        let mut ends = self.choices.values().filter_map(|choice| choice.end.as_ref());
-        if let Some((reason, _)) = ends.next().filter(|_| progress == Progress::Preamble) {
-            return Err(failed(reason));
+        let failure =
+            |choice: &Choice| choice.end.as_ref().is_none_or(|(_, end)| *end == End::Failed);
+        if self.choices.values().all(|choice| !choice.says && failure(choice)) {
+            let mut ends = self.choices.values().filter_map(|choice| choice.end.as_ref());
+            return Err(failed(ends.next().map_or("", |(reason, _)| reason)));
         }
         for (index, choice) in &self.choices {
             if let Some(list) = choice.grounds.annotations() {

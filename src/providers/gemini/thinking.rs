@@ -63,7 +63,9 @@ pub(super) fn write(
 /// is known to take it.
 fn level(target: &Target<'_>, wanted: Effort, warnings: &mut Warnings) -> &'static str {
     let efforts = target.facts.parameters.efforts;
-    let least = wanted.max(Effort::Minimal);
+    // Of a model that is not in the catalogue only the name can tell: no Pro takes `MINIMAL`.
+    let pro = target.facts.name.is_empty() && target.model.contains("-pro");
+    let least = wanted.max(if pro { Effort::Low } else { Effort::Minimal });
     let most = match efforts.accepts(Effort::Xhigh) {
         Some(true) => Effort::Xhigh,
         _ => Effort::High,

@@ -34,6 +34,32 @@ impl<'s> Node<'s> {
     pub(super) fn find(&self, name: &str) -> Option<&'s RawValue> {
         self.once.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
+
+    /// The type of all values that it lists, or that a keyword is about.
+    pub(super) fn told_kind(&self) -> Option<&'static str> {
+        let listed: Vec<&RawValue> = match (self.find("enum"), self.find("const")) {
+            (Some(list), _) => serde_json::from_str(list.get()).unwrap_or_default(),
+            (None, value) => value.into_iter().collect(),
+        };
+        let mut kinds = listed.into_iter().filter(|value| !is_null(value)).map(kind_of);
+        match kinds.next() {
+            Some(first) => kinds.all(|kind| kind == first).then_some(first),
+            None if self.find("items").is_some() => Some("array"),
+            None if self.find("additionalProperties").is_some() => Some("object"),
+            None => None,
+        }
+    }
+}
+
+fn kind_of(value: &RawValue) -> &'static str {
+    match value.get().bytes().next() {
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        _ if value.get().contains(['.', 'e', 'E']) => "number",
+        _ => "integer",
+    }
 }
 
 impl<'s> Writer<'s, '_> {

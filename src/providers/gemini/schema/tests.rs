@@ -100,7 +100,7 @@ fn null_is_a_type_or_a_flag() {
 #[test]
 fn a_constant_is_a_list_of_one_and_open_api_lists_strings_only() {
     assert_eq!(json(r#"{"const":1}"#), r#"{"enum":[1]}"#);
-    assert_eq!(open_api(r#"{"const":"a"}"#), r#"{"enum":["a"]}"#);
+    assert_eq!(open_api(r#"{"const":"a"}"#), r#"{"type":"STRING","enum":["a"]}"#);
     assert_eq!(
         open_api(r#"{"type":"string","enum":["a","",null]}"#),
         r#"{"type":"STRING","enum":["a"]}"#
@@ -231,4 +231,49 @@ fn depth_and_size_have_bounds() {
         (0..100).map(|at| format!(r##""c{at}":{{"$ref":"#/$defs/c{}"}}"##, at + 1)).collect();
     let chain = format!(r##"{{"$ref":"#/$defs/c0","$defs":{{{},"c100":{{}}}}}}"##, chain.join(","));
     assert_eq!(fault(&chain, Form::OpenApi).1, TOO_DEEP);
+}
+
+#[test]
+fn open_apis_form_keeps_what_stands_beside_a_choice() {
+    let told = |schema: &str| written(schema, Form::OpenApi, false).unwrap().0;
+    assert_eq!(
+        told(r#"{"anyOf":[{"type":"string"},{"type":"null"}],"description":"Which"}"#),
+        r#"{"type":"STRING","nullable":true,"description":"Which"}"#
+    );
+    assert_eq!(
+        told(
+            r#"{"anyOf":[{"type":"string","description":"A name"},{"type":"integer"}],"description":"Which"}"#
+        ),
+        r#"{"anyOf":[{"type":"STRING","description":"A name"},{"type":"INTEGER","description":"Which"}]}"#
+    );
+    assert_eq!(told(r#"{"anyOf":[{"type":"null"}]}"#), r#"{"type":"NULL"}"#);
+}
+
+#[test]
+fn open_apis_form_has_a_type_at_each_place() {
+    let told = |schema: &str| {
+        let schema = format!(r#"{{"properties":{{"a":{schema}}}}}"#);
+        let (json, written) = written(&schema, Form::OpenApi, false).unwrap();
+        let json = json.strip_prefix(r#"{"type":"OBJECT","properties":{"a":"#).unwrap().to_owned();
+        (json.strip_suffix("}}").unwrap().to_owned(), written.narrowed)
+    };
+    assert_eq!(told(r#"{"const":"x"}"#), (r#"{"type":"STRING","enum":["x"]}"#.into(), false));
+    let five = r#"{"type":"INTEGER","description":"{const: 5}"}"#;
+    assert_eq!(told(r#"{"const":5}"#), (five.into(), true));
+    let number = r#"{"type":"NUMBER","description":"{enum: [0.5,1.5]}"}"#;
+    assert_eq!(told(r#"{"enum":[0.5,1.5]}"#), (number.into(), true));
+    for anything in ["{}", "true"] {
+        assert_eq!(told(anything), (r#"{"type":"STRING"}"#.into(), true));
+    }
+    let list = r#"{"type":"ARRAY","items":{"type":"STRING"}}"#;
+    assert_eq!(told(r#"{"items":{}}"#), (list.into(), true));
+}
+
+#[test]
+fn a_closed_tuple_is_told() {
+    let tuple = r#"{"type":"array","prefixItems":[{"type":"string"}],"items":false}"#;
+    assert_eq!(
+        json(tuple),
+        r#"{"type":"array","prefixItems":[{"type":"string"}],"description":"{items: false}"}"#
+    );
 }
