@@ -4,18 +4,20 @@ use std::io::Write as _;
 
 use super::Host;
 use super::assistant;
-use super::cache::{self, Marks};
+use super::cache::Marks;
 use super::json_answer::{self, JsonAnswer};
 use super::thinking::{self, Plan, Thinking};
 use super::tools;
 use super::turns::{IDS, Turns};
+use crate::providers::claude::marks;
+use crate::providers::claude::sampling::Sampling;
 use crate::providers::ids::Ids;
 
-use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::warnings::{
-    self, Warnings, clamp, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
+    self, Warnings, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
     refuse_probabilities,
 };
 use crate::providers::{Outbound, Payload, Target, Warning};
@@ -90,8 +92,10 @@ pub(in crate::providers) fn write(
     let forced = tools::call_is_forced(chat, target.facts);
     let around = assistant::surroundings(chat, max_tokens, forced);
     let plan = thinking::plan(chat, target.facts, around, &mut warnings)?;
-    let thinks = plan.thinking.is_some_and(Thinking::is_on);
-    let sampling = Sampling::choose(chat, target, thinks, &mut warnings)?;
+    // The API's newer version has none of it, and thinking fixes it.
+    let taken = !plan.thinking.is_some_and(Thinking::is_on)
+        && target.settings.value("anthropic_version") != Some(NEW_VERSION);
+    let sampling = Sampling::choose(chat, target, taken, &mut warnings)?;
     let version = version(&sampling, target, host);
 
     let mut out = Vec::with_capacity(length + length / 8 + 512);
@@ -109,7 +113,7 @@ pub(in crate::providers) fn write(
     let _ = write!(out, ",\"max_tokens\":{max_tokens}");
     let mut marks = Marks::new();
     if let Some(control) = chat.field("cache_control") {
-        let mark = cache::mark(Some(control), None, &mut warnings);
+        let mark = marks::mark(Some(control), None, &mut warnings);
         marks.write(&mut out, mark, &mut warnings);
     }
     tools::write(chat, target, &mut out, &mut marks, &mut warnings)?;
@@ -120,7 +124,7 @@ pub(in crate::providers) fn write(
         thinking.write(&mut out);
     }
     write_output_config(chat, target, plan, &mut out, &mut warnings)?;
-    sampling.write(&mut out);
+    write_sampling(&sampling, &mut out);
     write_stop(chat, &mut out, &mut warnings);
     write_user(chat, &mut out, &mut warnings)?;
     write_service_tier(chat, &mut out, &mut warnings)?;
@@ -171,71 +175,14 @@ fn max_tokens(chat: &Chat<'_>, target: &Target<'_>, warnings: &mut Warnings) -> 
     Ok(chosen)
 }
 
-/// What stands in the body about sampling.
-#[derive(Debug, Default)]
-struct Sampling<'a> {
-    temperature: Option<&'a str>,
-    top_p: Option<&'a str>,
-    top_k: Option<&'a str>,
-}
-
-impl<'a> Sampling<'a> {
-    /// The API's newer version has none of them, newer models take none of them, some take only
-    /// one, and a model that thinks takes none but the defaults.
-    fn choose(
-        chat: &Chat<'a>,
-        target: &Target<'_>,
-        thinks: bool,
-        warnings: &mut Warnings,
-    ) -> Result<Self, Error> {
-        let known = &target.facts.parameters;
-        let top_k: Option<Num<'a>> =
-            chat.field("top_k").map(|value| read("top_k", value)).transpose()?;
-        let taken = known.sampling_params
-            && !thinks
-            && target.settings.value("anthropic_version") != Some(NEW_VERSION);
-        if !taken {
-            // One is the default of both: to drop it changes nothing.
-            for (param, number) in [("temperature", chat.temperature), ("top_p", chat.top_p)] {
-                if number.is_some_and(|number| number.value != 1.0) {
-                    warnings.dropped(param);
-                }
-            }
-            if top_k.is_some() {
-                warnings.dropped("top_k");
-            }
-            return Ok(Self::default());
-        }
-        let mut sampling = Self {
-            temperature: chat.temperature.map(|number| number.written),
-            top_p: chat.top_p.map(|number| number.written),
-            top_k: top_k.map(|number| number.written),
-        };
-        if let Some(number) = chat.temperature.filter(|number| number.value > 1.0) {
-            clamp("temperature", number.written, 1, target, warnings)?;
-            sampling.temperature = Some("1");
-        }
-        if sampling.temperature.is_some()
-            && sampling.top_p.is_some()
-            && !known.temperature_with_top_p
-        {
-            warnings.dropped("top_p");
-            sampling.top_p = None;
-        }
-        Ok(sampling)
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.temperature.is_none() && self.top_p.is_none() && self.top_k.is_none()
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        for (name, number) in
-            [("temperature", self.temperature), ("top_p", self.top_p), ("top_k", self.top_k)]
-        {
-            if let Some(number) = number {
-                let _ = write!(out, ",\"{name}\":{number}");
-            }
+fn write_sampling(sampling: &Sampling<'_>, out: &mut Vec<u8>) {
+    for (name, number) in [
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        ("top_k", sampling.top_k),
+    ] {
+        if let Some(number) = number {
+            let _ = write!(out, ",\"{name}\":{number}");
         }
     }
 }

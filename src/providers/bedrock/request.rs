@@ -11,11 +11,12 @@ use super::family::Family;
 use super::json_answer::{self, JsonAnswer};
 use super::tools;
 use super::turns::{Turns, member};
-use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
+use crate::providers::claude::sampling::Sampling;
 use crate::providers::warnings::{
-    Warnings, clamp, max_tokens, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
+    Warnings, max_tokens, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
     refuse_probabilities, unsupported,
 };
 use crate::providers::{Outbound, Payload, Target};
@@ -88,7 +89,7 @@ pub(super) fn write(
     let mut turns = Turns::new(chat, target, family, points, warnings);
     turns.write(&mut out)?;
     let mut warnings = turns.warnings;
-    let sampling = Sampling::choose(chat, target, family, reasoning, &mut warnings)?;
+    let sampling = choose(chat, target, family, reasoning, &mut warnings)?;
     let max_tokens = max_tokens.filter(|_| {
         let taken = !reasoning.refuses_max_tokens();
         if !taken {
@@ -107,7 +108,7 @@ pub(super) fn write(
         member(&mut out, "tool_choice");
         out.extend_from_slice(br#"{"type":"auto","disable_parallel_tool_use":true}"#);
     }
-    sampling.write_top_k(family, &mut out);
+    write_top_k(&sampling, family, &mut out);
     if out.len() == start + 1 {
         // With the name and its comma: there are messages before it.
         out.truncate(start - r#","additionalModelRequestFields":"#.len());
@@ -150,72 +151,31 @@ fn encode(model: &str) -> String {
     segment
 }
 
-/// What stands in the body about sampling.
-#[derive(Debug, Default)]
-struct Sampling<'a> {
-    temperature: Option<&'a str>,
-    top_p: Option<&'a str>,
-    top_k: Option<&'a str>,
+/// Most families take no `top_k`.
+fn choose<'a>(
+    chat: &Chat<'a>,
+    target: &Target<'_>,
+    family: Family,
+    reasoning: Reasoning,
+    warnings: &mut Warnings,
+) -> Result<Sampling<'a>, Error> {
+    let mut sampling = Sampling::choose(chat, target, !reasoning.fixes_sampling(), warnings)?;
+    if sampling.top_k.is_some() && !matches!(family, Family::Claude | Family::Nova) {
+        warnings.dropped("top_k");
+        sampling.top_k = None;
+    }
+    Ok(sampling)
 }
 
-impl<'a> Sampling<'a> {
-    /// Newer Claudes take none of it, some take only one, and a model that thinks takes none but the
-    /// defaults.
-    fn choose(
-        chat: &Chat<'a>,
-        target: &Target<'_>,
-        family: Family,
-        reasoning: Reasoning,
-        warnings: &mut Warnings,
-    ) -> Result<Self, Error> {
-        let known = &target.facts.parameters;
-        let top_k: Option<Num<'a>> =
-            chat.field("top_k").map(|value| read("top_k", value)).transpose()?;
-        if !known.sampling_params || reasoning.fixes_sampling() {
-            // One is the default of both: to drop it changes nothing.
-            for (param, number) in [("temperature", chat.temperature), ("top_p", chat.top_p)] {
-                if number.is_some_and(|number| number.value != 1.0) {
-                    warnings.dropped(param);
-                }
-            }
-            if top_k.is_some() {
-                warnings.dropped("top_k");
-            }
-            return Ok(Self::default());
-        }
-        let mut sampling = Self {
-            temperature: chat.temperature.map(|number| number.written),
-            top_p: chat.top_p.map(|number| number.written),
-            top_k: top_k.map(|number| number.written),
-        };
-        if let Some(number) = chat.temperature.filter(|number| number.value > 1.0) {
-            clamp("temperature", number.written, 1, target, warnings)?;
-            sampling.temperature = Some("1");
-        }
-        if sampling.temperature.is_some()
-            && sampling.top_p.is_some()
-            && !known.temperature_with_top_p
-        {
-            warnings.dropped("top_p");
-            sampling.top_p = None;
-        }
-        if sampling.top_k.is_some() && !matches!(family, Family::Claude | Family::Nova) {
-            warnings.dropped("top_k");
-            sampling.top_k = None;
-        }
-        Ok(sampling)
-    }
-
-    /// Appends members of `additionalModelRequestFields`: the API has no word for it.
-    fn write_top_k(&self, family: Family, out: &mut Vec<u8>) {
-        let Some(number) = self.top_k else { return };
-        if family == Family::Nova {
-            member(out, "inferenceConfig");
-            let _ = write!(out, r#"{{"topK":{number}}}"#);
-        } else {
-            member(out, "top_k");
-            out.extend_from_slice(number.as_bytes());
-        }
+/// Appends members of `additionalModelRequestFields`: the API has no word for it.
+fn write_top_k(sampling: &Sampling<'_>, family: Family, out: &mut Vec<u8>) {
+    let Some(number) = sampling.top_k else { return };
+    if family == Family::Nova {
+        member(out, "inferenceConfig");
+        let _ = write!(out, r#"{{"topK":{number}}}"#);
+    } else {
+        member(out, "top_k");
+        out.extend_from_slice(number.as_bytes());
     }
 }
 
