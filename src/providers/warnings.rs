@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Target, Warning};
 use crate::openai::json::{Num, RawStr};
+use crate::openai::message::Message;
 use crate::openai::outer::Field;
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
@@ -25,6 +26,13 @@ impl Warnings {
 
     pub(crate) fn changed(&mut self, param: &'static str, to: impl Into<String>) {
         self.add(Warning::Changed { param: param.into(), to: to.into() });
+    }
+
+    /// A speaker's name has no place in most APIs.
+    pub(crate) fn drop_name(&mut self, message: &Message<'_>) {
+        if message.name.is_some() {
+            self.dropped("messages[].name");
+        }
     }
 
     /// Warns of each field at the top of a request that found no place in a body that was written

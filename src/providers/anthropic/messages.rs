@@ -89,7 +89,7 @@ impl<'a> Turns<'_, 'a> {
         message: &Message<'a>,
         texts: &mut Vec<(RawStr<'a>, Option<Mark>)>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => {}
             Content::Text(text) => {
@@ -127,7 +127,7 @@ impl<'a> Turns<'_, 'a> {
         if let [Message { role: Role::User, content: Content::Text(text), rest, .. }] = said
             && rest.is_empty()
         {
-            said.iter().for_each(|message| self.drop_name(message));
+            said.iter().for_each(|message| self.warnings.drop_name(message));
             if !text.is_blank() {
                 separate(out);
                 out.extend_from_slice(br#"{"role":"user","content":"#);
@@ -190,7 +190,7 @@ impl<'a> Turns<'_, 'a> {
         if is_instruction(message.role) {
             self.warnings.changed("messages[].role", "user");
         }
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => Ok(()),
             Content::Text(text) => {

@@ -4,7 +4,7 @@ use super::Host;
 use super::cache::Marks;
 use crate::openai::Chat;
 use crate::openai::json::separate;
-use crate::openai::message::{Message, Part};
+use crate::openai::message::Part;
 use crate::providers::Target;
 use crate::providers::claude::marks::{self, Mark};
 use crate::providers::ids::{self, Form, Ids};
@@ -33,13 +33,6 @@ impl Turns<'_, '_> {
         out.extend_from_slice(written.as_bytes());
         self.marks.write(out, mark, &mut self.warnings);
         out.push(b'}');
-    }
-
-    /// A speaker's name has no place in the API.
-    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
     }
 
     /// The mark on a part.

@@ -7,8 +7,8 @@ use crate::openai::json::{separate, write_str};
 use crate::openai::message::{Message, ToolCall};
 use crate::providers::claude::assistant::{self, Own, Voice};
 use crate::providers::claude::marks::Mark;
-use crate::providers::conversation::{Called, called, calls_of, old_form};
-use crate::providers::warnings::{Warnings, unsupported};
+use crate::providers::conversation::{Called, called, calls_of, check_answer, no_prefill};
+use crate::providers::warnings::Warnings;
 
 impl<'a> Turns<'_, 'a> {
     /// A run of the assistant's messages. `last` says that the model is to go on with it.
@@ -20,12 +20,7 @@ impl<'a> Turns<'_, 'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         if last && !self.target.facts.parameters.assistant_prefill {
-            let param = format!("messages[{}].role", at + run.len().saturating_sub(1));
-            let message = format!(
-                "The model '{}' does not continue a last message of the assistant.",
-                self.target.model
-            );
-            return Err(Error::unsupported(param, message));
+            return Err(no_prefill(at + run.len().saturating_sub(1), self.target));
         }
         for (index, message) in (at..).zip(run) {
             let last = last && index + 1 == at + run.len();
@@ -42,15 +37,8 @@ impl<'a> Turns<'_, 'a> {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
-        if message.function_call.is_some() {
-            return Err(old_form(format!("messages[{index}].function_call")));
-        }
-        if message.audio.is_some() {
-            let param = format!("messages[{index}].audio");
-            let text = format!("'{param}': Bedrock keeps no sound of earlier answers.");
-            unsupported(param, "messages[].audio", text, self.target, &mut self.warnings)?;
-        }
+        let sound = "Bedrock keeps no sound of earlier answers";
+        check_answer(index, message, sound, self.target, &mut self.warnings)?;
         assistant::write(self, index, message, last, out)?;
         for (place, call) in calls_of(index, message)?.iter().enumerate() {
             self.write_call(index, place, call, out)?;

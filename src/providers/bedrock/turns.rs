@@ -68,13 +68,6 @@ impl<'c, 'a> Turns<'c, 'a> {
         self.points.write(mark, out, &mut self.warnings);
     }
 
-    /// A speaker's name has no place in the API.
-    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
-    }
-
     /// The mark on a part.
     pub(super) fn mark_of(&mut self, part: &Part<'_>) -> Option<Mark> {
         marks::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
