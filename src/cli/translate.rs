@@ -77,10 +77,7 @@ impl Provider {
 
     fn facts(&self, model: &str) -> Cow<'_, Facts> {
         let said = self.entry.model(model).map(|model| &model.facts);
-        match said.or_else(|| self.catalogue.find(self.entry.api.family, model)) {
-            Some(facts) => Cow::Borrowed(facts),
-            None => Cow::Owned(Facts::unknown()),
-        }
+        said.map_or_else(|| self.catalogue.facts(self.entry.api.family, model), Cow::Borrowed)
     }
 
     fn target<'a>(&'a self, model: &'a str, facts: &'a Facts) -> Target<'a> {

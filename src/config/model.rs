@@ -49,9 +49,8 @@ pub(super) fn read(
                 problems
                     .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
             }
-            let known = catalogue.find(api.family, name).cloned();
-            let facts =
-                read_facts(&node, api, catalogue, known.unwrap_or_else(Facts::unknown), problems);
+            let known = catalogue.facts(api.family, name).into_owned();
+            let facts = read_facts(&node, api, catalogue, known, problems);
             Model { name: name.to_owned(), facts }
         })
         .collect()

@@ -5,7 +5,8 @@
 //!
 //! # Not supported
 //! Prices of images, audio seconds, tool calls, batches and service tiers. Guessing: a name that is
-//! not in the data, apart from the documented forms of one that is, has no facts.
+//! not in the data, apart from the documented forms of one that is, has no facts. Only of a Claude
+//! that another cloud serves is known what Anthropic says of it, but for its price.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! | `names` | from a provider's names to the catalogue's |
 //! | `price` | what tokens cost |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -204,6 +206,29 @@ impl Catalogue {
     #[must_use]
     pub fn find(&self, family: &str, model: &str) -> Option<&Facts> {
         self.entry(family, model).map(|(_, facts)| facts)
+    }
+
+    /// What is known of a model, by its name at the provider: its facts there, or for a Claude at
+    /// Bedrock or Vertex those that its maker gives, without a price and a day of retirement, which
+    /// are each cloud's own; or nothing.
+    #[must_use]
+    pub fn facts(&self, family: &str, model: &str) -> Cow<'_, Facts> {
+        if let Some(facts) = self.find(family, model) {
+            return Cow::Borrowed(facts);
+        }
+        let makers =
+            self.families.get("anthropic").filter(|_| matches!(family, "bedrock" | "vertex"));
+        let made = makers.and_then(|models| {
+            let mut forms = names::forms(family, model);
+            forms.find_map(|name| match family {
+                "bedrock" => models.get(name.strip_prefix("anthropic.")?),
+                _ => models.get(name),
+            })
+        });
+        Cow::Owned(match made {
+            Some(facts) => Facts { price: None, deprecated_on: None, ..facts.clone() },
+            None => Facts::unknown(),
+        })
     }
 
     /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is
