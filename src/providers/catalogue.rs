@@ -208,27 +208,29 @@ impl Catalogue {
         self.entry(family, model).map(|(_, facts)| facts)
     }
 
-    /// What is known of a model, by its name at the provider: its facts there, or for a Claude at
-    /// Bedrock or Vertex those that its maker gives, without a price and a day of retirement, which
-    /// are each cloud's own; or nothing.
+    /// What is known of a model, by its name at the provider: its facts there, or those that
+    /// [`Catalogue::elsewhere`] finds, or nothing.
     #[must_use]
     pub fn facts(&self, family: &str, model: &str) -> Cow<'_, Facts> {
-        if let Some(facts) = self.find(family, model) {
-            return Cow::Borrowed(facts);
+        match self.find(family, model) {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.elsewhere(family, model).unwrap_or_else(Facts::unknown)),
         }
-        let makers =
-            self.families.get("anthropic").filter(|_| matches!(family, "bedrock" | "vertex"));
-        let made = makers.and_then(|models| {
-            let mut forms = names::forms(family, model);
-            forms.find_map(|name| match family {
-                "bedrock" => models.get(name.strip_prefix("anthropic.")?),
-                _ => models.get(name),
-            })
-        });
-        Cow::Owned(match made {
-            Some(facts) => Facts { price: None, deprecated_on: None, ..facts.clone() },
-            None => Facts::unknown(),
-        })
+    }
+
+    /// What Anthropic says of a Claude at Bedrock or Vertex, without its price and its day of
+    /// retirement, which are each cloud's own.
+    #[must_use]
+    pub fn elsewhere(&self, family: &str, model: &str) -> Option<Facts> {
+        let mark = match family {
+            "bedrock" => "anthropic.",
+            "vertex" => "",
+            _ => return None,
+        };
+        let claudes = self.families.get("anthropic")?;
+        let found = names::forms(family, model)
+            .find_map(|name| name.strip_prefix(mark).and_then(|name| claudes.get(name)))?;
+        Some(Facts { price: None, deprecated_on: None, ..found.clone() })
     }
 
     /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is
