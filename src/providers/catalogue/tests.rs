@@ -259,6 +259,38 @@ fn a_providers_own_way_to_write_a_name_finds_the_model() {
 }
 
 #[test]
+fn a_claude_elsewhere_is_what_anthropic_says_but_for_its_price() {
+    let catalogue = Catalogue::builtin();
+    let sonnet = catalogue.find("anthropic", "claude-sonnet-4-5").unwrap();
+    assert!(sonnet.price.is_some() && !sonnet.parameters.temperature_with_top_p);
+    for (family, model) in [
+        ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (
+            "bedrock",
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        ("vertex", "claude-sonnet-4-5@20250929"),
+        ("vertex", "publishers/anthropic/models/claude-sonnet-4-5"),
+    ] {
+        assert_eq!(catalogue.find(family, model), None, "{model}");
+        let facts = catalogue.facts(family, model);
+        assert_eq!(facts.parameters, sonnet.parameters, "{model}");
+        assert_eq!((facts.max_output, &facts.price), (sonnet.max_output, &None), "{model}");
+    }
+    for (family, model) in [
+        ("bedrock", "claude-sonnet-4-5"),
+        ("bedrock", "anthropic.claude-9"),
+        ("openrouter", "anthropic/claude-sonnet-4-5"),
+        ("openai", "claude-sonnet-4-5"),
+    ] {
+        assert_eq!(*catalogue.facts(family, model), Facts::unknown(), "{model}");
+    }
+    let priced = catalogue.facts("bedrock", "us.anthropic.claude-opus-5-5");
+    assert!(priced.price.is_some());
+}
+
+#[test]
 fn a_resource_that_does_not_name_its_model_has_no_facts() {
     let catalogue = Catalogue::builtin();
     for (family, written) in [

@@ -85,6 +85,7 @@ const WORDS: &[(&str, Class)] = &[
     ("resourcenotfoundexception", Class::NotFound),
     ("ratelimitexceeded", Class::RateLimit),
     ("ratelimiterror", Class::RateLimit),
+    ("ratelimited", Class::RateLimit),
     ("ramplimitexceeded", Class::RateLimit),
     ("resourceexhausted", Class::RateLimit),
     ("slowdown", Class::RateLimit),
