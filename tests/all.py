@@ -23,7 +23,7 @@ VENV = LOCAL / "venv"
 PYTHON = str(VENV / "bin" / "python")
 MODULE = ROOT / "target/wasm32-wasip1/release/waypost.wasm"
 TRAP = ROOT / "target/trap/wasm32-wasip1/release/waypost.wasm"
-FUZZ_SECONDS = 20
+FUZZ_SECONDS = 12
 
 # Largest module that may be shipped, in bytes: Envoy compiles all of it for every new configuration.
 MODULE_LIMIT = 1_500_000

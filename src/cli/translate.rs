@@ -76,11 +76,9 @@ impl Provider {
     }
 
     fn facts(&self, model: &str) -> Cow<'_, Facts> {
-        let said = self.entry.model(model).map(|model| &model.facts);
-        match said.or_else(|| self.catalogue.find(self.entry.api.family, model)) {
-            Some(facts) => Cow::Borrowed(facts),
-            None => Cow::Owned(Facts::unknown()),
-        }
+        let said = self.entry.model(model).map(|model| Cow::Borrowed(&model.facts));
+        said.or_else(|| self.catalogue.presume(self.entry.api.family, model))
+            .unwrap_or_else(|| Cow::Owned(Facts::unknown()))
     }
 
     fn target<'a>(&'a self, model: &'a str, facts: &'a Facts) -> Target<'a> {

@@ -1,5 +1,7 @@
 //! The models of a provider, and what a user knows of them.
 
+use std::borrow::Cow;
+
 use super::price;
 use super::reader::{Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
@@ -49,7 +51,7 @@ pub(super) fn read(
                 problems
                     .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
             }
-            let known = catalogue.find(api.family, name).cloned();
+            let known = catalogue.presume(api.family, name).map(Cow::into_owned);
             let facts =
                 read_facts(&node, api, catalogue, known.unwrap_or_else(Facts::unknown), problems);
             Model { name: name.to_owned(), facts }

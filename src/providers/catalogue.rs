@@ -14,6 +14,7 @@
 //! | `names` | from a provider's names to the catalogue's |
 //! | `price` | what tokens cost |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -229,6 +230,18 @@ impl Catalogue {
             let models = self.served.get(family)?;
             names::forms(family, model).find_map(|name| models.get(name))
         })
+    }
+
+    /// The facts of a model, by its name at the provider, where those of the same model elsewhere
+    /// will do. Azure's deployments have the names of OpenAI's models unless someone chose another;
+    /// what they cost there is another matter, so the price is left out.
+    #[must_use]
+    pub fn presume(&self, family: &str, model: &str) -> Option<Cow<'_, Facts>> {
+        if let Some(facts) = self.find(family, model) {
+            return Some(Cow::Borrowed(facts));
+        }
+        let facts = self.find("openai", model).filter(|_| family == "azure")?;
+        Some(Cow::Owned(Facts { price: None, ..facts.clone() }))
     }
 
     /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is

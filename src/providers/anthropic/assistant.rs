@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::cache::{self, Mark};
 
 use super::thinking::Surroundings;
-use super::tools::separate;
 use super::turns::Turns;
+use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, Items, Message, Role, ToolCall};
 use crate::openai::request::read;

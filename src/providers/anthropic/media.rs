@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::request::Host;
+use super::Host;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::File;
 use crate::providers::media::{DataUrl, decode_base64, has_scheme, quote};

@@ -6,9 +6,9 @@
 use super::cache::{self, Mark};
 use super::json_answer::{self, JsonAnswer};
 use super::media::Media;
-use super::tools::separate;
 use super::turns::Turns;
 use crate::openai::Error;
+use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
 use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};

@@ -43,6 +43,15 @@ pub(crate) mod told;
 pub(crate) mod tools;
 mod turns;
 
+/// Where the API is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::providers) enum Host {
+    /// `api.anthropic.com`.
+    Own,
+    /// Vertex AI: the model stands in the path and the version in the body, and nothing is fetched.
+    Vertex,
+}
+
 /// The dialect.
 #[derive(Debug)]
 pub struct Anthropic;
@@ -54,7 +63,7 @@ impl Dialect for Anthropic {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
-        request::write(chat, body.len(), target, request::Host::Own)
+        request::write(chat, body.len(), target, Host::Own)
     }
 
     fn answer(&self, call: &Call<'_>, _: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {

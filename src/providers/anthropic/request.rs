@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::Host;
 use super::assistant;
 use super::cache::{self, Marks};
 use super::json_answer::{self, JsonAnswer};
@@ -26,15 +27,6 @@ pub const VERTEX_VERSIONS: &[&str] = &["auto", OLD_VERTEX_VERSION, NEW_VERSION];
 pub(super) const OLD_VERSION: &str = "2023-06-01";
 pub(super) const NEW_VERSION: &str = "2026-10-21";
 const OLD_VERTEX_VERSION: &str = "vertex-2023-10-16";
-
-/// Where the API is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::providers) enum Host {
-    /// `api.anthropic.com`.
-    Own,
-    /// Vertex AI: the model stands in the path and the version in the body, and nothing is fetched.
-    Vertex,
-}
 
 /// The longest answer asked of a model of which nothing is known, in tokens. The API needs a
 /// number, and this is one that every model takes.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::cache::{self, Marks};
 use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::schema;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::{ToolChoice, read};
 use crate::openai::{Chat, Error};
@@ -248,11 +248,4 @@ fn write_choice(
     }
     out.push(b'}');
     Ok(())
-}
-
-/// Appends a comma unless the list is still empty.
-pub(crate) fn separate(out: &mut Vec<u8>) {
-    if out.last() != Some(&b'[') {
-        out.push(b',');
-    }
 }

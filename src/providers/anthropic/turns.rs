@@ -1,9 +1,9 @@
 //! What the turns of both speakers are written with.
 
+use super::Host;
 use super::cache::{self, Mark, Marks};
-use super::request::Host;
-use super::tools::separate;
 use crate::openai::Chat;
+use crate::openai::json::separate;
 use crate::openai::message::{Message, Part};
 use crate::providers::Target;
 use crate::providers::ids::{self, Form, Ids};

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::family::Family;
-use super::turns::{Turns, separate};
+use super::turns::Turns;
 use crate::openai::Error;
+use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, Items, Message, ToolCall};
 use crate::openai::request::read;

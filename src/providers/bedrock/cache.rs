@@ -1,7 +1,7 @@
 //! Marks for the prompt cache: blocks of their own, behind what they are about.
 
 use super::family::Family;
-use super::turns::separate;
+use crate::openai::json::separate;
 use crate::providers::Target;
 use crate::providers::anthropic::cache::{MAX_MARKS, Mark};
 use crate::providers::catalogue::Capability;

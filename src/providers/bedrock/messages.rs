@@ -6,8 +6,9 @@
 
 use super::json_answer::{self, JsonAnswer};
 use super::media::Media;
-use super::turns::{Turns, member, separate};
+use super::turns::{Turns, member};
 use crate::openai::Error;
+use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
 use crate::providers::Warning;

@@ -4,10 +4,10 @@ use super::cache::Points;
 use super::family::Family;
 use super::media::Names;
 use crate::openai::Chat;
+use crate::openai::json::separate;
 use crate::openai::message::{Message, Part};
 use crate::providers::Target;
 use crate::providers::anthropic::cache::{self, Mark};
-pub(super) use crate::providers::anthropic::tools::separate;
 use crate::providers::ids::{self, Form, Ids};
 use crate::providers::warnings::Warnings;
 

@@ -338,3 +338,16 @@ fn an_unknown_word_in_the_data_is_an_error() {
         assert!(parse(extra).is_err(), "{extra}");
     }
 }
+
+#[test]
+fn azures_deployments_have_the_facts_of_openais_models_but_not_their_prices() {
+    let catalogue = Catalogue::builtin();
+    let openais = catalogue.find("openai", "o3").unwrap();
+    assert_eq!(catalogue.find("azure", "o3"), None);
+    let azures = catalogue.presume("azure", "o3-2025-04-16").unwrap().into_owned();
+    assert_eq!(azures, Facts { price: None, ..openais.clone() });
+    let own = catalogue.presume("azure", "gpt-4.1").unwrap();
+    assert!(own.price.is_some());
+    assert_eq!(catalogue.presume("azure", "my-deployment"), None);
+    assert_eq!(catalogue.presume("groq", "o3"), None);
+}

@@ -102,7 +102,7 @@ impl Dialect for Vertex {
         match publisher {
             Publisher::Google => request::write(chat, body.len(), target, Surface::Vertex),
             Publisher::Anthropic => {
-                let host = anthropic::request::Host::Vertex;
+                let host = anthropic::Host::Vertex;
                 let outbound = anthropic::request::write(chat, body.len(), target, host)?;
                 Ok(raw(outbound, chat, target, "anthropic"))
             }
