@@ -37,13 +37,19 @@ pub struct Catalogue {
     as_of: &'static str,
     families: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
     /// What is known of other publishers' models wherever they are served, which is all but the
-    /// price, by the family that serves them.
+    /// price, by the family that serves them and the name there.
     #[serde(skip)]
-    served: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
+    served: BTreeMap<&'static str, BTreeMap<String, Facts>>,
 }
 
-/// Families of places that serve other publishers' models under the publishers' own names.
-const SERVES: [(&str, &[&str]); 1] = [("vertex", &["gemini", "anthropic"])];
+/// Families of places that serve other families' models, and what stands before the models' names
+/// there.
+const SERVES: [(&str, &str, &str); 4] = [
+    ("azure", "", "openai"),
+    ("bedrock", "anthropic.", "anthropic"),
+    ("vertex", "", "anthropic"),
+    ("vertex", "", "gemini"),
+];
 
 /// What is published about one model of one provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -200,13 +206,12 @@ impl Catalogue {
         for (name, facts) in catalogue.families.values_mut().flatten() {
             facts.name = name;
         }
-        for (place, publishers) in SERVES {
-            let models = publishers.iter().filter_map(|family| catalogue.families.get(family));
-            let unpriced = models
-                .flatten()
-                .map(|(name, facts)| (*name, Facts { price: None, ..facts.clone() }))
-                .collect();
-            catalogue.served.insert(place, unpriced);
+        for (place, prefix, publisher) in SERVES {
+            let models = catalogue.families.get(publisher).into_iter().flatten();
+            let unpriced = models.map(|(name, facts)| {
+                (format!("{prefix}{name}"), Facts { price: None, ..facts.clone() })
+            });
+            catalogue.served.entry(place).or_default().extend(unpriced);
         }
         catalogue
     }
