@@ -128,6 +128,9 @@ fn read_model(
             Some(Facts { price, ..(*facts).clone() })
         }
         [] => {
+            if let Some(facts) = catalogue.elsewhere(api.family, text) {
+                return Some(facts);
+            }
             let (of, name, among) = match split {
                 Some((family, name)) => (format!(" of {family}"), name, vec![family]),
                 None => (String::new(), text, families),
@@ -252,6 +255,17 @@ mod tests {
             ("unknown", "unknown"),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn an_arn_can_be_a_claude_that_only_anthropic_lists() {
+        let listed = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+        let provider = models("bedrock", &json!({"arn": {"model": listed}, listed: {}}));
+        for name in ["arn", listed] {
+            let model = provider.model(name).unwrap();
+            assert_eq!(model.canonical(), "claude-sonnet-4-5");
+            assert!(!model.facts.parameters.temperature_with_top_p && model.facts.price.is_none());
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!
 //! # Not supported
 //! Prices of images, audio seconds, tool calls, batches and service tiers. Guessing: a name that is
-//! not in the data, apart from the documented forms of one that is, has no facts.
+//! not in the data, apart from the documented forms of one that is, has no facts. Only of a Claude
+//! that another cloud serves is known what Anthropic says of it, but for its price.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -36,13 +37,19 @@ pub struct Catalogue {
     as_of: &'static str,
     families: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
     /// What is known of other publishers' models wherever they are served, which is all but the
-    /// price, by the family that serves them.
+    /// price, by the family that serves them and the name there.
     #[serde(skip)]
-    served: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
+    served: BTreeMap<&'static str, BTreeMap<String, Facts>>,
 }
 
-/// Families of places that serve other publishers' models under the publishers' own names.
-const SERVES: [(&str, &[&str]); 1] = [("vertex", &["gemini", "anthropic"])];
+/// Families of places that serve other families' models, and what stands before the models' names
+/// there.
+const SERVES: [(&str, &str, &str); 4] = [
+    ("azure", "", "openai"),
+    ("bedrock", "anthropic.", "anthropic"),
+    ("vertex", "", "anthropic"),
+    ("vertex", "", "gemini"),
+];
 
 /// What is published about one model of one provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -199,13 +206,12 @@ impl Catalogue {
         for (name, facts) in catalogue.families.values_mut().flatten() {
             facts.name = name;
         }
-        for (place, publishers) in SERVES {
-            let models = publishers.iter().filter_map(|family| catalogue.families.get(family));
-            let unpriced = models
-                .flatten()
-                .map(|(name, facts)| (*name, Facts { price: None, ..facts.clone() }))
-                .collect();
-            catalogue.served.insert(place, unpriced);
+        for (place, prefix, publisher) in SERVES {
+            let models = catalogue.families.get(publisher).into_iter().flatten();
+            let unpriced = models.map(|(name, facts)| {
+                (format!("{prefix}{name}"), Facts { price: None, ..facts.clone() })
+            });
+            catalogue.served.entry(place).or_default().extend(unpriced);
         }
         catalogue
     }
@@ -237,6 +243,31 @@ impl Catalogue {
         }
         let facts = self.find("openai", model).filter(|_| family == "azure")?;
         Some(Cow::Owned(Facts { price: None, ..facts.clone() }))
+    }
+
+    /// What is known of a model, by its name at the provider: its facts there, or those that
+    /// [`Catalogue::elsewhere`] finds, or nothing.
+    #[must_use]
+    pub fn facts(&self, family: &str, model: &str) -> Cow<'_, Facts> {
+        match self.find(family, model) {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.elsewhere(family, model).unwrap_or_else(Facts::unknown)),
+        }
+    }
+
+    /// What Anthropic says of a Claude at Bedrock or Vertex, without its price and its day of
+    /// retirement, which are each cloud's own.
+    #[must_use]
+    pub fn elsewhere(&self, family: &str, model: &str) -> Option<Facts> {
+        let mark = match family {
+            "bedrock" => "anthropic.",
+            "vertex" => "",
+            _ => return None,
+        };
+        let claudes = self.families.get("anthropic")?;
+        let found = names::forms(family, model)
+            .find_map(|name| name.strip_prefix(mark).and_then(|name| claudes.get(name)))?;
+        Some(Facts { price: None, deprecated_on: None, ..found.clone() })
     }
 
     /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is

@@ -9,7 +9,7 @@ use super::json_answer::{self, JsonAnswer};
 use super::{Answer, Call, Headers};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
-use crate::openai::json::{escape, is_object, string, write_compact};
+use crate::openai::json::{RawStr, escape, is_object, string, write_compact};
 use crate::openai::message::Items;
 use crate::providers::anthropic::block::Citations;
 use crate::providers::anthropic::json_answer::JSON_TOOL;
@@ -201,8 +201,13 @@ fn say(choice: &mut Choice, citations: &mut Citations, text: &str) {
     citations.text(text);
 }
 
-/// The arguments of a call, as compact JSON.
+/// The arguments of a call, as compact JSON. A text is what a stream gives: the JSON itself.
 fn arguments(input: Option<&RawValue>) -> String {
+    if let Some(text) =
+        string(input).map(RawStr::decode).filter(|text| !text.trim_ascii().is_empty())
+    {
+        return text.into_owned();
+    }
     let mut json = Vec::new();
     write_compact(&mut json, input.filter(|raw| is_object(raw)).map_or("{}", RawValue::get));
     String::from_utf8(json).unwrap_or_else(|_| "{}".to_owned())

@@ -11,6 +11,10 @@
 //! | `bedrock` | `NAME-v1:0` | `NAME` |
 //! | all | `NAME-2024-08-06`, `NAME-20240806`, `NAME-latest` | `NAME` |
 //!
+//! A model that only its publisher's family has is looked up there too where Azure serves OpenAI's,
+//! Bedrock Anthropic's (`anthropic.NAME`), or Vertex Anthropic's and Google's: what it takes and can
+//! do is the same, its price need not be.
+//!
 //! Nothing else is guessed. The ARN of an application's inference profile, of provisioned
 //! throughput or of an imported model does not say which model it is: the configuration does.
 

@@ -176,27 +176,27 @@ fn a_dated_snapshot_has_the_facts_of_its_model() {
 }
 
 #[test]
-fn what_vertex_serves_has_the_publishers_facts_and_no_price() {
+fn what_is_served_elsewhere_has_the_publishers_facts_and_no_price() {
     let catalogue = Catalogue::builtin();
-    for (family, name, written) in [
-        ("anthropic", "claude-opus-4-7", "claude-opus-4-7"),
-        (
-            "anthropic",
-            "claude-sonnet-4-5",
-            "publishers/anthropic/models/claude-sonnet-4-5@20250929",
-        ),
-        ("gemini", "gemini-2.5-pro", "google/gemini-2.5-pro"),
-        ("gemini", "gemini-embedding-2", "gemini-embedding-2"),
+    for (family, name, place, written) in [
+        ("anthropic", "claude-opus-4-7", "vertex", "claude-opus-4-7"),
+        ("anthropic", "claude-sonnet-4-5", "vertex", "anthropic/claude-sonnet-4-5@20250929"),
+        ("anthropic", "claude-opus-4-7", "bedrock", "us.anthropic.claude-opus-4-7"),
+        ("anthropic", "claude-sonnet-4-5", "bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("gemini", "gemini-2.5-pro", "vertex", "google/gemini-2.5-pro"),
+        ("gemini", "gemini-embedding-2", "vertex", "gemini-embedding-2"),
+        ("openai", "gpt-5-mini", "azure", "gpt-5-mini-2025-08-07"),
     ] {
         let published = catalogue.find(family, name).unwrap();
-        let served = catalogue.find("vertex", written).unwrap();
+        let served = catalogue.find(place, written).unwrap();
         assert_eq!(*served, Facts { price: None, ..published.clone() }, "{written}");
-        assert_eq!(catalogue.entry("vertex", written), None, "{written}");
+        assert_eq!(catalogue.entry(place, written), None, "{written}");
     }
     // It has a price of its own.
     assert!(catalogue.find("vertex", "gemini-3.8-flash").unwrap().price.is_some());
     assert_eq!(catalogue.find("vertex", "claude-opus-9"), None);
     assert_eq!(catalogue.find("bedrock", "claude-opus-4-7"), None);
+    assert_eq!(catalogue.find("anthropic", "gemini-2.5-pro"), None);
 }
 
 #[test]
@@ -256,6 +256,38 @@ fn a_providers_own_way_to_write_a_name_finds_the_model() {
     ] {
         assert_eq!(catalogue.entry(family, written).map(|(name, _)| name), Some(name), "{written}");
     }
+}
+
+#[test]
+fn a_claude_elsewhere_is_what_anthropic_says_but_for_its_price() {
+    let catalogue = Catalogue::builtin();
+    let sonnet = catalogue.find("anthropic", "claude-sonnet-4-5").unwrap();
+    assert!(sonnet.price.is_some() && !sonnet.parameters.temperature_with_top_p);
+    for (family, model) in [
+        ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (
+            "bedrock",
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        ("vertex", "claude-sonnet-4-5@20250929"),
+        ("vertex", "publishers/anthropic/models/claude-sonnet-4-5"),
+    ] {
+        assert_eq!(catalogue.find(family, model), None, "{model}");
+        let facts = catalogue.facts(family, model);
+        assert_eq!(facts.parameters, sonnet.parameters, "{model}");
+        assert_eq!((facts.max_output, &facts.price), (sonnet.max_output, &None), "{model}");
+    }
+    for (family, model) in [
+        ("bedrock", "claude-sonnet-4-5"),
+        ("bedrock", "anthropic.claude-9"),
+        ("openrouter", "anthropic/claude-sonnet-4-5"),
+        ("openai", "claude-sonnet-4-5"),
+    ] {
+        assert_eq!(*catalogue.facts(family, model), Facts::unknown(), "{model}");
+    }
+    let priced = catalogue.facts("bedrock", "us.anthropic.claude-opus-5-5");
+    assert!(priced.price.is_some());
 }
 
 #[test]

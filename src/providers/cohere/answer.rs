@@ -60,13 +60,14 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
         });
     };
     let message: Message<'_> = serde_json::from_str(message.get()).map_err(form)?;
-    let mut choice = choice(&message)?;
+    let id = completion_id(string(wire.id), call.id);
+    let mut choice = choice(&message, &id)?;
     let reason = string(wire.finish_reason).map(RawStr::decode).unwrap_or_default();
     choice.finish = Some(finish_reason(&reason, None, !choice.tool_calls.is_empty())?);
     choice.logprobs = logprobs(wire.logprobs);
     let usage = usage(wire.usage);
     let completion = Completion {
-        id: completion_id(string(wire.id), call.id),
+        id,
         created: call.created,
         model: call.target.model.to_owned(),
         choices: vec![choice],
@@ -77,7 +78,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     Ok(Answer { body: Payload::Whole(out), usage })
 }
 
-fn choice(message: &Message<'_>) -> Result<Choice, Error> {
+fn choice(message: &Message<'_>, id: &str) -> Result<Choice, Error> {
     let mut choice = Choice::default();
     let mut citations = Citations::default();
     if let Some(text) = string(message.content).filter(|text| !text.is_empty()) {
@@ -99,9 +100,14 @@ fn choice(message: &Message<'_>) -> Result<Choice, Error> {
     if let Some(plan) = string(message.tool_plan).filter(|plan| !plan.is_empty()) {
         choice.reasoning.get_or_insert_default().push_str(plan.inner());
     }
-    for call in message.tool_calls.iter().flat_map(|calls| &calls.0) {
-        let (id, name) = call.begin()?;
-        let arguments = call.arguments().map(RawStr::decode).unwrap_or_default();
+    for (number, call) in (0..).zip(message.tool_calls.iter().flat_map(|calls| &calls.0)) {
+        let (id, name) = call.begin(id, number)?;
+        let written = call.arguments();
+        let arguments = written
+            .as_deref()
+            .and_then(|written| serde_json::from_str(written).ok())
+            .map(RawStr::decode)
+            .unwrap_or_default();
         let arguments = if arguments.trim_ascii().is_empty() { "{}" } else { &*arguments };
         choice.tool_calls.push(answer::Call {
             id,

@@ -1,17 +1,20 @@
 //! What answers consist of, as it arrives: borrowed, and read no stricter than needed.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::names;
 use crate::openai::chunk::FinishReason;
-use crate::openai::json::{RawStr, is_object, objects, string, write_str};
+use crate::openai::json::{RawStr, escape, is_object, objects, string, write_compact, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::usage::{Usage, count};
 use crate::openai::{Class, Error};
 use crate::providers::citations::{Annotations, characters};
 use crate::providers::failure;
 use crate::providers::failure::no_answer;
+use crate::providers::ids::{Form, Ids, MAX_LETTERS};
 
 /// Most blocks of content of an answer, and most calls. A stream with more is read on, but where
 /// the later blocks begin is not remembered.
@@ -42,24 +45,44 @@ struct Function<'a> {
 objects!(Function, ToolCall);
 
 impl<'a> ToolCall<'a> {
-    /// Id and name.
+    /// Id and name. One without an id gets one, which is the same for the same `answer` and place
+    /// in it.
     ///
     /// # Errors
-    /// A call without them cannot be answered.
-    pub(super) fn begin(&self) -> Result<(String, String), Error> {
+    /// A call without a name cannot be answered.
+    pub(super) fn begin(&self, answer: &str, number: u32) -> Result<(String, String), Error> {
         let name = self.function.as_ref().and_then(|function| string(function.name));
-        match (string(self.id), name.filter(|name| !name.is_empty())) {
-            (Some(id), Some(name)) if !id.is_empty() => {
-                Ok((id.decode().into_owned(), names::original(name.decode())))
-            }
-            _ => Err(no_answer("a tool call without id or name")),
-        }
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Err(no_answer("a tool call without a name"));
+        };
+        let id = match string(self.id).filter(|id| !id.is_empty()) {
+            Some(id) => id.decode().into_owned(),
+            None => made_id(answer, number),
+        };
+        Ok((id, names::original(name.decode())))
     }
 
-    /// The arguments, or a piece of them.
-    pub(super) fn arguments(&self) -> Option<RawStr<'a>> {
-        string(self.function.as_ref()?.arguments).filter(|text| !text.is_empty())
+    /// The arguments, or a piece of them, as a JSON string: a string as it is, an object as its
+    /// compact text; nothing where there are none.
+    pub(super) fn arguments(&self) -> Option<Cow<'a, str>> {
+        let raw = self.function.as_ref()?.arguments?;
+        match string(Some(raw)) {
+            Some(text) => Some(text).filter(|it| !it.is_empty()).map(|it| it.as_written().into()),
+            None if is_object(raw) => {
+                let mut json = Vec::new();
+                write_compact(&mut json, raw.get());
+                Some(format!("\"{}\"", escape(&String::from_utf8_lossy(&json))).into())
+            }
+            None => None,
+        }
     }
+}
+
+/// The form of ids that are made here.
+const MADE_IDS: Form = Form { fits: |_| false, prefix: "call_", letters: MAX_LETTERS };
+
+fn made_id(answer: &str, number: u32) -> String {
+    Ids::new(&MADE_IDS).fit(&format!("{answer}:{number}")).to_owned()
 }
 
 /// A block of content: text or thinking. A piece of one has no type.

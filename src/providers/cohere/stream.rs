@@ -45,6 +45,7 @@ pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
             include_usage: call.chat.include_usage,
         }),
         calls: 0,
+        id: String::new(),
         citations: Citations::default(),
         progress: Progress::Preamble,
         usage: None,
@@ -57,6 +58,8 @@ struct Answer {
     state: State,
     /// How many calls the client got.
     calls: u32,
+    /// The answer's id.
+    id: String,
     citations: Citations,
     progress: Progress,
     usage: Option<Usage>,
@@ -228,6 +231,7 @@ impl Answer {
         let id = completion_id(string(wire.id), &head.id);
         let writer = ChunkWriter::new(&id, head.created, &head.model, head.include_usage);
         writer.role(out, CHOICE);
+        self.id = id;
         self.state = State::Telling(writer);
     }
 
@@ -270,7 +274,7 @@ impl Answer {
         // A call whose end was not told ends here.
         self.end_call(out);
         let call = wire.call()?.ok_or_else(malformed)?;
-        let (id, name) = call.begin()?;
+        let (id, name) = call.begin(&self.id, self.calls)?;
         let writer = match std::mem::replace(&mut self.state, State::Ended) {
             State::Telling(writer) | State::Calling(writer, _) => writer,
             State::Waiting(_) | State::Ended => return Err(headless()),
@@ -278,11 +282,8 @@ impl Answer {
         let number = self.calls;
         self.calls = self.calls.saturating_add(1);
         writer.tool_start(out, CHOICE, number, &id, &name);
-        let arguments = call.arguments();
-        if let Some(json) = arguments {
-            writer.tool_arguments(out, CHOICE, number, json);
-        }
-        let open = Open { index: wire.number(), number, told: arguments.is_some() };
+        let told = tell_arguments(&writer, out, number, &call);
+        let open = Open { index: wire.number(), number, told };
         self.state = State::Calling(writer, open);
         self.has_content(true);
         Ok(())
@@ -298,9 +299,8 @@ impl Answer {
         if wire.number().is_some() && wire.number() != open.index {
             return Ok(());
         }
-        if let Some(json) = wire.call()?.and_then(|call| call.arguments()) {
-            open.told = true;
-            writer.tool_arguments(out, CHOICE, open.number, json);
+        if let Some(call) = wire.call()? {
+            open.told |= tell_arguments(writer, out, open.number, &call);
         }
         Ok(())
     }
@@ -346,6 +346,21 @@ impl Answer {
             self.progress = self.progress.max(Progress::Content);
         }
     }
+}
+
+/// Says whether there were any.
+fn tell_arguments(
+    writer: &ChunkWriter,
+    out: &mut Vec<u8>,
+    number: u32,
+    call: &ToolCall<'_>,
+) -> bool {
+    let arguments = call.arguments();
+    let json = arguments.as_deref().and_then(|written| serde_json::from_str(written).ok());
+    if let Some(json) = json {
+        writer.tool_arguments(out, CHOICE, number, json);
+    }
+    json.is_some()
 }
 
 impl State {

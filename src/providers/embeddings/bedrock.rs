@@ -107,10 +107,15 @@ pub fn answer(
     body: &[u8],
 ) -> Result<Answer, Error> {
     let counted = headers.text(TOKENS).and_then(|tokens| tokens.parse().ok());
-    if let Form::Cohere = Form::of(target)? {
+    // The answer itself says whose it is, where the name of the model does not.
+    let titan = match Form::of(target) {
+        Ok(Form::Cohere) => None,
+        Ok(Form::Titan { .. }) => Some(super::read::<Titan<'_>>(body)?),
+        Err(_) => super::read::<Titan<'_>>(body).ok().filter(|it| it.embedding.is_some()),
+    };
+    let Some(read) = titan else {
         return cohere::answer(asked, target, counted, body);
-    }
-    let read: Titan<'_> = super::read(body)?;
+    };
     let Some(vector) = read.embedding else { return Err(super::unread(body)) };
     let own = read.input_text_token_count.map(|tokens| count(tokens).unwrap_or(0));
     let vectors = Vectors {
@@ -193,5 +198,16 @@ mod tests {
         assert_eq!(read("cohere.embed-v4:0", &header, cohere).unwrap(), Some(7));
         assert_eq!(read("cohere.embed-v4:0", &[], cohere).unwrap(), None);
         assert_eq!(read(TITAN, &[], "{}").unwrap_err().status, 502);
+    }
+
+    #[test]
+    fn an_answer_is_read_by_its_form_where_the_name_tells_none() {
+        let (model, header) = ("arn:aws:bedrock:us-east-1:1:imported-model/x", [(TOKENS, "7")]);
+        let titan = r#"{"embedding":[0.5,1],"inputTextTokenCount":3}"#;
+        assert_eq!(read(model, &header, titan).unwrap(), Some(3));
+        assert_eq!(read(model, &header, r#"{"embeddings":[[0.5,1]]}"#).unwrap(), Some(7));
+        for body in ["{}", "[]", "", r#"{"message":"no"}"#] {
+            assert_eq!(read(model, &[], body).unwrap_err().status, 502, "{body}");
+        }
     }
 }

@@ -85,6 +85,7 @@ const WORDS: &[(&str, Class)] = &[
     ("resourcenotfoundexception", Class::NotFound),
     ("ratelimitexceeded", Class::RateLimit),
     ("ratelimiterror", Class::RateLimit),
+    ("ratelimited", Class::RateLimit),
     ("ramplimitexceeded", Class::RateLimit),
     ("resourceexhausted", Class::RateLimit),
     ("slowdown", Class::RateLimit),
@@ -178,7 +179,14 @@ fn by_message(status: u16, message: &str) -> Option<Class> {
         return Some(Class::Quota);
     }
     match status {
-        ..=400 if says(&["api key not valid", "invalid api key", "incorrect api key"]) => {
+        ..=400
+            if says(&[
+                "api key not valid",
+                "api key expired",
+                "invalid api key",
+                "incorrect api key",
+            ]) =>
+        {
             Some(Class::Auth)
         }
         // Bedrock's last one speaks of a model that must be asked for by another name.
@@ -229,6 +237,8 @@ const CONTEXT: &[&str] = &[
     "exceed context limit",
     "input is too long",
     "too many input tokens",
+    // Vertex: "the input token count is N but model only supports up to M".
+    "input token count",
     "exceeds the maximum number of tokens",
     "input tokens exceed the configured limit",
     "exceeds the available context size",

@@ -14,6 +14,7 @@ use crate::openai::message::{Content, Message, Part, Role};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
+use crate::providers::media::has_scheme;
 use crate::providers::warnings::{Warnings, unsupported};
 use serde_json::value::RawValue;
 
@@ -251,7 +252,9 @@ impl<'a> Contents<'_, 'a> {
             }
             "input_audio" => {
                 let Some(audio) = &part.input_audio else { return Ok(false) };
-                Media::from_audio(audio).map_err(|why| place.error("input_audio.format", why))?
+                let url = has_scheme(&audio.data.decode(), "data:");
+                let field = if url { "input_audio.data" } else { "input_audio.format" };
+                Media::from_audio(audio).map_err(|why| place.error(field, why))?
             }
             "file" => {
                 let Some(file) = &part.file else { return Ok(false) };

@@ -119,6 +119,11 @@ impl<'a> Media<'a> {
 
     /// From an `input_audio` part.
     pub(super) fn from_audio(audio: &InputAudio<'a>) -> Result<Self, Refusal> {
+        let data = audio.data.decode();
+        // Some clients write a URL here as they do for pictures.
+        if has_scheme(&data, "data:") {
+            return Self::from_data_url(&data);
+        }
         let media_type = match &*audio.format.decode() {
             "wav" => "audio/wav",
             "mp3" => "audio/mp3",
@@ -128,7 +133,7 @@ impl<'a> Media<'a> {
             "aiff" => "audio/aiff",
             _ => return Err("must be one of wav, mp3, aac, flac, ogg, aiff"),
         };
-        Ok(Self::Inline { media_type: media_type.into(), data: audio.data.decode() })
+        Ok(Self::Inline { media_type: media_type.into(), data })
     }
 
     fn from_data_url(url: &Cow<'a, str>) -> Result<Self, Refusal> {

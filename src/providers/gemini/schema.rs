@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_object, separate, string, write_compact, write_str};
-use node::{Fields, Kinds, Node, Pair, is_annotation, words};
+use crate::openai::json::{is_object, separate, string, write_compact, write_str};
+use node::{Fields, Kinds, Node, Pair, Place, is_annotation, words};
 
 mod node;
 
@@ -156,6 +156,10 @@ struct Writer<'s, 'o> {
     object: bool,
     /// References to definitions stay references.
     keeps: bool,
+    /// The reference to the schema or definition that is being written, where references stay.
+    home: String,
+    /// Bytes that may still be read in search of properties that return to it.
+    search: usize,
     out: &'o mut Vec<u8>,
     /// How long the output may become.
     most: usize,
@@ -172,24 +176,6 @@ struct Writer<'s, 'o> {
     left: usize,
 }
 
-/// What surrounds a node.
-#[derive(Clone, Copy)]
-struct Place<'s> {
-    depth: usize,
-    /// It may be null too, as its surroundings say.
-    nullable: bool,
-    /// What its surroundings say of it, where they have no place for that.
-    description: Option<&'s RawValue>,
-}
-
-impl Place<'_> {
-    const ROOT: Self = Self { depth: 0, nullable: false, description: None };
-
-    const fn below(self) -> Self {
-        Self { depth: self.depth + 1, nullable: false, description: None }
-    }
-}
-
 impl<'s, 'o> Writer<'s, 'o> {
     fn new(
         root: &'s RawValue,
@@ -204,6 +190,8 @@ impl<'s, 'o> Writer<'s, 'o> {
             form,
             object,
             keeps: false,
+            home: "#".to_owned(),
+            search: node::MAX_SEARCH,
             most: out.len().saturating_add(length).saturating_add(room.growth),
             out,
             written: Written::default(),
@@ -304,8 +292,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         } else if is_object && self.form == Form::Json && root {
             self.out.extend_from_slice(b",\"properties\":{}");
         }
-        let required: Vec<&RawStr<'s>> =
-            node.required.iter().filter(|name| node.names.contains(&name.decode())).collect();
+        let required = self.required(node)?;
         if !required.is_empty() {
             self.name("required");
             self.out.push(b'[');
@@ -315,7 +302,7 @@ impl<'s, 'o> Writer<'s, 'o> {
             }
             self.out.push(b']');
         }
-        if self.form == Form::OpenApi && kinds.is_only("array") && !has_items(node) {
+        if self.form == Form::OpenApi && kinds.is_only("array") && !node.has_items() {
             self.out.extend_from_slice(br#","items":{"type":"STRING"}"#);
         }
         if root && is_object && node.properties.is_empty() {
@@ -437,7 +424,7 @@ impl<'s, 'o> Writer<'s, 'o> {
             "format" if string(Some(value)).is_some_and(|it| FORMATS.contains(&it.inner())) => {
                 self.raw(name, value);
             }
-            "items" if !has_items(node) => rest.push((name, value)),
+            "items" if !node.has_items() => rest.push((name, value)),
             "items" => {
                 self.name("items");
                 self.at(".items", |it| it.node(value, place.below()))?;
@@ -561,7 +548,13 @@ impl<'s, 'o> Writer<'s, 'o> {
         }
         if !all.is_empty() {
             self.name("$defs");
-            self.map(&all, ".$defs", place)?;
+            self.out.push(b'{');
+            for (name, schema) in &all {
+                self.home = format!("#/$defs/{name}");
+                self.name(name);
+                self.at(&format!(".$defs.{name}"), |it| it.node(schema, place.below()))?;
+            }
+            self.out.push(b'}');
         }
         Ok(())
     }
@@ -585,13 +578,6 @@ impl<'s, 'o> Writer<'s, 'o> {
         self.out.push(b']');
         Ok(())
     }
-}
-
-/// Whether `items` is a schema: a list is an older way to write `prefixItems`, and `false` beside
-/// those says that there are no more.
-fn has_items(node: &Node<'_>) -> bool {
-    let closed = |items: &RawValue| items.get() == "false" && node.find("prefixItems").is_some();
-    node.find("items").is_some_and(|items| !closed(items) && !items.get().starts_with('['))
 }
 
 #[cfg(test)]

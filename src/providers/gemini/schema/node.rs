@@ -13,7 +13,29 @@ use super::{
 use crate::openai::json::{RawStr, is_null, is_object, string};
 use crate::openai::message::Key;
 
+/// Most bytes read in search of properties that return to their schema. Beyond that they stay
+/// required, and the API decides.
+pub(super) const MAX_SEARCH: usize = 8 << 20;
+
 pub(super) type Pair<'s> = (Cow<'s, str>, &'s RawValue);
+
+/// What surrounds a node.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'s> {
+    pub(super) depth: usize,
+    /// It may be null too, as its surroundings say.
+    pub(super) nullable: bool,
+    /// What its surroundings say of it, where they have no place for that.
+    pub(super) description: Option<&'s RawValue>,
+}
+
+impl Place<'_> {
+    pub(super) const ROOT: Self = Self { depth: 0, nullable: false, description: None };
+
+    pub(super) const fn below(self) -> Self {
+        Self { depth: self.depth + 1, nullable: false, description: None }
+    }
+}
 
 /// The keywords of one node, those of what it refers to included.
 #[derive(Default)]
@@ -33,6 +55,13 @@ pub(super) struct Node<'s> {
 impl<'s> Node<'s> {
     pub(super) fn find(&self, name: &str) -> Option<&'s RawValue> {
         self.once.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// Whether `items` is a schema: a list is an older way to write `prefixItems`, and `false` beside
+    /// those says that there are no more.
+    pub(super) fn has_items(&self) -> bool {
+        let closed = |raw: &RawValue| raw.get() == "false" && self.find("prefixItems").is_some();
+        self.find("items").is_some_and(|raw| !closed(raw) && !raw.get().starts_with('['))
     }
 
     /// The type of all values that it lists, or that a keyword is about.
@@ -162,6 +191,44 @@ impl<'s> Writer<'s, '_> {
         Ok(found)
     }
 
+    /// The properties that are required, as far as that can be said.
+    pub(super) fn required(&mut self, node: &Node<'s>) -> Result<Vec<RawStr<'s>>, Fault> {
+        let known = |name: &&RawStr<'s>| node.names.contains(&name.decode());
+        let mut required: Vec<RawStr<'s>> = node.required.iter().filter(known).copied().collect();
+        if self.keeps {
+            let all = required.len();
+            let returning = self.returning(node)?;
+            required.retain(|name| !returning.contains(&name.decode()));
+            self.written.narrowed |= required.len() < all;
+        }
+        Ok(required)
+    }
+
+    /// The properties by which a schema returns to where it began. The API writes such references
+    /// out a few times, so it takes none of them in a property that is required.
+    fn returning(&mut self, node: &Node<'s>) -> Result<BTreeSet<Cow<'s, str>>, Fault> {
+        let mut returning = BTreeSet::new();
+        for (name, schema) in &node.properties {
+            let mut seen = BTreeSet::new();
+            let mut open = vec![*schema];
+            while let Some(schema) = open.pop() {
+                let Some(left) = self.search.checked_sub(schema.get().len()) else {
+                    return Ok(returning);
+                };
+                self.search = left;
+                for pointer in references(schema.get()) {
+                    let Some(definition) = definition(&pointer) else { continue };
+                    if definition == self.home {
+                        returning.insert(name.clone());
+                    } else if seen.insert(definition) {
+                        open.push(self.resolve(&pointer)?);
+                    }
+                }
+            }
+        }
+        Ok(returning)
+    }
+
     pub(super) fn list(&mut self, schemas: &'s RawValue) -> Result<Vec<&'s RawValue>, Fault> {
         self.spend(schemas.get().len())?;
         serde_json::from_str(schemas.get()).map_err(|_| self.fault(NO_SCHEMA))
@@ -240,6 +307,15 @@ fn definition(pointer: &str) -> Option<String> {
     let name =
         pointer.strip_prefix("#/$defs/").or_else(|| pointer.strip_prefix("#/definitions/"))?;
     (!name.contains('/')).then(|| format!("#/$defs/{name}"))
+}
+
+/// Where the references in the text of a schema lead.
+fn references(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    text.split("\"$ref\"").skip(1).filter_map(|rest| {
+        let value = rest.trim_start().strip_prefix(':')?;
+        let mut values = serde_json::Deserializer::from_str(value).into_iter::<RawStr<'_>>();
+        values.next()?.ok().map(RawStr::decode)
+    })
 }
 
 /// The fields of an object, in order.

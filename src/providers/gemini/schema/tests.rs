@@ -277,3 +277,29 @@ fn a_closed_tuple_is_told() {
         r#"{"type":"array","prefixItems":[{"type":"string"}],"description":"{items: false}"}"#
     );
 }
+
+#[test]
+fn a_property_that_returns_to_its_schema_is_not_required() {
+    let list = r##"{"type":"object","properties":{"first":{"$ref":"#/$defs/N"}},"required":["first"],"$defs":{"N":{"type":"object","properties":{"value":{"type":"string"},"next":{"anyOf":[{"$ref":"#/$defs/N"},{"type":"null"}]}},"required":["value","next"]}}}"##;
+    let (told, said) = written(list, Form::Json, false).unwrap();
+    assert_eq!(told, list.replace(r#""required":["value","next"]"#, r#""required":["value"]"#));
+    assert!(said.narrowed);
+    // By way of another, and by way of the whole.
+    let two = r##"{"$ref":"#/$defs/A","$defs":{"A":{"properties":{"b":{"$ref":"#/$defs/B"}},"required":["b"]},"B":{"properties":{"a":{"$ref":"#/$defs/A"},"c":{}},"required":["a","c"]}}}"##;
+    let told = json(two);
+    assert!(
+        !told.contains(r#""required":["b"]"#) && told.contains(r#""required":["c"]"#),
+        "{told}"
+    );
+    // The search has a bound, beyond which nothing is refused.
+    let long: Vec<String> =
+        (0..200).map(|at| format!(r##""p{at}":{{"$ref":"#/$defs/M"}}"##)).collect();
+    let long = format!(
+        r##"{{"properties":{{{},"up":{{"$ref":"#"}}}},"required":["up"],"$defs":{{"M":{{"title":"{}"}}}}}}"##,
+        long.join(","),
+        "x".repeat(node::MAX_SEARCH / 100)
+    );
+    assert!(json(&long).contains(r#""required":["up"]"#));
+    let whole = r##"{"properties":{"up":{"$ref":"#"},"x":{}},"required":["up","x"]}"##;
+    assert!(json(whole).contains(r#""required":["x"]"#));
+}
