@@ -12,7 +12,9 @@
 //!              Failed   the client has got nothing: another candidate may answer
 //! ```
 
-use super::{Progress, Translator};
+use super::{Call, Progress, Translator, answering_model};
+use crate::openai::chunk::ChunkWriter;
+use crate::openai::json::RawStr;
 use crate::openai::{Class, Error, Usage};
 use crate::wire::sse::{Decoder, Event};
 
@@ -201,5 +203,37 @@ impl<E: Events> Translator for Sse<E> {
 
     fn usage(&self) -> Option<Usage> {
         self.events.usage()
+    }
+}
+/// What stands in every chunk of an answer, unless the provider names it.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// Without the `chatcmpl-` in front.
+    pub(super) id: String,
+    created: u64,
+    model: String,
+    include_usage: bool,
+}
+
+impl Head {
+    /// What is known before the provider says anything.
+    pub(super) fn of(call: &Call<'_>) -> Self {
+        Self {
+            id: call.id.to_owned(),
+            created: call.created,
+            model: call.target.model.to_owned(),
+            include_usage: call.chat.include_usage,
+        }
+    }
+
+    /// The writer of the chunks, with the time and the model that the provider named.
+    pub(super) fn writer(
+        &self,
+        id: &str,
+        created: Option<u64>,
+        model: Option<RawStr<'_>>,
+    ) -> ChunkWriter {
+        let model = answering_model(model, &self.model);
+        ChunkWriter::new(id, created.unwrap_or(self.created), &model, self.include_usage)
     }
 }

@@ -4,15 +4,12 @@
 use serde_json::value::RawValue;
 
 use super::schema;
-use crate::openai::json::{write_compact, write_str};
-use crate::openai::request::{ResponseFormat, ToolChoice};
+use crate::openai::json::write_str;
+use crate::openai::request::ResponseFormat;
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Facts};
+use crate::providers::claude::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::warnings::Warnings;
-
-/// The tool through which a model without JSON answers gives one. Its call never reaches the
-/// client: the arguments are the content.
-pub(crate) const JSON_TOOL: &str = "waypost_json_answer";
 
 /// How the model is brought to answer in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +37,6 @@ pub(super) fn way(chat: &Chat<'_>, facts: &Facts) -> JsonAnswer {
         Some(_) if forces_a_call(chat) => JsonAnswer::No,
         Some(_) if facts.parameters.forced_tool_use => JsonAnswer::Tool,
         Some(_) => JsonAnswer::Instruction,
-    }
-}
-
-/// Whether the client wants a call in any case.
-pub(crate) fn forces_a_call(chat: &Chat<'_>) -> bool {
-    match chat.tool_choice {
-        Some(ToolChoice::Required | ToolChoice::Function(_)) => true,
-        Some(ToolChoice::Allowed { required, .. }) => required,
-        None | Some(ToolChoice::Auto | ToolChoice::None | ToolChoice::Custom(_)) => false,
     }
 }
 
@@ -96,16 +84,4 @@ const FORMAT_SCHEMA: &str = "response_format.json_schema.schema";
 /// The refusal of the schema of an answer.
 pub(crate) fn bad_format(fault: schema::Fault) -> Error {
     Error::invalid(FORMAT_SCHEMA, format!("'{FORMAT_SCHEMA}' {fault}."))
-}
-
-/// The instruction of [`JsonAnswer::Instruction`], as a JSON string.
-pub(crate) fn write_instruction(chat: &Chat<'_>, out: &mut Vec<u8>) {
-    let mut text = b"Answer with one JSON object and nothing else.".to_vec();
-    if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format
-        && let Some(schema) = wanted.schema
-    {
-        text.extend_from_slice(b" It must follow this JSON Schema: ");
-        write_compact(&mut text, schema.get());
-    }
-    write_str(out, &String::from_utf8_lossy(&text));
 }

@@ -10,6 +10,7 @@ use crate::openai::Error;
 use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
+use crate::providers::claude::json_answer::write_instruction;
 use crate::providers::claude::marks::{self, Mark};
 use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
 use crate::providers::warnings::unsupported;
@@ -73,7 +74,7 @@ impl<'a> Turns<'_, 'a> {
                     self.warnings.changed("response_format", "an instruction");
                     separate(out);
                     out.extend_from_slice(br#"{"type":"text","text":"#);
-                    json_answer::write_instruction(self.chat, out);
+                    write_instruction(self.chat, out);
                     out.push(b'}');
                 }
                 out.push(b']');

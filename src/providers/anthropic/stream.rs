@@ -27,27 +27,23 @@ use serde_json::value::RawValue;
 
 use super::Call;
 use super::block::{Block, explanation, update};
-use super::json_answer::{self, JSON_TOOL, JsonAnswer};
+use super::json_answer::{self, JsonAnswer};
 use super::told::{CHOICE, Thought, Told, written};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, is_object};
 use crate::openai::json::{escape, string};
 use crate::openai::{Error, Usage};
+use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
-use crate::providers::stream::{Events, Sse, cut_short};
-use crate::providers::{Progress, Translator, answering_model, completion_id, failure};
+use crate::providers::stream::{Events, Head, Sse, cut_short};
+use crate::providers::{Progress, Translator, completion_id, failure};
 use crate::wire::sse::Event;
 
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
     let json = json_answer::way(call.chat, call.target.facts) == JsonAnswer::Tool;
     Box::new(Sse::new(Answer {
-        state: State::Waiting(Head {
-            id: call.id.to_owned(),
-            created: call.created,
-            model: call.target.model.to_owned(),
-            include_usage: call.chat.include_usage,
-        }),
+        state: State::Waiting(Head::of(call)),
         progress: Progress::Preamble,
         usage: None,
         json,
@@ -73,15 +69,6 @@ enum State {
     Between(ChunkWriter),
     In(ChunkWriter, Open),
     Ended,
-}
-
-/// What stands in every chunk, unless the provider names it.
-#[derive(Debug)]
-struct Head {
-    id: String,
-    created: u64,
-    model: String,
-    include_usage: bool,
 }
 
 /// The open block.
@@ -217,8 +204,7 @@ impl Answer {
         let message: WireMessage<'_> = read(wire.message, "message_start")?;
         update(&mut self.usage, message.usage);
         let id = completion_id(string(message.id), &head.id);
-        let model = answering_model(string(message.model), &head.model);
-        let writer = ChunkWriter::new(&id, head.created, &model, head.include_usage);
+        let writer = head.writer(&id, None, string(message.model));
         writer.role(out, CHOICE);
         self.state = State::Between(writer);
         Ok(())

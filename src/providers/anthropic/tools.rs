@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cache::Marks;
-use super::json_answer::{self, JSON_TOOL, JsonAnswer};
+use super::json_answer::{self, JsonAnswer};
 use super::schema;
 use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::Function;
@@ -15,13 +15,14 @@ use crate::openai::request::{ToolChoice, read};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::{Capability, Facts};
+use crate::providers::claude::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::claude::marks;
 use crate::providers::warnings::{Warnings, unsupported};
 
 /// Whether the request as it is sent forces a call.
 pub(super) fn call_is_forced(chat: &Chat<'_>, facts: &Facts) -> bool {
     facts.parameters.forced_tool_use
-        && (json_answer::forces_a_call(chat) || json_answer::way(chat, facts) == JsonAnswer::Tool)
+        && (forces_a_call(chat) || json_answer::way(chat, facts) == JsonAnswer::Tool)
 }
 
 /// Appends `,"tools":[…]` and `,"tool_choice":…` where there is something to say.

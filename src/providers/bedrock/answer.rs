@@ -12,7 +12,7 @@ use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::json::{RawStr, escape, is_object, string, write_compact};
 use crate::openai::message::Items;
 use crate::providers::anthropic::block::Citations;
-use crate::providers::anthropic::json_answer::JSON_TOOL;
+use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
 use crate::providers::thoughts::Thoughts;
 use crate::providers::{Payload, failure};

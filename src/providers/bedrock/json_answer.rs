@@ -7,9 +7,10 @@ use crate::openai::json::{write_compact, write_str};
 use crate::openai::request::ResponseFormat;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
-use crate::providers::anthropic::json_answer::{JSON_TOOL, bad_format, forces_a_call};
+use crate::providers::anthropic::json_answer::bad_format;
 use crate::providers::anthropic::schema;
 use crate::providers::catalogue::Capability;
+use crate::providers::claude::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::warnings::Warnings;
 
 /// How the model is brought to answer in JSON.

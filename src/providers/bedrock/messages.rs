@@ -12,7 +12,7 @@ use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
 use crate::providers::Warning;
-use crate::providers::anthropic::json_answer::write_instruction;
+use crate::providers::claude::json_answer::write_instruction;
 use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
 use crate::providers::warnings::unsupported;
 

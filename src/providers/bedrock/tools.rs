@@ -13,9 +13,9 @@ use crate::openai::message::{Function, Message, Role};
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
-use crate::providers::anthropic::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::anthropic::schema;
 use crate::providers::catalogue::Capability;
+use crate::providers::claude::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::claude::marks;
 use crate::providers::warnings::{Warnings, unsupported};
 

@@ -4,9 +4,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `assistant` | what the assistant said: thoughts, then text |
+//! | `json_answer` | JSON from a model that has no means of its own to give it |
 //! | `marks` | marks for the prompt cache, as clients send them |
 //! | `sampling` | temperature and the like |
 
 pub(crate) mod assistant;
+pub(crate) mod json_answer;
 pub(crate) mod marks;
 pub(crate) mod sampling;

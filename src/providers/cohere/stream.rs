@@ -28,7 +28,7 @@ use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, objects, string};
 use crate::openai::{Error, Usage};
 use crate::providers::failure::no_answer;
-use crate::providers::stream::{Events, Sse, cut_short};
+use crate::providers::stream::{Events, Head, Sse, cut_short};
 use crate::providers::{Progress, Translator, completion_id, failure};
 use crate::wire::sse::Event;
 
@@ -38,12 +38,7 @@ const CHOICE: u32 = 0;
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
     Box::new(Sse::new(Answer {
-        state: State::Waiting(Head {
-            id: call.id.to_owned(),
-            created: call.created,
-            model: call.target.model.to_owned(),
-            include_usage: call.chat.include_usage,
-        }),
+        state: State::Waiting(Head::of(call)),
         calls: 0,
         id: String::new(),
         citations: Citations::default(),
@@ -72,15 +67,6 @@ enum State {
     Telling(ChunkWriter),
     Calling(ChunkWriter, Open),
     Ended,
-}
-
-/// What stands in every chunk, unless the provider names it.
-#[derive(Debug)]
-struct Head {
-    id: String,
-    created: u64,
-    model: String,
-    include_usage: bool,
 }
 
 /// The open call.
@@ -229,7 +215,7 @@ impl Answer {
         // A second start would give the chunks another id.
         let State::Waiting(head) = &self.state else { return };
         let id = completion_id(string(wire.id), &head.id);
-        let writer = ChunkWriter::new(&id, head.created, &head.model, head.include_usage);
+        let writer = head.writer(&id, None, None);
         writer.role(out, CHOICE);
         self.id = id;
         self.state = State::Telling(writer);

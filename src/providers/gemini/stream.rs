@@ -26,8 +26,8 @@ use crate::openai::chunk::{ChunkWriter, FinishReason};
 use crate::openai::json::{RawStr, escape, string};
 use crate::openai::{Error, Usage};
 use crate::providers::failure::no_answer;
-use crate::providers::stream::{Events, Sse, cut_short};
-use crate::providers::{Progress, Translator, answering_model, completion_id, failure};
+use crate::providers::stream::{Events, Head, Sse, cut_short};
+use crate::providers::{Progress, Translator, completion_id, failure};
 use crate::wire::sse::Event;
 
 /// Most answers in one stream: as many as the API gives.
@@ -36,11 +36,7 @@ pub(super) const MAX_CHOICES: u32 = 8;
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
     Box::new(Sse::new(Answer {
-        state: State::Waiting(Head {
-            created: call.created,
-            model: call.target.model.to_owned(),
-            include_usage: call.chat.include_usage,
-        }),
+        state: State::Waiting(Head::of(call)),
         progress: Progress::Preamble,
         usage: None,
         told: Told {
@@ -67,14 +63,6 @@ enum State {
     Waiting(Head),
     Telling(ChunkWriter),
     Ended,
-}
-
-/// What stands in every chunk, unless the provider names it.
-#[derive(Debug)]
-struct Head {
-    created: u64,
-    model: String,
-    include_usage: bool,
 }
 
 /// What was told so far.
@@ -121,8 +109,7 @@ impl Events for Answer {
         let writer = match &mut self.state {
             State::Waiting(head) => {
                 let id = completion_id(string(response.response_id), &self.told.id);
-                let model = answering_model(string(response.model_version), &head.model);
-                let writer = ChunkWriter::new(&id, head.created, &model, head.include_usage);
+                let writer = head.writer(&id, None, string(response.model_version));
                 self.state = State::Telling(writer);
                 match &self.state {
                     State::Telling(writer) => writer,

@@ -31,20 +31,15 @@ use crate::openai::json::{RawStr, objects, string};
 use crate::openai::message::Bounded;
 use crate::openai::{Error, Usage};
 use crate::providers::failure::no_answer;
-use crate::providers::stream::{Events, Sse, cut_short};
-use crate::providers::{Progress, Translator, answering_model, completion_id, failure};
+use crate::providers::stream::{Events, Head, Sse, cut_short};
+use crate::providers::{Progress, Translator, completion_id, failure};
 use crate::wire::sse::Event;
 
 /// The translator of one stream.
 pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
     let wanted = call.chat.n.unwrap_or(1).clamp(1, MAX_CHOICES as u64);
     Box::new(Sse::new(Answer {
-        state: State::Waiting(Head {
-            id: call.id.to_owned(),
-            created: call.created,
-            model: call.target.model.to_owned(),
-            include_usage: call.chat.include_usage,
-        }),
+        state: State::Waiting(Head::of(call)),
         wanted: usize::try_from(wanted).unwrap_or(1),
         choices: BTreeMap::new(),
         progress: Progress::Preamble,
@@ -70,15 +65,6 @@ enum State {
     Waiting(Head),
     Answering { writer: ChunkWriter, id: String },
     Ended,
-}
-
-/// What stands in every chunk, unless the provider names it.
-#[derive(Debug)]
-struct Head {
-    id: String,
-    created: u64,
-    model: String,
-    include_usage: bool,
 }
 
 /// See the picture above.
@@ -182,9 +168,8 @@ impl Answer {
     fn start(&mut self, wire: &Wire<'_>) {
         let State::Waiting(head) = &self.state else { return };
         let id = completion_id(string(wire.id), &head.id);
-        let created = wire.created.and_then(|raw| raw.get().parse().ok()).unwrap_or(head.created);
-        let model = answering_model(string(wire.model), &head.model);
-        let writer = ChunkWriter::new(&id, created, &model, head.include_usage);
+        let created = wire.created.and_then(|raw| raw.get().parse().ok());
+        let writer = head.writer(&id, created, string(wire.model));
         self.state = State::Answering { writer, id };
     }
 
