@@ -43,13 +43,9 @@ pub struct Catalogue {
 }
 
 /// Families of places that serve other families' models, and what stands before the models' names
-/// there.
-const SERVES: [(&str, &str, &str); 4] = [
-    ("azure", "", "openai"),
-    ("bedrock", "anthropic.", "anthropic"),
-    ("vertex", "", "anthropic"),
-    ("vertex", "", "gemini"),
-];
+/// there. At Azure users choose the names: see [`Catalogue::presume`].
+const SERVES: [(&str, &str, &str); 3] =
+    [("bedrock", "anthropic.", "anthropic"), ("vertex", "", "anthropic"), ("vertex", "", "gemini")];
 
 /// What is published about one model of one provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
