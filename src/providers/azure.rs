@@ -67,7 +67,7 @@ pub fn base_url(settings: &Settings) -> Result<String, &'static str> {
             start.eq_ignore_ascii_case(scheme).then_some((scheme, rest))
         })
         // Another scheme stays, and makes it no URL.
-        .unwrap_or((if address.contains("://") { "" } else { "https://" }, address));
+        .unwrap_or_else(|| (if address.contains("://") { "" } else { "https://" }, address));
     Ok(format!("{scheme}{}", rest.trim_end_matches('/')))
 }
 
@@ -89,12 +89,13 @@ impl<'t> Site<'t> {
     fn of(target: &Target<'t>) -> Self {
         let settings = target.settings;
         let path = &*target.base.path;
-        let (path, rest) = match path.find("/openai/").or(path.strip_suffix("/openai").map(str::len))
-        {
+        let inner = || path.strip_suffix("/openai").map(str::len);
+        let (path, rest) = match path.find("/openai/").or_else(inner) {
             Some(at) => path.split_at_checked(at).unwrap_or((path, "")),
             None => (path, ""),
         };
-        let named = rest.strip_prefix("/openai/deployments/").and_then(|rest| rest.split('/').next());
+        let named =
+            rest.strip_prefix("/openai/deployments/").and_then(|rest| rest.split('/').next());
         let query = settings.value("endpoint").and_then(|endpoint| endpoint.split_once('?'));
         let told = query.and_then(|(_, query)| version_in(query.trim()));
         Self {
@@ -242,7 +243,8 @@ mod tests {
             Ok("http://h:1/a".into())
         );
         assert_eq!(base_url(&settings(&[])), Err("endpoint"));
-        for endpoint in ["https://", "ftp://x", "https://x?y=1", "https://u:p@x", ":", "é/?", "?"] {
+        for endpoint in ["https://", "ftp://x", "https://x?y=1", "https://u:p@x", ":", "é/?", "?"]
+        {
             let url = base_url(&settings(&[("endpoint", endpoint)])).unwrap();
             assert!(Base::parse(&url).is_none_or(|_| [":", "é/?"].contains(&endpoint)), "{url}");
         }
