@@ -1,8 +1,9 @@
 //! What a provider and a model take, and what is dropped or changed for them.
 //!
 //! What concerns the model comes from the catalogue's facts. Of a model that is not in it nothing is
-//! known, so nothing is changed for it, and the provider decides. What concerns the provider comes
-//! from its [`Quirks`].
+//! known, so nothing is changed for it, and the provider decides; but for the name of its limit, where
+//! the model's own name tells that the older one is refused. What concerns the provider comes from its
+//! [`Quirks`].
 
 use serde_json::value::RawValue;
 
