@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::Target;
+use super::ids::Ids;
+use super::warnings::{Warnings, unsupported};
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_object};
-use crate::openai::message::{Items, Message, Part, Role, ToolCall};
+use crate::openai::json::{RawStr, is_object, separate, write_str};
+use crate::openai::message::{ImageUrl, Items, Message, Part, Role, ToolCall};
 use crate::openai::request::read;
 
 /// Where a part of a message's content stands.
@@ -77,6 +80,96 @@ pub(crate) fn calls_of<'a>(
     let calls: Items<ToolCall<'a>> =
         read("tool_calls", calls).map_err(|error| within(index, error))?;
     Ok(calls.0)
+}
+
+/// Drops or refuses what the assistant's message at `index` holds and no other API takes back: a
+/// speaker's name, a call in the older form, a sound. `sound` says why the last is refused.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn check_answer(
+    index: usize,
+    message: &Message<'_>,
+    sound: &str,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    warnings.drop_name(message);
+    if message.function_call.is_some() {
+        return Err(old_form(format!("messages[{index}].function_call")));
+    }
+    if message.audio.is_some() {
+        let param = format!("messages[{index}].audio");
+        let text = format!("'{param}': {sound}.");
+        unsupported(param, "messages[].audio", text, target, warnings)?;
+    }
+    Ok(())
+}
+
+/// The refusal of a last message of the assistant's, at `index`, that the model would have to
+/// continue.
+pub(crate) fn no_prefill(index: usize, target: &Target<'_>) -> Error {
+    let message =
+        format!("The model '{}' does not continue a last message of the assistant.", target.model);
+    Error::unsupported(format!("messages[{index}].role"), message)
+}
+
+/// Appends a text part in OpenAI's form, which several APIs have taken over.
+pub(crate) fn write_text(text: RawStr<'_>, out: &mut Vec<u8>) {
+    separate(out);
+    out.extend_from_slice(br#"{"type":"text","text":"#);
+    out.extend_from_slice(text.as_written().as_bytes());
+    out.push(b'}');
+}
+
+/// Appends a picture's part in the same form. Of the details all take `low` and `high`; another is
+/// dropped.
+pub(crate) fn write_image(image: &ImageUrl<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
+    let detail = image.detail.filter(|detail| detail.inner() != "auto");
+    let known = detail.filter(|detail| matches!(detail.inner(), "low" | "high"));
+    if detail.is_some() && known.is_none() {
+        warnings.dropped("messages[].content[].image_url.detail");
+    }
+    separate(out);
+    out.extend_from_slice(br#"{"type":"image_url","image_url":{"url":"#);
+    out.extend_from_slice(image.url.as_written().as_bytes());
+    if let Some(detail) = known {
+        out.extend_from_slice(b",\"detail\":");
+        out.extend_from_slice(detail.as_written().as_bytes());
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// Appends `,"tool_calls":[…]` in the same form, if the message at `index` makes any calls. `api` is
+/// the provider's name, and `name` makes one that it takes.
+///
+/// # Errors
+/// As [`called`].
+pub(crate) fn write_calls(
+    index: usize,
+    calls: &[ToolCall<'_>],
+    api: &str,
+    ids: &mut Ids,
+    name: fn(&str) -> Cow<'_, str>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    if calls.is_empty() {
+        return Ok(());
+    }
+    out.extend_from_slice(b",\"tool_calls\":[");
+    for (place, call) in calls.iter().enumerate() {
+        let Called { name: written, arguments } = called(index, place, call, api)?;
+        separate(out);
+        out.extend_from_slice(b"{\"id\":");
+        write_str(out, ids.fit(&call.id.decode()));
+        out.extend_from_slice(br#","type":"function","function":{"name":"#);
+        write_str(out, &name(&written));
+        out.extend_from_slice(b",\"arguments\":");
+        write_str(out, arguments.trim_ascii());
+        out.extend_from_slice(b"}}");
+    }
+    out.push(b']');
+    Ok(())
 }
 
 /// A function call as APIs take it whose arguments are an object and not a text.

@@ -11,6 +11,7 @@
 //! | [`stream`] | from held to committed to ended: what a streamed attempt may still do |
 //! | [`failure`] | a provider's refusal, whatever its shape, in canonical form |
 //! | `citations` | where an answer was found |
+//! | `claude` | what Claude wants wherever it is served |
 //! | `conversation` | messages, their parts and calls, for dialects that write them anew |
 //! | `functions` | the functions on offer, and the choice among them |
 //! | `ids` | ids and names that other providers made |
@@ -37,6 +38,7 @@ pub mod azure;
 pub mod bedrock;
 pub mod catalogue;
 mod citations;
+mod claude;
 pub mod cohere;
 pub mod compatible;
 mod conversation;

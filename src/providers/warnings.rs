@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Target, Warning};
 use crate::openai::json::{Num, RawStr};
+use crate::openai::message::Message;
 use crate::openai::outer::Field;
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
@@ -25,6 +26,13 @@ impl Warnings {
 
     pub(crate) fn changed(&mut self, param: &'static str, to: impl Into<String>) {
         self.add(Warning::Changed { param: param.into(), to: to.into() });
+    }
+
+    /// A speaker's name has no place in most APIs.
+    pub(crate) fn drop_name(&mut self, message: &Message<'_>) {
+        if message.name.is_some() {
+            self.dropped("messages[].name");
+        }
     }
 
     /// Warns of each field at the top of a request that found no place in a body that was written
@@ -119,6 +127,109 @@ pub(crate) fn into_range<'a>(
     Ok(Cow::Owned(nearest))
 }
 
+/// The longest answer that the client wants, lowered to the model's where that is known.
+///
+/// # Errors
+/// A 400 where the policy is to refuse what is out of range.
+pub(crate) fn max_tokens(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<Option<u64>, Error> {
+    let Some(wanted) = chat.max_tokens else { return Ok(None) };
+    let Some(most) = target.facts.max_output.filter(|most| wanted > *most) else {
+        return Ok(Some(wanted));
+    };
+    let param = match chat.field("max_completion_tokens") {
+        Some(_) => "max_completion_tokens",
+        None => "max_tokens",
+    };
+    clamp(param, wanted, most, target, warnings)?;
+    Ok(Some(most))
+}
+
+/// Refuses, or drops, the wish for more than one answer. `api` is the provider's name.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn refuse_more_answers(
+    chat: &Chat<'_>,
+    api: &str,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    if chat.n.is_some_and(|n| n > 1) {
+        let message = format!("'n': {api} gives one answer to a request.");
+        unsupported("n", "n", message, target, warnings)?;
+    }
+    Ok(())
+}
+
+/// Refuses, or drops, the wish for token probabilities. `api` is the provider's name.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn refuse_probabilities(
+    chat: &Chat<'_>,
+    api: &str,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    for (param, given) in [
+        ("logprobs", chat.logprobs),
+        ("top_logprobs", chat.top_logprobs.is_some_and(|top| top > 0)),
+    ] {
+        if given {
+            let message = format!("'{param}': {api} gives no token probabilities.");
+            unsupported(param, param, message, target, warnings)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses, or drops, the wish for an answer in anything but text. `api` is the provider's name.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn refuse_all_but_text(
+    chat: &Chat<'_>,
+    api: &str,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let modalities: Vec<RawStr<'_>> = match chat.field("modalities") {
+        Some(modalities) => read("modalities", modalities)?,
+        None => Vec::new(),
+    };
+    let text_only = modalities.iter().all(|modality| modality.decode() == "text");
+    for (param, given) in [("modalities", !text_only), ("audio", chat.field("audio").is_some())] {
+        if given {
+            let message = format!("'{param}': {api} answers in text only.");
+            unsupported(param, param, message, target, warnings)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses, or drops, the fields that `tools` and `tool_choice` have replaced.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn refuse_old_functions(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    for (param, new) in [("functions", "tools"), ("function_call", "tool_choice")] {
+        if chat.field(param).is_some() {
+            let message =
+                format!("'{param}': the older form of '{new}' is not translated; use '{new}'.");
+            unsupported(param, param, message, target, warnings)?;
+        }
+    }
+    Ok(())
+}
+
 /// Refuses, or drops, what an API has no place for that answers in text only, searches nothing and
 /// knows functions by their newer form only. `api` is the provider's name.
 ///
@@ -130,24 +241,14 @@ pub(crate) fn refuse_other_answers(
     target: &Target<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    let modalities: Vec<RawStr<'_>> = match chat.field("modalities") {
-        Some(modalities) => read("modalities", modalities)?,
-        None => Vec::new(),
-    };
-    let text_only = modalities.iter().all(|modality| modality.decode() == "text");
+    refuse_all_but_text(chat, api, target, warnings)?;
     let old = "the older form of function calls is not translated; use 'tools'";
-    for (param, given, why) in [
-        ("modalities", !text_only, format!("{api} answers in text only")),
-        ("audio", chat.field("audio").is_some(), format!("{api} answers in text only")),
-        ("functions", chat.field("functions").is_some(), old.to_owned()),
-        ("function_call", chat.field("function_call").is_some(), old.to_owned()),
-        (
-            "web_search_options",
-            chat.field("web_search_options").is_some(),
-            format!("{api} does not search the web for a chat"),
-        ),
+    for (param, why) in [
+        ("functions", old.to_owned()),
+        ("function_call", old.to_owned()),
+        ("web_search_options", format!("{api} does not search the web for a chat")),
     ] {
-        if given {
+        if chat.field(param).is_some() {
             unsupported(param, param, format!("'{param}': {why}."), target, warnings)?;
         }
     }

@@ -3,7 +3,6 @@
 //! The API knows two speakers who take turns. All that is not the assistant's becomes one user
 //! turn, results of tools first, since a call must be answered at the start of the next turn.
 
-use super::cache::{self, Mark};
 use super::json_answer::{self, JsonAnswer};
 use super::media::Media;
 use super::turns::Turns;
@@ -11,6 +10,7 @@ use crate::openai::Error;
 use crate::openai::json::separate;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
+use crate::providers::claude::marks::{self, Mark};
 use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
 use crate::providers::warnings::unsupported;
 
@@ -89,12 +89,12 @@ impl<'a> Turns<'_, 'a> {
         message: &Message<'a>,
         texts: &mut Vec<(RawStr<'a>, Option<Mark>)>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => {}
             Content::Text(text) => {
                 if !text.is_blank() {
-                    texts.push((text, cache::on_message(message, &mut self.warnings)));
+                    texts.push((text, marks::on_message(message, &mut self.warnings)));
                 }
             }
             Content::Parts(parts) => {
@@ -127,7 +127,7 @@ impl<'a> Turns<'_, 'a> {
         if let [Message { role: Role::User, content: Content::Text(text), rest, .. }] = said
             && rest.is_empty()
         {
-            said.iter().for_each(|message| self.drop_name(message));
+            said.iter().for_each(|message| self.warnings.drop_name(message));
             if !text.is_blank() {
                 separate(out);
                 out.extend_from_slice(br#"{"role":"user","content":"#);
@@ -190,11 +190,11 @@ impl<'a> Turns<'_, 'a> {
         if is_instruction(message.role) {
             self.warnings.changed("messages[].role", "user");
         }
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => Ok(()),
             Content::Text(text) => {
-                let mark = cache::on_message(message, &mut self.warnings);
+                let mark = marks::on_message(message, &mut self.warnings);
                 if !text.is_blank() {
                     self.write_text(text.as_written(), mark, out);
                 }
@@ -239,7 +239,7 @@ impl<'a> Turns<'_, 'a> {
                 }
             }
         }
-        let mark = cache::on_message(message, &mut self.warnings);
+        let mark = marks::on_message(message, &mut self.warnings);
         self.marks.write(out, mark, &mut self.warnings);
         out.push(b'}');
         Ok(())

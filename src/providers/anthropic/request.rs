@@ -4,18 +4,26 @@ use std::io::Write as _;
 
 use super::Host;
 use super::assistant;
-use super::cache::{self, Marks};
+use super::cache::Marks;
 use super::json_answer::{self, JsonAnswer};
 use super::thinking::{self, Plan, Thinking};
 use super::tools;
 use super::turns::{IDS, Turns};
+use crate::providers::claude::marks;
+use crate::providers::claude::sampling::Sampling;
 use crate::providers::ids::Ids;
 
-use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
-use crate::providers::warnings::{Warnings, clamp, unsupported};
+use crate::providers::warnings::{
+    self, Warnings, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
+    refuse_probabilities,
+};
 use crate::providers::{Outbound, Payload, Target, Warning};
+
+/// Who speaks, in refusals.
+const API: &str = "Anthropic";
 
 /// Values of `anthropic_version`. `auto` takes the newest, and the old one only for a request with
 /// sampling parameters to a model that still takes them: the newest has none.
@@ -76,13 +84,18 @@ pub(in crate::providers) fn write(
     host: Host,
 ) -> Result<Outbound, Error> {
     let mut warnings = Warnings::default();
-    refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
+    refuse_more_answers(chat, API, target, &mut warnings)?;
+    refuse_probabilities(chat, API, target, &mut warnings)?;
+    refuse_all_but_text(chat, API, target, &mut warnings)?;
+    refuse_old_functions(chat, target, &mut warnings)?;
     let max_tokens = max_tokens(chat, target, &mut warnings)?;
     let forced = tools::call_is_forced(chat, target.facts);
     let around = assistant::surroundings(chat, max_tokens, forced);
     let plan = thinking::plan(chat, target.facts, around, &mut warnings)?;
-    let thinks = plan.thinking.is_some_and(Thinking::is_on);
-    let sampling = Sampling::choose(chat, target, thinks, &mut warnings)?;
+    // The API's newer version has none of it, and thinking fixes it.
+    let taken = !plan.thinking.is_some_and(Thinking::is_on)
+        && target.settings.value("anthropic_version") != Some(NEW_VERSION);
+    let sampling = Sampling::choose(chat, target, taken, &mut warnings)?;
     let version = version(&sampling, target, host);
 
     let mut out = Vec::with_capacity(length + length / 8 + 512);
@@ -100,7 +113,7 @@ pub(in crate::providers) fn write(
     let _ = write!(out, ",\"max_tokens\":{max_tokens}");
     let mut marks = Marks::new();
     if let Some(control) = chat.field("cache_control") {
-        let mark = cache::mark(Some(control), None, &mut warnings);
+        let mark = marks::mark(Some(control), None, &mut warnings);
         marks.write(&mut out, mark, &mut warnings);
     }
     tools::write(chat, target, &mut out, &mut marks, &mut warnings)?;
@@ -111,7 +124,7 @@ pub(in crate::providers) fn write(
         thinking.write(&mut out);
     }
     write_output_config(chat, target, plan, &mut out, &mut warnings)?;
-    sampling.write(&mut out);
+    write_sampling(&sampling, &mut out);
     write_stop(chat, &mut out, &mut warnings);
     write_user(chat, &mut out, &mut warnings)?;
     write_service_tier(chat, &mut out, &mut warnings)?;
@@ -151,128 +164,25 @@ fn version(sampling: &Sampling<'_>, target: &Target<'_>, host: Host) -> &'static
     }
 }
 
-fn refuse_what_shapes_the_answer(
-    chat: &Chat<'_>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<(), Error> {
-    let mut refuse = |param: &'static str, why: &str| {
-        unsupported(param, param, format!("'{param}': {why}."), target, warnings)
-    };
-    if chat.n.is_some_and(|n| n > 1) {
-        refuse("n", "Anthropic gives one answer to a request")?;
-    }
-    if chat.logprobs {
-        refuse("logprobs", "Anthropic gives no token probabilities")?;
-    }
-    if chat.top_logprobs.is_some_and(|top| top > 0) {
-        refuse("top_logprobs", "Anthropic gives no token probabilities")?;
-    }
-    if let Some(modalities) = chat.field("modalities") {
-        let modalities: Vec<RawStr<'_>> = read("modalities", modalities)?;
-        if modalities.iter().any(|modality| modality.decode() != "text") {
-            refuse("modalities", "Anthropic answers in text only")?;
-        }
-    }
-    for param in ["audio", "functions", "function_call"] {
-        if chat.field(param).is_some() {
-            let why = match param {
-                "audio" => "Anthropic answers in text only",
-                "functions" => "the older form of 'tools' is not translated; use 'tools'",
-                _ => "the older form of 'tool_choice' is not translated; use 'tool_choice'",
-            };
-            refuse(param, why)?;
-        }
-    }
-    Ok(())
-}
-
+/// The API needs a limit.
 fn max_tokens(chat: &Chat<'_>, target: &Target<'_>, warnings: &mut Warnings) -> Result<u64, Error> {
-    let most = target.facts.max_output;
-    let Some(wanted) = chat.max_tokens else {
-        let chosen = most.unwrap_or(DEFAULT_MAX_TOKENS);
-        let to = chosen.to_string();
-        warnings.add(Warning::Defaulted { param: "max_tokens".into(), to });
-        return Ok(chosen);
-    };
-    let param = match chat.field("max_completion_tokens") {
-        Some(_) => "max_completion_tokens",
-        None => "max_tokens",
-    };
-    match most {
-        Some(most) if wanted > most => {
-            clamp(param, wanted, most, target, warnings)?;
-            Ok(most)
-        }
-        _ => Ok(wanted),
+    if let Some(tokens) = warnings::max_tokens(chat, target, warnings)? {
+        return Ok(tokens);
     }
+    let chosen = target.facts.max_output.unwrap_or(DEFAULT_MAX_TOKENS);
+    let to = chosen.to_string();
+    warnings.add(Warning::Defaulted { param: "max_tokens".into(), to });
+    Ok(chosen)
 }
 
-/// What stands in the body about sampling.
-#[derive(Debug, Default)]
-struct Sampling<'a> {
-    temperature: Option<&'a str>,
-    top_p: Option<&'a str>,
-    top_k: Option<&'a str>,
-}
-
-impl<'a> Sampling<'a> {
-    /// The API's newer version has none of them, newer models take none of them, some take only
-    /// one, and a model that thinks takes none but the defaults.
-    fn choose(
-        chat: &Chat<'a>,
-        target: &Target<'_>,
-        thinks: bool,
-        warnings: &mut Warnings,
-    ) -> Result<Self, Error> {
-        let known = &target.facts.parameters;
-        let top_k: Option<Num<'a>> =
-            chat.field("top_k").map(|value| read("top_k", value)).transpose()?;
-        let taken = known.sampling_params
-            && !thinks
-            && target.settings.value("anthropic_version") != Some(NEW_VERSION);
-        if !taken {
-            // One is the default of both: to drop it changes nothing.
-            for (param, number) in [("temperature", chat.temperature), ("top_p", chat.top_p)] {
-                if number.is_some_and(|number| number.value != 1.0) {
-                    warnings.dropped(param);
-                }
-            }
-            if top_k.is_some() {
-                warnings.dropped("top_k");
-            }
-            return Ok(Self::default());
-        }
-        let mut sampling = Self {
-            temperature: chat.temperature.map(|number| number.written),
-            top_p: chat.top_p.map(|number| number.written),
-            top_k: top_k.map(|number| number.written),
-        };
-        if let Some(number) = chat.temperature.filter(|number| number.value > 1.0) {
-            clamp("temperature", number.written, 1, target, warnings)?;
-            sampling.temperature = Some("1");
-        }
-        if sampling.temperature.is_some()
-            && sampling.top_p.is_some()
-            && !known.temperature_with_top_p
-        {
-            warnings.dropped("top_p");
-            sampling.top_p = None;
-        }
-        Ok(sampling)
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.temperature.is_none() && self.top_p.is_none() && self.top_k.is_none()
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        for (name, number) in
-            [("temperature", self.temperature), ("top_p", self.top_p), ("top_k", self.top_k)]
-        {
-            if let Some(number) = number {
-                let _ = write!(out, ",\"{name}\":{number}");
-            }
+fn write_sampling(sampling: &Sampling<'_>, out: &mut Vec<u8>) {
+    for (name, number) in [
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        ("top_k", sampling.top_k),
+    ] {
+        if let Some(number) = number {
+            let _ = write!(out, ",\"{name}\":{number}");
         }
     }
 }

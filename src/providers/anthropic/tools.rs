@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::cache::{self, Marks};
+use super::cache::Marks;
 use super::json_answer::{self, JSON_TOOL, JsonAnswer};
 use super::schema;
 use crate::openai::json::{RawStr, separate, write_str};
@@ -15,6 +15,7 @@ use crate::openai::request::{ToolChoice, read};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::{Capability, Facts};
+use crate::providers::claude::marks;
 use crate::providers::warnings::{Warnings, unsupported};
 
 /// Whether the request as it is sent forces a call.
@@ -54,7 +55,7 @@ pub(super) fn write(
         }
         separate(out);
         write_function(index, function, target, out, warnings)?;
-        let mark = cache::mark(tool.cache_control, None, warnings);
+        let mark = marks::mark(tool.cache_control, None, warnings);
         marks.write(out, mark, warnings);
         out.push(b'}');
     }

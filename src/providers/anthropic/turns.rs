@@ -1,11 +1,12 @@
 //! What the turns of both speakers are written with.
 
 use super::Host;
-use super::cache::{self, Mark, Marks};
+use super::cache::Marks;
 use crate::openai::Chat;
 use crate::openai::json::separate;
-use crate::openai::message::{Message, Part};
+use crate::openai::message::Part;
 use crate::providers::Target;
+use crate::providers::claude::marks::{self, Mark};
 use crate::providers::ids::{self, Form, Ids};
 use crate::providers::warnings::Warnings;
 
@@ -34,15 +35,8 @@ impl Turns<'_, '_> {
         out.push(b'}');
     }
 
-    /// A speaker's name has no place in the API.
-    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
-    }
-
     /// The mark on a part.
     pub(super) fn mark_of(&mut self, part: &Part<'_>) -> Option<Mark> {
-        cache::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
+        marks::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
     }
 }

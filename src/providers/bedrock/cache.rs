@@ -3,8 +3,8 @@
 use super::family::Family;
 use crate::openai::json::separate;
 use crate::providers::Target;
-use crate::providers::anthropic::cache::{MAX_MARKS, Mark};
 use crate::providers::catalogue::Capability;
+use crate::providers::claude::marks::{MAX_MARKS, Mark};
 use crate::providers::warnings::Warnings;
 
 /// How many more marks a request may have. The first ones count: they stand for the longest-lived

@@ -134,7 +134,7 @@ impl<'a> Turns<'_, 'a> {
         out.push(b'[');
         let empty = out.len();
         for (index, message) in run.iter().enumerate() {
-            self.drop_name(message);
+            self.warnings.drop_name(message);
             match message.content {
                 Content::Absent | Content::Null => {}
                 Content::Text(text) => {
@@ -205,7 +205,7 @@ impl<'a> Turns<'_, 'a> {
         if is_instruction(message.role) {
             self.warnings.changed("messages[].role", "user");
         }
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         match message.content {
             Content::Absent | Content::Null => Ok(()),
             Content::Text(text) => {

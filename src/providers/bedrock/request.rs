@@ -11,11 +11,20 @@ use super::family::Family;
 use super::json_answer::{self, JsonAnswer};
 use super::tools;
 use super::turns::{Turns, member};
-use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
-use crate::providers::warnings::{Warnings, clamp, unsupported};
+use crate::providers::claude::sampling::Sampling;
+use crate::providers::warnings::{
+    Warnings, max_tokens, refuse_all_but_text, refuse_more_answers, refuse_old_functions,
+    refuse_probabilities, unsupported,
+};
 use crate::providers::{Outbound, Payload, Target};
+
+/// Who speaks, in refusals.
+const API: &str = "Bedrock";
+
+const SEARCH: &str = "web_search_options";
 
 /// Most entries of `requestMetadata`.
 const MAX_METADATA: usize = 16;
@@ -62,7 +71,14 @@ pub(super) fn write(
 ) -> Result<Outbound, Error> {
     let family = Family::of(target.model);
     let mut warnings = Warnings::default();
-    refuse_what_shapes_the_answer(chat, target, &mut warnings)?;
+    refuse_more_answers(chat, API, target, &mut warnings)?;
+    refuse_probabilities(chat, API, target, &mut warnings)?;
+    refuse_all_but_text(chat, API, target, &mut warnings)?;
+    refuse_old_functions(chat, target, &mut warnings)?;
+    if chat.field(SEARCH).is_some() {
+        let message = format!("'{SEARCH}': {API} does not search the web.");
+        unsupported(SEARCH, SEARCH, message, target, &mut warnings)?;
+    }
     let max_tokens = max_tokens(chat, target, &mut warnings)?;
     let reasoning = effort::plan(chat, target, family, max_tokens, &mut warnings)?;
 
@@ -73,7 +89,7 @@ pub(super) fn write(
     let mut turns = Turns::new(chat, target, family, points, warnings);
     turns.write(&mut out)?;
     let mut warnings = turns.warnings;
-    let sampling = Sampling::choose(chat, target, family, reasoning, &mut warnings)?;
+    let sampling = choose(chat, target, family, reasoning, &mut warnings)?;
     let max_tokens = max_tokens.filter(|_| {
         let taken = !reasoning.refuses_max_tokens();
         if !taken {
@@ -92,7 +108,7 @@ pub(super) fn write(
         member(&mut out, "tool_choice");
         out.extend_from_slice(br#"{"type":"auto","disable_parallel_tool_use":true}"#);
     }
-    sampling.write_top_k(family, &mut out);
+    write_top_k(&sampling, family, &mut out);
     if out.len() == start + 1 {
         // With the name and its comma: there are messages before it.
         out.truncate(start - r#","additionalModelRequestFields":"#.len());
@@ -135,127 +151,31 @@ fn encode(model: &str) -> String {
     segment
 }
 
-fn refuse_what_shapes_the_answer(
-    chat: &Chat<'_>,
+/// Most families take no `top_k`.
+fn choose<'a>(
+    chat: &Chat<'a>,
     target: &Target<'_>,
+    family: Family,
+    reasoning: Reasoning,
     warnings: &mut Warnings,
-) -> Result<(), Error> {
-    let mut refuse = |param: &'static str, why: &str| {
-        unsupported(param, param, format!("'{param}': {why}."), target, warnings)
-    };
-    if chat.n.is_some_and(|n| n > 1) {
-        refuse("n", "Bedrock gives one answer to a request")?;
+) -> Result<Sampling<'a>, Error> {
+    let mut sampling = Sampling::choose(chat, target, !reasoning.fixes_sampling(), warnings)?;
+    if sampling.top_k.is_some() && !matches!(family, Family::Claude | Family::Nova) {
+        warnings.dropped("top_k");
+        sampling.top_k = None;
     }
-    if chat.logprobs {
-        refuse("logprobs", "Bedrock gives no token probabilities")?;
-    }
-    if chat.top_logprobs.is_some_and(|top| top > 0) {
-        refuse("top_logprobs", "Bedrock gives no token probabilities")?;
-    }
-    if let Some(modalities) = chat.field("modalities") {
-        let modalities: Vec<RawStr<'_>> = read("modalities", modalities)?;
-        if modalities.iter().any(|modality| modality.decode() != "text") {
-            refuse("modalities", "Bedrock answers in text only")?;
-        }
-    }
-    for (param, why) in [
-        ("audio", "Bedrock answers in text only"),
-        ("functions", "the older form of 'tools' is not translated; use 'tools'"),
-        ("function_call", "the older form of 'tool_choice' is not translated; use 'tool_choice'"),
-        ("web_search_options", "Bedrock does not search the web"),
-    ] {
-        if chat.field(param).is_some() {
-            refuse(param, why)?;
-        }
-    }
-    Ok(())
+    Ok(sampling)
 }
 
-fn max_tokens(
-    chat: &Chat<'_>,
-    target: &Target<'_>,
-    warnings: &mut Warnings,
-) -> Result<Option<u64>, Error> {
-    let Some(wanted) = chat.max_tokens else { return Ok(None) };
-    let param = match chat.field("max_completion_tokens") {
-        Some(_) => "max_completion_tokens",
-        None => "max_tokens",
-    };
-    match target.facts.max_output {
-        Some(most) if wanted > most => {
-            clamp(param, wanted, most, target, warnings)?;
-            Ok(Some(most))
-        }
-        _ => Ok(Some(wanted)),
-    }
-}
-
-/// What stands in the body about sampling.
-#[derive(Debug, Default)]
-struct Sampling<'a> {
-    temperature: Option<&'a str>,
-    top_p: Option<&'a str>,
-    top_k: Option<&'a str>,
-}
-
-impl<'a> Sampling<'a> {
-    /// Newer Claudes take none of it, some take only one, and a model that thinks takes none but the
-    /// defaults.
-    fn choose(
-        chat: &Chat<'a>,
-        target: &Target<'_>,
-        family: Family,
-        reasoning: Reasoning,
-        warnings: &mut Warnings,
-    ) -> Result<Self, Error> {
-        let known = &target.facts.parameters;
-        let top_k: Option<Num<'a>> =
-            chat.field("top_k").map(|value| read("top_k", value)).transpose()?;
-        if !known.sampling_params || reasoning.fixes_sampling() {
-            // One is the default of both: to drop it changes nothing.
-            for (param, number) in [("temperature", chat.temperature), ("top_p", chat.top_p)] {
-                if number.is_some_and(|number| number.value != 1.0) {
-                    warnings.dropped(param);
-                }
-            }
-            if top_k.is_some() {
-                warnings.dropped("top_k");
-            }
-            return Ok(Self::default());
-        }
-        let mut sampling = Self {
-            temperature: chat.temperature.map(|number| number.written),
-            top_p: chat.top_p.map(|number| number.written),
-            top_k: top_k.map(|number| number.written),
-        };
-        if let Some(number) = chat.temperature.filter(|number| number.value > 1.0) {
-            clamp("temperature", number.written, 1, target, warnings)?;
-            sampling.temperature = Some("1");
-        }
-        if sampling.temperature.is_some()
-            && sampling.top_p.is_some()
-            && !known.temperature_with_top_p
-        {
-            warnings.dropped("top_p");
-            sampling.top_p = None;
-        }
-        if sampling.top_k.is_some() && !matches!(family, Family::Claude | Family::Nova) {
-            warnings.dropped("top_k");
-            sampling.top_k = None;
-        }
-        Ok(sampling)
-    }
-
-    /// Appends members of `additionalModelRequestFields`: the API has no word for it.
-    fn write_top_k(&self, family: Family, out: &mut Vec<u8>) {
-        let Some(number) = self.top_k else { return };
-        if family == Family::Nova {
-            member(out, "inferenceConfig");
-            let _ = write!(out, r#"{{"topK":{number}}}"#);
-        } else {
-            member(out, "top_k");
-            out.extend_from_slice(number.as_bytes());
-        }
+/// Appends members of `additionalModelRequestFields`: the API has no word for it.
+fn write_top_k(sampling: &Sampling<'_>, family: Family, out: &mut Vec<u8>) {
+    let Some(number) = sampling.top_k else { return };
+    if family == Family::Nova {
+        member(out, "inferenceConfig");
+        let _ = write!(out, r#"{{"topK":{number}}}"#);
+    } else {
+        member(out, "top_k");
+        out.extend_from_slice(number.as_bytes());
     }
 }
 

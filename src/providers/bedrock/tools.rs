@@ -13,10 +13,10 @@ use crate::openai::message::{Function, Message, Role};
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
-use crate::providers::anthropic::cache;
 use crate::providers::anthropic::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::anthropic::schema;
 use crate::providers::catalogue::Capability;
+use crate::providers::claude::marks;
 use crate::providers::warnings::{Warnings, unsupported};
 
 /// Stands in for tools that the request no longer offers: where earlier turns called some, the API
@@ -74,7 +74,7 @@ pub(super) fn write(
         }
         separate(out);
         write_function(index, function, target, family, out, warnings)?;
-        match cache::mark(tool.cache_control, None, warnings) {
+        match marks::mark(tool.cache_control, None, warnings) {
             // Nova keeps no tools.
             Some(_) if family == Family::Nova => warnings.dropped("tools[].cache_control"),
             mark => points.write(mark, out, warnings),

@@ -7,7 +7,7 @@ use crate::openai::Chat;
 use crate::openai::json::separate;
 use crate::openai::message::{Message, Part};
 use crate::providers::Target;
-use crate::providers::anthropic::cache::{self, Mark};
+use crate::providers::claude::marks::{self, Mark};
 use crate::providers::ids::{self, Form, Ids};
 use crate::providers::warnings::Warnings;
 
@@ -68,21 +68,14 @@ impl<'c, 'a> Turns<'c, 'a> {
         self.points.write(mark, out, &mut self.warnings);
     }
 
-    /// A speaker's name has no place in the API.
-    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
-    }
-
     /// The mark on a part.
     pub(super) fn mark_of(&mut self, part: &Part<'_>) -> Option<Mark> {
-        cache::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
+        marks::mark(part.cache_control, part.prompt_cache_breakpoint, &mut self.warnings)
     }
 
     /// The mark on a whole message.
     pub(super) fn mark_on(&mut self, message: &Message<'_>) -> Option<Mark> {
-        cache::on_message(message, &mut self.warnings)
+        marks::on_message(message, &mut self.warnings)
     }
 }
 

@@ -16,7 +16,8 @@ use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::Capability;
 use crate::providers::conversation::{
-    Called, Place, called, calls_of, is_instruction, old_form, parts_of, results_first, within,
+    Place, calls_of, check_answer, is_instruction, no_prefill, old_form, parts_of, results_first,
+    within, write_calls, write_image, write_text,
 };
 use crate::providers::ids::{self, Form, Ids};
 use crate::providers::warnings::{Warnings, unsupported};
@@ -81,7 +82,7 @@ impl<'c, 'a> Turns<'c, 'a> {
     fn write_system(&mut self, run: &[Message<'a>], out: &mut Vec<u8>) -> Result<(), Error> {
         let mut texts = Vec::new();
         for (index, message) in run.iter().enumerate() {
-            self.drop_name(message);
+            self.warnings.drop_name(message);
             match message.content {
                 Content::Absent | Content::Null => {}
                 Content::Text(text) => texts.push(text),
@@ -114,7 +115,7 @@ impl<'c, 'a> Turns<'c, 'a> {
         message: &Message<'a>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         if is_instruction(message.role) {
             self.warnings.changed("messages[].role", "user");
         }
@@ -135,7 +136,7 @@ impl<'c, 'a> Turns<'c, 'a> {
         message: &Message<'a>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         separate(out);
         out.extend_from_slice(br#"{"role":"tool","tool_call_id":"#);
         let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
@@ -197,19 +198,7 @@ impl<'c, 'a> Turns<'c, 'a> {
                 Ok(())
             }
             ("image_url", Some(image)) if pictures => {
-                let detail = image.detail.filter(|detail| detail.inner() != "auto");
-                let known = detail.filter(|detail| matches!(detail.inner(), "low" | "high"));
-                if detail.is_some() && known.is_none() {
-                    self.warnings.dropped("messages[].content[].image_url.detail");
-                }
-                separate(out);
-                out.extend_from_slice(br#"{"type":"image_url","image_url":{"url":"#);
-                out.extend_from_slice(image.url.as_written().as_bytes());
-                if let Some(detail) = known {
-                    out.extend_from_slice(b",\"detail\":");
-                    out.extend_from_slice(detail.as_written().as_bytes());
-                }
-                out.extend_from_slice(b"}}");
+                write_image(image, out, &mut self.warnings);
                 Ok(())
             }
             (kind, _) => {
@@ -231,27 +220,15 @@ impl<'c, 'a> Turns<'c, 'a> {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
-        if message.function_call.is_some() {
-            return Err(old_form(format!("messages[{index}].function_call")));
-        }
-        if message.audio.is_some() {
-            let param = format!("messages[{index}].audio");
-            let text = format!("'{param}': Cohere knows no sound.");
-            unsupported(param, "messages[].audio", text, self.target, &mut self.warnings)?;
-        }
+        let sound = "Cohere knows no sound";
+        check_answer(index, message, sound, self.target, &mut self.warnings)?;
         let texts = own_texts(index, message)?;
         let calls = calls_of(index, message)?;
         if texts.is_empty() && calls.is_empty() {
             return Ok(());
         }
         if last && !self.target.facts.parameters.assistant_prefill {
-            let param = format!("messages[{index}].role");
-            let message = format!(
-                "The model '{}' does not continue a last message of the assistant.",
-                self.target.model
-            );
-            return Err(Error::unsupported(param, message));
+            return Err(no_prefill(index, self.target));
         }
         let facts = self.target.facts;
         let reasons = facts.known && facts.capabilities.has(Capability::Reasoning);
@@ -287,38 +264,10 @@ impl<'c, 'a> Turns<'c, 'a> {
             out.extend_from_slice(b",\"tool_plan\":");
             out.extend_from_slice(plan.as_written().as_bytes());
         }
-        if !calls.is_empty() {
-            out.extend_from_slice(b",\"tool_calls\":[");
-            for (place, call) in calls.iter().enumerate() {
-                let Called { name, arguments } = called(index, place, call, "Cohere")?;
-                separate(out);
-                out.extend_from_slice(b"{\"id\":");
-                write_str(out, self.ids.fit(&call.id.decode()));
-                out.extend_from_slice(br#","type":"function","function":{"name":"#);
-                write_str(out, &names::fit(&name));
-                out.extend_from_slice(b",\"arguments\":");
-                write_str(out, arguments.trim_ascii());
-                out.extend_from_slice(b"}}");
-            }
-            out.push(b']');
-        }
+        write_calls(index, &calls, "Cohere", &mut self.ids, names::fit, out)?;
         out.push(b'}');
         Ok(())
     }
-
-    /// A speaker's name has no place in the API.
-    fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
-    }
-}
-
-fn write_text(text: RawStr<'_>, out: &mut Vec<u8>) {
-    separate(out);
-    out.extend_from_slice(br#"{"type":"text","text":"#);
-    out.extend_from_slice(text.as_written().as_bytes());
-    out.push(b'}');
 }
 
 /// What the assistant said, a refusal too.

@@ -9,7 +9,9 @@ use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Effort};
 use crate::providers::functions::{self, Choice, Offer, write_schema};
-use crate::providers::warnings::{Warnings, into_range, refuse_other_answers, unsupported};
+use crate::providers::warnings::{
+    Warnings, into_range, refuse_more_answers, refuse_other_answers, unsupported,
+};
 use crate::providers::{Outbound, Payload, Target};
 
 /// The highest temperature that all models take.
@@ -62,10 +64,7 @@ pub(super) fn write(
 ) -> Result<Outbound, Error> {
     let mut warnings = Warnings::default();
     refuse_other_answers(chat, "Cohere", target, &mut warnings)?;
-    if chat.n.is_some_and(|n| n > 1) {
-        let message = "'n': Cohere gives one answer to a request.";
-        unsupported("n", "n", message, target, &mut warnings)?;
-    }
+    refuse_more_answers(chat, "Cohere", target, &mut warnings)?;
     if chat.top_logprobs.is_some_and(|top| top > 0) {
         let message = "'top_logprobs': Cohere gives no alternatives of tokens.";
         unsupported("top_logprobs", "top_logprobs", message, target, &mut warnings)?;

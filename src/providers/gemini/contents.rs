@@ -100,7 +100,7 @@ impl<'a> Contents<'_, 'a> {
             if index >= leading {
                 self.warnings.changed("messages[].role", "systemInstruction");
             }
-            self.drop_name(message);
+            self.warnings.drop_name(message);
             match message.content {
                 Content::Absent | Content::Null => {}
                 Content::Text(text) => write_text(text, out),
@@ -209,7 +209,7 @@ impl<'a> Contents<'_, 'a> {
         if message.role == Role::Function {
             return Err(old_form(format!("messages[{index}].role")));
         }
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         let result = message.role == Role::Tool;
         match message.content {
             Content::Absent | Content::Null => {}
@@ -297,13 +297,6 @@ impl<'a> Contents<'_, 'a> {
             return None;
         }
         Some(level)
-    }
-
-    /// A speaker's name has no place in the API.
-    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
     }
 }
 

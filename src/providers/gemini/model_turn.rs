@@ -14,9 +14,8 @@ use super::surface::Generation;
 use crate::openai::Error;
 use crate::openai::json::{RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Message, ToolCall};
-use crate::providers::conversation::{Called, called, calls_of, old_form, parts_of};
+use crate::providers::conversation::{Called, called, calls_of, check_answer, parts_of};
 use crate::providers::ids::unsign;
-use crate::providers::warnings::unsupported;
 
 /// `skip_thought_signature_validator` in base64: the word for a signature that there is not.
 const NO_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
@@ -53,15 +52,8 @@ impl<'a> Contents<'_, 'a> {
         message: &Message<'a>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
-        if message.function_call.is_some() {
-            return Err(old_form(format!("messages[{index}].function_call")));
-        }
-        if message.audio.is_some() {
-            let param = format!("messages[{index}].audio");
-            let text = format!("'{param}': {} keeps no sound.", self.surface.name());
-            unsupported(param, "messages[].audio", text, self.target, &mut self.warnings)?;
-        }
+        let sound = &format!("{} keeps no sound", self.surface.name());
+        check_answer(index, message, sound, self.target, &mut self.warnings)?;
         // Thoughts are no part of a conversation here, whoever had them.
         if message.reasoning_content.is_some() {
             self.warnings.dropped("messages[].reasoning_content");

@@ -11,7 +11,7 @@ use super::tools::Tools;
 use crate::openai::json::{Num, RawStr, separate};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
-use crate::providers::warnings::{Warnings, clamp, unsupported};
+use crate::providers::warnings::{Warnings, max_tokens, refuse_old_functions, unsupported};
 use crate::providers::{Outbound, Payload, Target};
 
 /// Most answers to one request.
@@ -165,19 +165,9 @@ impl Config<'_, '_> {
     }
 
     fn length(&mut self) -> Result<(), Error> {
-        let Some(wanted) = self.chat.max_tokens else { return Ok(()) };
-        let param = match self.chat.field("max_completion_tokens") {
-            Some(_) => "max_completion_tokens",
-            None => "max_tokens",
-        };
-        let most = match self.target.facts.max_output {
-            Some(most) if wanted > most => {
-                clamp(param, wanted, most, self.target, self.warnings)?;
-                most
-            }
-            _ => wanted,
-        };
-        self.field("maxOutputTokens", most);
+        if let Some(tokens) = max_tokens(self.chat, self.target, self.warnings)? {
+            self.field("maxOutputTokens", tokens);
+        }
         Ok(())
     }
 
@@ -248,19 +238,11 @@ impl Config<'_, '_> {
 
     fn modalities(&mut self) -> Result<(), Error> {
         let name = self.surface.name();
-        for (param, why) in [
-            ("audio", "spoken answers are not translated"),
-            ("functions", "the older form of 'tools' is not translated; use 'tools'"),
-            (
-                "function_call",
-                "the older form of 'tool_choice' is not translated; use 'tool_choice'",
-            ),
-        ] {
-            if self.chat.field(param).is_some() {
-                let message = format!("'{param}': {why}.");
-                unsupported(param, param, message, self.target, self.warnings)?;
-            }
+        if self.chat.field("audio").is_some() {
+            let message = "'audio': spoken answers are not translated.";
+            unsupported("audio", "audio", message, self.target, self.warnings)?;
         }
+        refuse_old_functions(self.chat, self.target, self.warnings)?;
         let Some(modalities) = self.chat.field("modalities") else { return Ok(()) };
         let modalities: Vec<RawStr<'_>> = read("modalities", modalities)?;
         let mut wanted = Vec::new();

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::messages::{Turns, write_text};
+use super::messages::Turns;
 use crate::openai::Error;
 use crate::openai::json::{RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Items, Message};
 use crate::openai::request::read;
 use crate::providers::catalogue::Capability;
-use crate::providers::conversation::{Called, called, calls_of, old_form, within};
+use crate::providers::conversation::{
+    calls_of, check_answer, no_prefill, within, write_calls, write_text,
+};
+use crate::providers::ids;
 use crate::providers::thoughts::MISTRAL;
-use crate::providers::{ids, warnings};
 
 impl<'a> Turns<'_, 'a> {
     /// A message of the assistant. Says whether it was written: an empty one would be refused.
@@ -25,16 +27,8 @@ impl<'a> Turns<'_, 'a> {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Result<bool, Error> {
-        self.drop_name(message);
-        if message.function_call.is_some() {
-            return Err(old_form(format!("messages[{index}].function_call")));
-        }
-        if message.audio.is_some() {
-            let param = format!("messages[{index}].audio");
-            let text = format!("'{param}': Mistral gives no sound that could be referred to.");
-            let dropped = "messages[].audio";
-            warnings::unsupported(param, dropped, text, self.target, &mut self.warnings)?;
-        }
+        let sound = "Mistral gives no sound that could be referred to";
+        check_answer(index, message, sound, self.target, &mut self.warnings)?;
         let said = Said::read(index, message)?;
         let calls = calls_of(index, message)?;
         if said.texts.is_empty() && calls.is_empty() {
@@ -42,31 +36,12 @@ impl<'a> Turns<'_, 'a> {
         }
         let continued = last && calls.is_empty();
         if continued && !self.target.facts.parameters.assistant_prefill {
-            let param = format!("messages[{index}].role");
-            let message = format!(
-                "The model '{}' does not continue a last message of the assistant.",
-                self.target.model
-            );
-            return Err(Error::unsupported(param, message));
+            return Err(no_prefill(index, self.target));
         }
         separate(out);
         out.extend_from_slice(b"{\"role\":\"assistant\"");
         self.write_own(&said, out);
-        if !calls.is_empty() {
-            out.extend_from_slice(b",\"tool_calls\":[");
-            for (place, call) in calls.iter().enumerate() {
-                let Called { name, arguments } = called(index, place, call, "Mistral")?;
-                separate(out);
-                out.extend_from_slice(b"{\"id\":");
-                write_str(out, self.ids.fit(&call.id.decode()));
-                out.extend_from_slice(br#","type":"function","function":{"name":"#);
-                write_str(out, &ids::fit_name(&name));
-                out.extend_from_slice(b",\"arguments\":");
-                write_str(out, arguments.trim_ascii());
-                out.extend_from_slice(b"}}");
-            }
-            out.push(b']');
-        }
+        write_calls(index, &calls, "Mistral", &mut self.ids, ids::fit_name, out)?;
         if continued {
             out.extend_from_slice(b",\"prefix\":true");
         }

@@ -9,7 +9,9 @@ use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
-use crate::providers::conversation::{Place, is_instruction, old_form, parts_of, results_first};
+use crate::providers::conversation::{
+    Place, is_instruction, old_form, parts_of, results_first, write_image, write_text,
+};
 use crate::providers::ids::{self, Form, Ids};
 use crate::providers::media::{has_scheme, quote};
 use crate::providers::warnings::{Warnings, unsupported};
@@ -79,7 +81,7 @@ impl<'c, 'a> Turns<'c, 'a> {
         user: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        self.drop_name(message);
+        self.warnings.drop_name(message);
         if before == Some(Role::Tool) {
             self.warnings.changed("messages", "one more turn of the assistant after tool results");
             separate(out);
@@ -161,19 +163,7 @@ impl<'c, 'a> Turns<'c, 'a> {
             }
             "image_url" => {
                 let Some(image) = &part.image_url else { return Ok(()) };
-                let detail = image.detail.filter(|detail| detail.inner() != "auto");
-                let known = detail.filter(|detail| matches!(detail.inner(), "low" | "high"));
-                if detail.is_some() && known.is_none() {
-                    self.warnings.dropped("messages[].content[].image_url.detail");
-                }
-                separate(out);
-                out.extend_from_slice(br#"{"type":"image_url","image_url":{"url":"#);
-                out.extend_from_slice(image.url.as_written().as_bytes());
-                if let Some(detail) = known {
-                    out.extend_from_slice(b",\"detail\":");
-                    out.extend_from_slice(detail.as_written().as_bytes());
-                }
-                out.extend_from_slice(b"}}");
+                write_image(image, out, &mut self.warnings);
             }
             "input_audio" => {
                 let Some(audio) = &part.input_audio else { return Ok(()) };
@@ -195,21 +185,6 @@ impl<'c, 'a> Turns<'c, 'a> {
         }
         Ok(())
     }
-
-    /// A speaker's name has no place in the API.
-    pub(super) fn drop_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() {
-            self.warnings.dropped("messages[].name");
-        }
-    }
-}
-
-/// Appends a text chunk.
-pub(super) fn write_text(text: RawStr<'_>, out: &mut Vec<u8>) {
-    separate(out);
-    out.extend_from_slice(br#"{"type":"text","text":"#);
-    out.extend_from_slice(text.as_written().as_bytes());
-    out.push(b'}');
 }
 
 fn write_file(place: Place, file: &File<'_>, out: &mut Vec<u8>) -> Result<(), Error> {

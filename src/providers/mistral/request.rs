@@ -12,7 +12,7 @@ use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Effort};
 use crate::providers::functions::{self, Choice, write_schema};
-use crate::providers::warnings::{Warnings, clamp, into_range, refuse_other_answers};
+use crate::providers::warnings::{Warnings, into_range, max_tokens, refuse_other_answers};
 use crate::providers::{Outbound, Payload, Target};
 
 /// The highest temperature that the API takes.
@@ -123,16 +123,8 @@ impl Body<'_, '_> {
     }
 
     fn write_limits(&mut self) -> Result<(), Error> {
-        if let Some(wanted) = self.chat.max_tokens {
-            let param = match self.chat.field("max_completion_tokens") {
-                Some(_) => "max_completion_tokens",
-                None => "max_tokens",
-            };
-            let most = self.target.facts.max_output.unwrap_or(u64::MAX);
-            if wanted > most {
-                clamp(param, wanted, most, self.target, &mut self.warnings)?;
-            }
-            self.field("max_tokens", &wanted.min(most).to_string());
+        if let Some(tokens) = max_tokens(self.chat, self.target, &mut self.warnings)? {
+            self.field("max_tokens", &tokens.to_string());
         }
         if !self.chat.stop.is_empty() {
             let texts: Vec<&str> = self.chat.stop.iter().map(|text| text.as_written()).collect();

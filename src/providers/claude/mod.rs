@@ -1,0 +1,12 @@
+//! What Claude's models want wherever they are served: at Anthropic's own API, at Vertex AI and in
+//! Bedrock's form.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `assistant` | what the assistant said: thoughts, then text |
+//! | `marks` | marks for the prompt cache, as clients send them |
+//! | `sampling` | temperature and the like |
+
+pub(crate) mod assistant;
+pub(crate) mod marks;
+pub(crate) mod sampling;
