@@ -128,8 +128,9 @@ fn read_model(
             Some(Facts { price, ..(*facts).clone() })
         }
         [] => {
-            if let Some(facts) = catalogue.elsewhere(api.family, text) {
-                return Some(facts);
+            // One that the provider only serves.
+            if let Some(facts) = catalogue.find(api.family, text) {
+                return Some(facts.clone());
             }
             let (of, name, among) = match split {
                 Some((family, name)) => (format!(" of {family}"), name, vec![family]),

@@ -89,11 +89,11 @@ impl<'t> Site<'t> {
     fn of(target: &Target<'t>) -> Self {
         let settings = target.settings;
         let path = &*target.base.path;
-        let (path, rest) =
-            match path.find("/openai/").or_else(|| path.strip_suffix("/openai").map(str::len)) {
-                Some(at) => path.split_at_checked(at).unwrap_or((path, "")),
-                None => (path, ""),
-            };
+        let inner = || path.strip_suffix("/openai").map(str::len);
+        let (path, rest) = match path.find("/openai/").or_else(inner) {
+            Some(at) => path.split_at_checked(at).unwrap_or((path, "")),
+            None => (path, ""),
+        };
         let named =
             rest.strip_prefix("/openai/deployments/").and_then(|rest| rest.split('/').next());
         let query = settings.value("endpoint").and_then(|endpoint| endpoint.split_once('?'));

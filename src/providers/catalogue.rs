@@ -43,13 +43,9 @@ pub struct Catalogue {
 }
 
 /// Families of places that serve other families' models, and what stands before the models' names
-/// there.
-const SERVES: [(&str, &str, &str); 4] = [
-    ("azure", "", "openai"),
-    ("bedrock", "anthropic.", "anthropic"),
-    ("vertex", "", "anthropic"),
-    ("vertex", "", "gemini"),
-];
+/// there. At Azure users choose the names: see [`Catalogue::presume`].
+const SERVES: [(&str, &str, &str); 3] =
+    [("bedrock", "anthropic.", "anthropic"), ("vertex", "", "anthropic"), ("vertex", "", "gemini")];
 
 /// What is published about one model of one provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -209,7 +205,10 @@ impl Catalogue {
         for (place, prefix, publisher) in SERVES {
             let models = catalogue.families.get(publisher).into_iter().flatten();
             let unpriced = models.map(|(name, facts)| {
-                (format!("{prefix}{name}"), Facts { price: None, ..facts.clone() })
+                (
+                    format!("{prefix}{name}"),
+                    Facts { price: None, deprecated_on: None, ..facts.clone() },
+                )
             });
             catalogue.served.entry(place).or_default().extend(unpriced);
         }
@@ -243,31 +242,6 @@ impl Catalogue {
         }
         let facts = self.find("openai", model).filter(|_| family == "azure")?;
         Some(Cow::Owned(Facts { price: None, ..facts.clone() }))
-    }
-
-    /// What is known of a model, by its name at the provider: its facts there, or those that
-    /// [`Catalogue::elsewhere`] finds, or nothing.
-    #[must_use]
-    pub fn facts(&self, family: &str, model: &str) -> Cow<'_, Facts> {
-        match self.find(family, model) {
-            Some(facts) => Cow::Borrowed(facts),
-            None => Cow::Owned(self.elsewhere(family, model).unwrap_or_else(Facts::unknown)),
-        }
-    }
-
-    /// What Anthropic says of a Claude at Bedrock or Vertex, without its price and its day of
-    /// retirement, which are each cloud's own.
-    #[must_use]
-    pub fn elsewhere(&self, family: &str, model: &str) -> Option<Facts> {
-        let mark = match family {
-            "bedrock" => "anthropic.",
-            "vertex" => "",
-            _ => return None,
-        };
-        let claudes = self.families.get("anthropic")?;
-        let found = names::forms(family, model)
-            .find_map(|name| name.strip_prefix(mark).and_then(|name| claudes.get(name)))?;
-        Some(Facts { price: None, deprecated_on: None, ..found.clone() })
     }
 
     /// What the catalogue calls a model, and its facts, by its name at the provider. A name that is

@@ -193,9 +193,7 @@ pub(crate) fn called<'a>(
     api: &str,
 ) -> Result<Called<'a>, Error> {
     let Some(function) = &call.function else {
-        let param = format!("messages[{index}].tool_calls[{place}].type");
-        let message = format!("'{param}': calls of custom tools do not exist at {api}.");
-        return Err(Error::unsupported(param, message));
+        return Err(no_custom_calls(index, place, api));
     };
     let written = function.arguments.map(RawStr::decode).unwrap_or_default();
     let arguments = if written.trim_ascii().is_empty() {
@@ -219,6 +217,14 @@ pub(crate) fn within(index: usize, error: Error) -> Error {
     let param = format!("messages[{index}].{field}");
     let message = error.message.replace(&format!("'{field}'"), &format!("'{param}'"));
     Error { message, ..error }.with_param(param)
+}
+
+/// The refusal of a custom tool's call, at `place` of the message at `index`. `api` is the
+/// provider's name.
+pub(crate) fn no_custom_calls(index: usize, place: usize, api: &str) -> Error {
+    let param = format!("messages[{index}].tool_calls[{place}].type");
+    let message = format!("'{param}': calls of custom tools do not exist at {api}.");
+    Error::unsupported(param, message)
 }
 
 /// The refusal of a field that `tools` has replaced.

@@ -13,7 +13,6 @@ use crate::openai::message::Bounded;
 use crate::providers::openai::answer::{MAX_CHOICES, no_answer, unread};
 use crate::providers::openai::finish::{ended, is_truthy, replacement};
 use crate::providers::openai::messages::Members;
-use crate::providers::openai::quirks::Quirks;
 use crate::providers::{Answer, Call, Payload, failure};
 
 /// OpenAI's words for `service_tier`.
@@ -23,7 +22,7 @@ const TIERS: [&str; 6] = ["auto", "default", "flex", "scale", "priority", "fast"
 ///
 /// # Errors
 /// A body that is no answer, and an error that came with a good status.
-pub(super) fn read(call: &Call<'_>, body: &[u8], quirks: &'static Quirks) -> Result<Answer, Error> {
+pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     // Some send blank lines while they think.
     let body = body.trim_ascii();
     if body.is_empty() {
@@ -63,8 +62,8 @@ pub(super) fn read(call: &Call<'_>, body: &[u8], quirks: &'static Quirks) -> Res
     let whole = || serde_json::from_slice::<&RawValue>(body).ok();
     // Ollama's own form has counts at the top.
     let counts = match find("usage") {
-        Some(usage) => counts::read(usage, quirks.reasoning_apart),
-        None => whole().and_then(|whole| counts::read(whole, false)).map(Counts::bare),
+        Some(usage) => counts::read(usage),
+        None => whole().and_then(counts::read).map(Counts::bare),
     };
     if let Some(counts) = &counts {
         writer.canonical &= counts.canonical;

@@ -43,9 +43,9 @@ const DETAILS: [&str; 6] = [
     "rejected_prediction_tokens",
 ];
 
-/// Reads counts. `apart` tells that reasoning may be counted beside the completion. Nothing where
-/// the object counts nothing.
-pub(super) fn read(raw: &RawValue, apart: bool) -> Option<Counts> {
+/// Reads counts; nothing where the object counts nothing. xAI, and who passes its counts on, counts
+/// reasoning beside the completion, which only the total shows.
+pub(super) fn read(raw: &RawValue) -> Option<Counts> {
     let counts = Counted::read(raw)?;
     let input = counts.within(PROMPT_DETAILS);
     let output = counts.within(COMPLETION_DETAILS);
@@ -60,7 +60,7 @@ pub(super) fn read(raw: &RawValue, apart: bool) -> Option<Counts> {
         .first(&["reasoning_tokens"])
         .or_else(|| counts.first(&["reasoning_tokens"]))
         .unwrap_or(0);
-    let beside = apart && total == Some(prompt.saturating_add(said).saturating_add(reasoning));
+    let beside = total == Some(prompt.saturating_add(said).saturating_add(reasoning));
     let all = if beside { said.saturating_add(reasoning) } else { said };
     let cached = input.first(&["cached_tokens"]);
     let elsewhere = counts.first(&["prompt_cache_hit_tokens", "cached_tokens"]);

@@ -18,7 +18,7 @@ use super::openai::request;
 use super::stream::Sse;
 use super::{
     Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
-    embeddings,
+    embeddings, failure,
 };
 use crate::openai::embeddings::MAX_INPUTS;
 
@@ -51,7 +51,12 @@ impl Dialect for Compatible {
     }
 
     fn answer(&self, call: &Call<'_>, _: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {
-        answer::read(call, body, self.0)
+        answer::read(call, body)
+    }
+
+    fn error(&self, status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {
+        // Groq's flexible tier is out of capacity; elsewhere the status is Cohere's for a key.
+        failure::read(if status == 498 { 503 } else { status }, headers, body)
     }
 
     fn stream(&self, call: &Call<'_>) -> Box<dyn Translator> {

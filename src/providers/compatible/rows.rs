@@ -70,7 +70,7 @@ pub static QWEN: Compatible = Compatible(&Quirks {
     ..LIKE
 });
 
-/// xAI. It counts reasoning beside the completion.
+/// xAI.
 pub static XAI: Compatible = Compatible(&Quirks {
     name: "xAI",
     vectors: Vectors::Texts,
@@ -82,7 +82,6 @@ pub static XAI: Compatible = Compatible(&Quirks {
         refused_parts: &["input_audio"],
         ..LIKE.messages
     },
-    reasoning_apart: true,
     ..LIKE
 });
 
@@ -97,7 +96,7 @@ pub static OPENROUTER: Compatible = Compatible(&Quirks {
     messages: Messages {
         developer: true,
         refused_parts: &[],
-        keeps: &["cache_control", "reasoning_details"],
+        keeps: &["cache_control", "prompt_cache_breakpoint", "reasoning_details"],
         thoughts: Some("reasoning"),
         ..LIKE.messages
     },

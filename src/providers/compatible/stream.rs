@@ -35,7 +35,6 @@ use crate::wire::sse::Event;
 #[derive(Debug)]
 pub(super) struct Chunks {
     progress: Progress,
-    quirks: &'static Quirks,
     /// Whether the client wants to see the usage. The provider is always asked for it.
     include_usage: bool,
     /// Whether only one choice was asked for, so that an event tells of no other.
@@ -75,7 +74,6 @@ impl Chunks {
     pub(super) fn new(call: &Call<'_>, quirks: &'static Quirks) -> Self {
         Self {
             progress: Progress::Preamble,
-            quirks,
             include_usage: call.chat.include_usage,
             one: call.chat.n.unwrap_or(1) == 1,
             id: call.id.to_owned(),
@@ -164,7 +162,7 @@ impl Chunks {
 
     /// Keeps the counts; only the last ones tell all.
     fn count(&mut self, raw: Option<&RawValue>) {
-        if let Some(counts) = raw.and_then(|raw| counts::read(raw, self.quirks.reasoning_apart)) {
+        if let Some(counts) = raw.and_then(counts::read) {
             self.usage = Some(counts.usage);
             self.counts = counts.json;
         }

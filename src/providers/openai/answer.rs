@@ -54,6 +54,8 @@ struct Choice<'a> {
 struct Said<'a> {
     #[serde(borrow, default)]
     role: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tool_calls: Option<&'a RawValue>,
 }
@@ -118,7 +120,10 @@ impl Choice<'_> {
     fn is_incomplete(&self) -> bool {
         self.index.is_none()
             || self.finish_reason.is_none()
-            || self.message.as_ref().is_some_and(|message| message.role.is_none())
+            || self
+                .message
+                .as_ref()
+                .is_some_and(|message| message.role.is_none() || message.content.is_none())
     }
 }
 
@@ -158,6 +163,12 @@ fn canonical_choices(body: &[u8], choices: &[Choice<'_>]) -> Vec<Splice> {
             missing.push_str(&format!("\"finish_reason\":\"{}\",", reason.word()));
         }
         splices.extend(inside(body, raw).map(|brace| (brace..brace, Cow::Owned(missing))));
+        // Azure says nothing at all of what it filtered.
+        if choice.message.as_ref().is_some_and(|message| message.content.is_none()) {
+            // Something always follows, be it the role that is put there below.
+            let content = Cow::Borrowed("\"content\":null,");
+            splices.extend(inside(body, places.message).map(|brace| (brace..brace, content)));
+        }
         if choice.message.as_ref().is_some_and(|message| message.role.is_some()) {
             continue;
         }

@@ -16,19 +16,23 @@ use crate::openai::json::{RawStr, escape, is_null, write_str};
 use crate::openai::message::{Bounded, Content, Items, Key, MAX_MESSAGES, Message, Role};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
-use crate::providers::conversation::{Place, parts_of};
+use crate::providers::conversation::{Place, calls_of, no_custom_calls, old_form, parts_of};
 use crate::providers::ids::Ids;
 use crate::providers::warnings::{Warnings, unsupported};
 
-/// Members of messages, parts, calls and tools that OpenAI does not know.
-const FOREIGN: [&str; 6] = [
+/// Members of messages, parts, calls and tools that not every provider knows.
+const FOREIGN: [&str; 7] = [
     "cache_control",
     "extra_content",
+    OPENAIS_MARK,
     "reasoning",
     "reasoning_content",
     "reasoning_details",
     "thinking_blocks",
 ];
+
+/// OpenAI's own mark of what to cache, which others do not know.
+pub(super) const OPENAIS_MARK: &str = "prompt_cache_breakpoint";
 
 /// Parts of an assistant's content that hold its thoughts.
 const THOUGHTS: [&str; 2] = ["thinking", "redacted_thinking"];
@@ -50,6 +54,7 @@ pub(super) fn fitted(
     thinks: bool,
     warnings: &mut Warnings,
 ) -> Result<Option<Vec<u8>>, Error> {
+    refuse_foreign_turns(chat, target, quirks, warnings)?;
     let readable = is_readable(chat, target, quirks, warnings)?;
     let mut dropped = Vec::new();
     let marks = Marks::new(chat, quirks, thinks, !readable);
@@ -82,6 +87,38 @@ fn rewritten(
     }
     cleaner.out.push(b']');
     cleaner.changed.then_some(cleaner.out)
+}
+
+/// Refuses turns of a conversation that a provider which knows only functions has no form for: calls
+/// of custom tools, references to sound, and calls in their older form.
+fn refuse_foreign_turns(
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    quirks: &Quirks,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let refuses = |name: &str| quirks.refuses.contains(&name);
+    for (index, message) in chat.messages.iter().enumerate() {
+        if refuses("functions") && message.role == Role::Function {
+            return Err(old_form(format!("messages[{index}].role")));
+        }
+        if refuses("functions") && message.function_call.is_some() {
+            return Err(old_form(format!("messages[{index}].function_call")));
+        }
+        if refuses("audio") && message.audio.is_some() {
+            let param = format!("messages[{index}].audio");
+            let why = format!("'{param}': {} keeps no sound of earlier answers.", quirks.name);
+            unsupported(param, "messages[].audio", why, target, warnings)?;
+        }
+        let may_be_custom = |calls: &RawValue| calls.get().contains("custom");
+        if !quirks.tools.custom && message.tool_calls.is_some_and(may_be_custom) {
+            let calls = calls_of(index, message)?;
+            if let Some(place) = calls.iter().position(|call| call.function.is_none()) {
+                return Err(no_custom_calls(index, place, quirks.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the provider can read every part. Where the policy is to drop what it cannot, that is
@@ -134,6 +171,9 @@ pub(super) fn note(names: &mut Vec<&'static str>, name: &'static str) {
 /// whole string can look like a member, and that is found out when it is read.
 struct Marks {
     cache_control: Option<Finder<'static>>,
+    openais_mark: Option<Finder<'static>>,
+    /// Arguments that are an empty text.
+    blank: Option<Finder<'static>>,
     extra_content: Finder<'static>,
     thinking: Finder<'static>,
     refusal: Option<Finder<'static>>,
@@ -152,6 +192,9 @@ impl Marks {
         let ids = chat.messages.iter().filter_map(|message| message.tool_call_id);
         Self {
             cache_control: (!keeps_marks).then(|| Finder::new(b"\"cache_control\"")),
+            openais_mark: (!takes.keeps.contains(&OPENAIS_MARK))
+                .then(|| Finder::new(b"\"prompt_cache_breakpoint\"")),
+            blank: (!takes.blank_arguments).then(|| Finder::new(b"\"\"")),
             extra_content: Finder::new(b"\"extra_content\""),
             thinking: Finder::new(b"thinking\""),
             refusal: (!takes.refusals).then(|| Finder::new(b"\"refusal\"")),
@@ -165,14 +208,19 @@ impl Marks {
 
     fn suspect(&self, message: &Message<'_>) -> bool {
         let has = |mark: &Finder<'_>, raw: &RawValue| mark.find(raw.get().as_bytes()).is_some();
-        let marked = |raw: &RawValue| self.cache_control.as_ref().is_some_and(|it| has(it, raw));
+        let finds = |mark: &Option<Finder<'_>>, raw: &RawValue| {
+            mark.as_ref().is_some_and(|it| has(it, raw))
+        };
+        let marked =
+            |raw: &RawValue| finds(&self.cache_control, raw) || finds(&self.openais_mark, raw);
         let takes = &self.quirks.messages;
         let is_assistant = message.role == Role::Assistant;
         message.reasoning_content.is_some()
             || message.thinking_blocks.is_some()
             || message.rest.iter().any(|(name, _)| is_foreign(name, self.quirks).is_some())
             || (self.long_ids && (message.tool_call_id.is_some() || message.tool_calls.is_some()))
-            || (!takes.names && message.name.is_some())
+            || (!takes.names && message.name.is_some() && message.role != Role::Function)
+            || (message.audio.is_some() && self.quirks.refuses.contains(&"audio"))
             || (!takes.developer && message.role == Role::Developer)
             || (!takes.refusals && message.refusal.is_some())
             || (takes.members.is_some() && (is_assistant || !message.rest.is_empty()))
@@ -183,13 +231,13 @@ impl Marks {
                         || self.unreadable
                         || marked(parts)
                         || (is_assistant && has(&self.thinking, parts))
-                        || self.refusal.as_ref().is_some_and(|mark| has(mark, parts))
+                        || finds(&self.refusal, parts)
                 }
                 Content::Absent | Content::Null | Content::Text(_) => false,
             }
-            || message
-                .tool_calls
-                .is_some_and(|calls| has(&self.extra_content, calls) || marked(calls))
+            || message.tool_calls.is_some_and(|calls| {
+                has(&self.extra_content, calls) || marked(calls) || finds(&self.blank, calls)
+            })
     }
 }
 
@@ -217,6 +265,8 @@ impl Cleaner<'_> {
         let calls = message.tool_calls.is_some();
         let silent = matches!(message.content, Content::Absent | Content::Null);
         let refusal = message.refusal.filter(|_| !takes.refusals && silent && !calls);
+        let soundless = self.quirks.refuses.contains(&"audio");
+        let mute = soundless && message.audio.is_some() && refusal.is_none() && silent && !calls;
         self.out.push(b'{');
         for (name, value) in &members.0 {
             let is_list = value.get().starts_with('[');
@@ -235,9 +285,12 @@ impl Cleaner<'_> {
                     self.changed = true;
                     self.raw(name, r#""system""#);
                 }
-                "name" if !takes.names => self.leave_out(name),
+                // There it is the function that answers.
+                "name" if !takes.names && message.role != Role::Function => self.leave_out(name),
+                // That it is dropped was told already.
+                "audio" if soundless && !is_null(value) => self.changed = true,
                 "refusal" if !takes.refusals => self.changed = true,
-                "content" if refusal.is_some() => {}
+                "content" if refusal.is_some() || mute => {}
                 "content" if is_list => {
                     self.name(name);
                     self.parts(value, message.role)?;
@@ -266,6 +319,9 @@ impl Cleaner<'_> {
             self.raw("content", refusal.as_written());
         }
         let wanted = self.thinks && message.role == Role::Assistant;
+        if mute {
+            self.raw("content", r#""""#);
+        }
         if let (Some(own), true, false) = (takes.thoughts, wanted, thought) {
             self.changed = true;
             self.raw(own, NO_THOUGHT);
@@ -294,6 +350,11 @@ impl Cleaner<'_> {
         }
         if let (true, Some(text)) = (takes.joined, self.joined(&parts.0)) {
             self.changed = true;
+            for (name, _) in parts.0.iter().flat_map(|part| &part.0) {
+                if is_foreign(name, self.quirks).is_some() {
+                    self.leave_out(name);
+                }
+            }
             write_str(&mut self.out, &text);
             return Some(());
         }
@@ -354,9 +415,29 @@ impl Cleaner<'_> {
             } else if name == "id" {
                 self.name(name);
                 self.id(value);
+            } else if name == "function" && !self.quirks.messages.blank_arguments {
+                self.name(name);
+                self.function(value);
             } else {
                 self.raw(name, value.get());
             }
+        }
+        self.out.push(b'}');
+    }
+
+    /// The function of a call, whose arguments are never an empty text.
+    fn function(&mut self, raw: &RawValue) {
+        let blank = |value: &RawValue| RawStr::from_raw(value).is_some_and(RawStr::is_blank);
+        let Ok(members) = serde_json::from_str::<Members<'_>>(raw.get()) else {
+            return self.out.extend_from_slice(raw.get().as_bytes());
+        };
+        if !members.find("arguments").is_some_and(blank) {
+            return self.out.extend_from_slice(raw.get().as_bytes());
+        }
+        self.changed = true;
+        self.out.push(b'{');
+        for (name, value) in &members.0 {
+            self.raw(name, if name == "arguments" { r#""{}""# } else { value.get() });
         }
         self.out.push(b'}');
     }

@@ -1,5 +1,6 @@
 //! How a provider that speaks like OpenAI differs from it: data, one row a provider.
 
+use super::messages::OPENAIS_MARK;
 use crate::providers::Settings;
 use crate::providers::catalogue::Effort;
 use crate::providers::ids::Form;
@@ -39,8 +40,6 @@ pub(crate) struct Quirks {
     pub ids: &'static Form,
     /// Members of streamed events that make one more than ordinary text.
     pub marks: &'static [&'static str],
-    /// Whether reasoning tokens are counted beside the completion's, and not among them.
-    pub reasoning_apart: bool,
     /// How it makes vectors.
     pub vectors: Vectors,
 }
@@ -127,6 +126,8 @@ pub(crate) struct Messages {
     pub remote_pictures: bool,
     /// Members that other providers' clients send, and that this one takes too.
     pub keeps: &'static [&'static str],
+    /// Whether the arguments of a call may be an empty text, as some models write it.
+    pub blank_arguments: bool,
     /// The member that takes an assistant's thoughts back.
     pub thoughts: Option<&'static str>,
 }
@@ -167,12 +168,12 @@ const NONE: Quirks = Quirks {
         joined: false,
         refused_parts: &[],
         remote_pictures: true,
-        keeps: &[],
+        keeps: &[OPENAIS_MARK],
+        blank_arguments: true,
         thoughts: None,
     },
     ids: &SHORT_IDS,
     marks: &[],
-    reasoning_apart: false,
     vectors: Vectors::Any,
 };
 
@@ -206,6 +207,8 @@ pub(crate) const LIKE: Quirks = Quirks {
         developer: false,
         refusals: false,
         refused_parts: &["input_audio", "file"],
+        keeps: &[],
+        blank_arguments: false,
         ..NONE.messages
     },
     ids: &IDS,

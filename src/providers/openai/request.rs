@@ -1,8 +1,9 @@
 //! What a provider and a model take, and what is dropped or changed for them.
 //!
 //! What concerns the model comes from the catalogue's facts. Of a model that is not in it nothing is
-//! known, so nothing is changed for it, and the provider decides. What concerns the provider comes
-//! from its [`Quirks`].
+//! known, so nothing is changed for it, and the provider decides; but for the name of its limit, where
+//! the model's own name tells that the older one is refused. What concerns the provider comes from its
+//! [`Quirks`].
 
 use serde_json::value::RawValue;
 
@@ -128,7 +129,7 @@ impl Fit<'_, '_> {
         const NAMES: (&str, &str) = ("max_tokens", "max_completion_tokens");
         let (from, to) = match self.quirks.limit {
             _ if self.place.old_limit => (NAMES.1, NAMES.0),
-            Limit::ByModel if self.reasons() => NAMES,
+            Limit::ByModel if self.reasons() || self.may_reason() => NAMES,
             Limit::ByModel | Limit::Either => return,
             Limit::Old => (NAMES.1, NAMES.0),
         };
@@ -370,6 +371,18 @@ impl Fit<'_, '_> {
             self.edit.set("tool_choice", if *required { "\"required\"" } else { "\"auto\"" });
         }
         Ok(())
+    }
+
+    /// Whether it is a model that the catalogue does not know by a name that only models have which
+    /// reason. They refuse `max_tokens`, and all of these names take what replaced it.
+    fn may_reason(&self) -> bool {
+        let mut bytes = self.target.model.bytes();
+        let first = bytes.next();
+        let is_o = first == Some(b'o') && bytes.next().is_some_and(|byte| byte.is_ascii_digit());
+        let generation =
+            self.target.model.strip_prefix("gpt-").and_then(|rest| rest.bytes().next());
+        !self.target.facts.known
+            && (is_o || generation.is_some_and(|it| (b'5'..=b'9').contains(&it)))
     }
 
     fn reasons(&self) -> bool {
