@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::Target;
 use super::warnings::{Warnings, unsupported};
 use crate::openai::json::{RawStr, separate, write_str};
-use crate::openai::message::{Function, Key};
+use crate::openai::message::{Function, Key, Tool};
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
 
@@ -50,23 +50,65 @@ pub(crate) fn offer<'c, 'a>(
     api: &str,
     warnings: &mut Warnings,
 ) -> Result<Offer<'c, 'a>, Error> {
-    let allowed: Option<BTreeSet<Cow<'_, str>>> = match &chat.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => {
-            Some(names.iter().map(|name| name.decode()).collect())
-        }
-        _ => None,
-    };
+    let allowed = Allowed::by(chat);
     let mut functions = Vec::with_capacity(chat.tools.len());
     for (index, tool) in chat.tools.iter().enumerate() {
+        functions.extend(allowed.function(index, tool, api, target, warnings)?);
+    }
+    let forceable = target.facts.parameters.forced_tool_use;
+    let choice = choice(chat, forceable, api, target, warnings)?;
+    Ok(Offer { functions, choice })
+}
+
+/// The functions that the choice leaves on offer: all, or those that it names.
+#[derive(Debug)]
+pub(crate) struct Allowed<'c>(Option<BTreeSet<Cow<'c, str>>>);
+
+impl<'c> Allowed<'c> {
+    /// By the request's choice.
+    pub(crate) fn by(chat: &'c Chat<'_>) -> Self {
+        Self(match &chat.tool_choice {
+            Some(ToolChoice::Allowed { names, .. }) => {
+                Some(names.iter().map(|name| name.decode()).collect())
+            }
+            _ => None,
+        })
+    }
+
+    /// The function of the tool at `index`, if it is on offer.
+    ///
+    /// # Errors
+    /// A custom tool.
+    pub(crate) fn function<'t, 'a>(
+        &self,
+        index: usize,
+        tool: &'t Tool<'a>,
+        api: &str,
+        target: &Target<'_>,
+        warnings: &mut Warnings,
+    ) -> Result<Option<&'t Function<'a>>, Error> {
         let Some(function) = &tool.function else {
             let message = format!("Custom tools do not exist at {api}: give a function instead.");
             unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
-            continue;
+            return Ok(None);
         };
-        if allowed.as_ref().is_none_or(|names| names.contains(&function.name.decode())) {
-            functions.push(function);
-        }
+        let offered = self.0.as_ref().is_none_or(|names| names.contains(&function.name.decode()));
+        Ok(offered.then_some(function))
     }
+}
+
+/// Whether a function must be called. `forceable` says whether the model can be made to call one,
+/// and `api` is the provider's name, for the refusal.
+///
+/// # Errors
+/// A choice that the model does not take.
+pub(crate) fn choice<'a>(
+    chat: &Chat<'a>,
+    forceable: bool,
+    api: &str,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<Choice<'a>, Error> {
     let mut choice = match chat.tool_choice {
         None => Choice::Unsaid,
         Some(ToolChoice::Auto | ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
@@ -79,13 +121,12 @@ pub(crate) fn offer<'c, 'a>(
             Choice::Unsaid
         }
     };
-    let forces = matches!(choice, Choice::Required | Choice::Named(_));
-    if forces && !target.facts.parameters.forced_tool_use {
+    if matches!(choice, Choice::Required | Choice::Named(_)) && !forceable {
         let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
         unsupported("tool_choice", "tool_choice", message, target, warnings)?;
         choice = Choice::Auto;
     }
-    Ok(Offer { functions, choice })
+    Ok(choice)
 }
 
 /// Appends a JSON Schema without `$schema` and `$id`, which say nothing to a model and are refused

@@ -1,8 +1,5 @@
 //! Tools, and the choice among them.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -11,13 +8,17 @@ use super::json_answer::{self, JsonAnswer};
 use super::schema;
 use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::Function;
-use crate::openai::request::{ToolChoice, read};
+use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::{Capability, Facts};
 use crate::providers::claude::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::claude::marks;
+use crate::providers::functions::{self, Allowed, Choice};
 use crate::providers::warnings::{Warnings, unsupported};
+
+/// Who speaks, in refusals.
+const API: &str = "Anthropic";
 
 /// Whether the request as it is sent forces a call.
 pub(super) fn call_is_forced(chat: &Chat<'_>, facts: &Facts) -> bool {
@@ -39,21 +40,11 @@ pub(super) fn write(
     let start = out.len();
     out.extend_from_slice(b",\"tools\":[");
     let empty = out.len();
-    let allowed: Option<BTreeSet<Cow<'_, str>>> = match &chat.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => {
-            Some(names.iter().map(|name| name.decode()).collect())
-        }
-        _ => None,
-    };
+    let allowed = Allowed::by(chat);
     for (index, tool) in chat.tools.iter().enumerate() {
-        let Some(function) = &tool.function else {
-            let message = "Custom tools do not exist at Anthropic: give a function instead.";
-            unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
+        let Some(function) = allowed.function(index, tool, API, target, warnings)? else {
             continue;
         };
-        if allowed.as_ref().is_some_and(|names| !names.contains(&function.name.decode())) {
-            continue;
-        }
         separate(out);
         write_function(index, function, target, out, warnings)?;
         let mark = marks::mark(tool.cache_control, None, warnings);
@@ -192,58 +183,32 @@ fn write_choice(
     out: &mut Vec<u8>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    enum Choice<'a> {
-        Unsaid,
-        Auto,
-        Any,
-        None,
-        Named(RawStr<'a>),
-        Json,
+    let forceable = target.facts.parameters.forced_tool_use;
+    let mut choice = functions::choice(chat, forceable, API, target, warnings)?;
+    let mut json = offered.json;
+    if json && offered.functions && matches!(choice, Choice::Unsaid | Choice::Auto) {
+        // A call of the client's, or the answer.
+        choice = Choice::Required;
+        json = false;
     }
-    let mut choice = match chat.tool_choice {
-        None => Choice::Unsaid,
-        Some(ToolChoice::Auto) => Choice::Auto,
-        Some(ToolChoice::None) => Choice::None,
-        Some(ToolChoice::Required) => Choice::Any,
-        Some(ToolChoice::Function(name)) => Choice::Named(name),
-        Some(ToolChoice::Allowed { required: true, .. }) => Choice::Any,
-        Some(ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
-        Some(ToolChoice::Custom(_)) => {
-            let message = "Custom tools do not exist at Anthropic: name a function instead.";
-            unsupported("tool_choice", "tool_choice", message, target, warnings)?;
-            Choice::Unsaid
-        }
-    };
-    if matches!(choice, Choice::Any | Choice::Named(_)) && !target.facts.parameters.forced_tool_use
-    {
-        let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
-        unsupported("tool_choice", "tool_choice", message, target, warnings)?;
-        choice = Choice::Auto;
-    }
-    if offered.json {
-        choice = match choice {
-            // A call of the client's, or the answer.
-            Choice::Unsaid | Choice::Auto if offered.functions => Choice::Any,
-            _ => Choice::Json,
-        };
-    }
-    let one_call = matches!(choice, Choice::Json)
-        || chat.parallel_tool_calls == Some(false) && !matches!(choice, Choice::None);
+    let one_call =
+        json || chat.parallel_tool_calls == Some(false) && !matches!(choice, Choice::None);
     if matches!(choice, Choice::Unsaid) && one_call {
         choice = Choice::Auto;
     }
     let kind: &[u8] = match choice {
+        _ if json => br#","tool_choice":{"type":"tool","name":"#,
         Choice::Unsaid => return Ok(()),
         Choice::Auto => br#","tool_choice":{"type":"auto""#,
-        Choice::Any => br#","tool_choice":{"type":"any""#,
+        Choice::Required => br#","tool_choice":{"type":"any""#,
         Choice::None => br#","tool_choice":{"type":"none""#,
-        Choice::Named(_) | Choice::Json => br#","tool_choice":{"type":"tool","name":"#,
+        Choice::Named(_) => br#","tool_choice":{"type":"tool","name":"#,
     };
     out.extend_from_slice(kind);
     match choice {
+        _ if json => write_str(out, JSON_TOOL),
         Choice::Named(name) => out.extend_from_slice(name.as_written().as_bytes()),
-        Choice::Json => write_str(out, JSON_TOOL),
-        Choice::Unsaid | Choice::Auto | Choice::Any | Choice::None => {}
+        Choice::Unsaid | Choice::Auto | Choice::Required | Choice::None => {}
     }
     if one_call {
         out.extend_from_slice(br#","disable_parallel_tool_use":true"#);

@@ -1,14 +1,11 @@
 //! Tools, and the choice among them.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
 use super::cache::Points;
 use super::family::Family;
 use super::json_answer::{self, JsonAnswer};
 use super::turns::member;
 use crate::openai::json::separate;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::write_str;
 use crate::openai::message::{Function, Message, Role};
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
@@ -17,7 +14,11 @@ use crate::providers::anthropic::schema;
 use crate::providers::catalogue::Capability;
 use crate::providers::claude::json_answer::{JSON_TOOL, forces_a_call};
 use crate::providers::claude::marks;
-use crate::providers::warnings::{Warnings, unsupported};
+use crate::providers::functions::{self, Allowed, Choice};
+use crate::providers::warnings::Warnings;
+
+/// Who speaks, in refusals.
+const API: &str = "Bedrock";
 
 /// Stands in for tools that the request no longer offers: where earlier turns called some, the API
 /// refuses a request without any.
@@ -55,23 +56,13 @@ pub(super) fn write(
     member(out, "toolConfig");
     out.extend_from_slice(b"{\"tools\":[");
     let empty = out.len();
-    let allowed: Option<BTreeSet<Cow<'_, str>>> = match &chat.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => {
-            Some(names.iter().map(|name| name.decode()).collect())
-        }
-        _ => None,
-    };
+    let allowed = Allowed::by(chat);
     // The API has no word for "none": what is not offered is not called.
     let none = matches!(chat.tool_choice, Some(ToolChoice::None)) && !past_calls;
     for (index, tool) in chat.tools.iter().enumerate().filter(|_| !none) {
-        let Some(function) = &tool.function else {
-            let message = "Custom tools do not exist at Bedrock: give a function instead.";
-            unsupported(format!("tools[{index}].type"), "tools", message, target, warnings)?;
+        let Some(function) = allowed.function(index, tool, API, target, warnings)? else {
             continue;
         };
-        if allowed.as_ref().is_some_and(|names| !names.contains(&function.name.decode())) {
-            continue;
-        }
         separate(out);
         write_function(index, function, target, family, out, warnings)?;
         match marks::mark(tool.cache_control, None, warnings) {
@@ -157,15 +148,6 @@ fn write_function(
     Ok(())
 }
 
-/// A choice as the API has it.
-enum Choice<'a> {
-    Unsaid,
-    Auto,
-    Any,
-    Named(RawStr<'a>),
-    Json,
-}
-
 fn write_choice(
     chat: &Chat<'_>,
     target: &Target<'_>,
@@ -174,70 +156,51 @@ fn write_choice(
     out: &mut Vec<u8>,
     warnings: &mut Warnings,
 ) -> Result<Told, Error> {
-    let mut choice = match chat.tool_choice {
-        None => Choice::Unsaid,
-        Some(ToolChoice::Auto) => Choice::Auto,
-        Some(ToolChoice::Required) => Choice::Any,
-        Some(ToolChoice::Function(name)) => Choice::Named(name),
-        Some(ToolChoice::Allowed { required: true, .. }) => Choice::Any,
-        Some(ToolChoice::Allowed { required: false, .. }) => Choice::Auto,
-        // Who must answer through one tool calls no other.
-        Some(ToolChoice::None) if offered.json => Choice::Json,
-        Some(ToolChoice::None) => {
-            if offered.functions {
-                warnings.dropped("tool_choice");
-            }
-            Choice::Unsaid
-        }
-        Some(ToolChoice::Custom(_)) => {
-            let message = "Custom tools do not exist at Bedrock: name a function instead.";
-            unsupported("tool_choice", "tool_choice", message, target, warnings)?;
-            Choice::Unsaid
-        }
-    };
     let parameters = &target.facts.parameters;
     let forceable = parameters.forced_tool_use && parameters.tool_choice;
-    if matches!(choice, Choice::Any | Choice::Named(_)) && !forceable {
-        let message = format!("The model '{}' cannot be forced to call a tool.", target.model);
-        unsupported("tool_choice", "tool_choice", message, target, warnings)?;
-        choice = Choice::Auto;
+    let mut choice = functions::choice(chat, forceable, API, target, warnings)?;
+    let mut json = offered.json;
+    if matches!(choice, Choice::None) && !json && offered.functions {
+        warnings.dropped("tool_choice");
     }
     // Automatic is what a model does that takes no choice.
     if !parameters.tool_choice {
         choice = Choice::Unsaid;
     }
-    if offered.json {
-        choice = match choice {
-            // A call of the client's, or the answer.
-            Choice::Unsaid | Choice::Auto if offered.functions => Choice::Any,
-            _ => Choice::Json,
-        };
+    // Who must answer through one tool calls no other.
+    if json && offered.functions && matches!(choice, Choice::Unsaid | Choice::Auto) {
+        // A call of the client's, or the answer.
+        choice = Choice::Required;
+        json = false;
     }
     let mut told = Told::default();
     if chat.parallel_tool_calls == Some(false) && offered.functions {
         match choice {
+            // One call is all there can be.
+            _ if json => {}
             // Claude takes it in its own choice, which must not stand beside the API's.
-            Choice::Unsaid | Choice::Auto if family == Family::Claude => {
+            Choice::Unsaid | Choice::Auto | Choice::None if family == Family::Claude => {
                 told.one_call = true;
                 choice = Choice::Unsaid;
             }
-            // One call is all there can be.
-            Choice::Json => {}
             _ => warnings.dropped("parallel_tool_calls"),
         }
     }
     match choice {
-        Choice::Unsaid => {}
-        Choice::Auto => out.extend_from_slice(br#","toolChoice":{"auto":{}}"#),
-        Choice::Any => out.extend_from_slice(br#","toolChoice":{"any":{}}"#),
-        Choice::Named(_) | Choice::Json => {
-            out.extend_from_slice(br#","toolChoice":{"tool":{"name":"#);
-            match choice {
-                Choice::Named(name) => out.extend_from_slice(name.as_written().as_bytes()),
-                _ => write_str(out, JSON_TOOL),
-            }
-            out.extend_from_slice(b"}}");
+        _ if json => write_named(out, |out| write_str(out, JSON_TOOL)),
+        Choice::Named(name) => {
+            write_named(out, |out| out.extend_from_slice(name.as_written().as_bytes()));
         }
+        Choice::Unsaid | Choice::None => {}
+        Choice::Auto => out.extend_from_slice(br#","toolChoice":{"auto":{}}"#),
+        Choice::Required => out.extend_from_slice(br#","toolChoice":{"any":{}}"#),
     }
     Ok(told)
+}
+
+/// Appends the choice of one tool. `name` appends its name.
+fn write_named(out: &mut Vec<u8>, name: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(br#","toolChoice":{"tool":{"name":"#);
+    name(out);
+    out.extend_from_slice(b"}}");
 }
