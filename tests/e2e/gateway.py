@@ -137,7 +137,7 @@ class Fakes:
         """How many requests each address has had since the last reset."""
         return [self.state(port)["requests"] for port in self.all]
 
-    def idle(self, port: int, seconds: float = 3) -> bool:
+    def idle(self, port: int, seconds: float = 12) -> bool:
         """Whether nothing is in flight, or stops to be within the time."""
         deadline = time.monotonic() + seconds
         while self.state(port)["in_flight"]:
@@ -318,7 +318,7 @@ class Gateway:
         lines = (self.directory / "output").read_bytes().splitlines()
         return [json.loads(line) for line in lines if line.startswith(b"{")]
 
-    def logged(self, request_id: str, seconds: float = 3) -> dict[str, Any]:
+    def logged(self, request_id: str, seconds: float = 12) -> dict[str, Any]:
         """The access log's line of a request; it is written a little after the answer."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
