@@ -10,8 +10,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::openai::Error;
 use crate::openai::json::{RawStr, is_object, write_compact, write_str};
 use crate::openai::message::Key;
+use crate::providers::warnings::Warnings;
 
 /// Deepest nesting of a schema that is enforced. Each level costs another reading of all below it.
 const MAX_DEPTH: usize = 64;
@@ -31,6 +33,33 @@ const FORMATS: &[&str] =
 pub(crate) type Fault = &'static str;
 
 const NO_OBJECT: Fault = "must be a JSON Schema of type \"object\"";
+
+/// Appends the schema of the arguments of the function at `index`. `strict` says that the model is
+/// held to it.
+///
+/// # Errors
+/// A 400 for what is no schema.
+pub(crate) fn write_parameters(
+    index: usize,
+    parameters: Option<&RawValue>,
+    strict: bool,
+    out: &mut Vec<u8>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    let written = match parameters {
+        Some(parameters) if strict => write_enforced(parameters, out),
+        parameters => write(parameters, out).map(|()| false),
+    };
+    let changed = written.map_err(|fault| {
+        let param = format!("tools[{index}].function.parameters");
+        let message = format!("'{param}' {fault}.");
+        Error::invalid(param, message)
+    })?;
+    if changed {
+        warnings.changed("tools[].function.parameters", "what strict tools enforce");
+    }
+    Ok(())
+}
 
 /// Appends a schema as it is, but with `"type":"object"` at its top, which the API demands.
 pub(crate) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Fault> {

@@ -97,21 +97,7 @@ fn write_function(
         warnings.dropped("tools[].function.strict");
     }
     out.extend_from_slice(b",\"input_schema\":");
-    match function.parameters {
-        Some(parameters) if strict => match schema::write_enforced(parameters, out) {
-            Ok(true) => {
-                warnings.changed("tools[].function.parameters", "what strict tools enforce");
-                Ok(())
-            }
-            other => other.map(drop),
-        },
-        parameters => schema::write(parameters, out),
-    }
-    .map_err(|fault| {
-        let param = format!("tools[{index}].function.parameters");
-        let message = format!("'{param}' {fault}.");
-        Error::invalid(param, message)
-    })?;
+    schema::write_parameters(index, function.parameters, strict, out, warnings)?;
     if strict {
         out.extend_from_slice(b",\"strict\":true");
     }

@@ -125,21 +125,7 @@ fn write_function(
         warnings.dropped("tools[].function.strict");
     }
     out.extend_from_slice(br#","inputSchema":{"json":"#);
-    match function.parameters {
-        Some(parameters) if strict => match schema::write_enforced(parameters, out) {
-            Ok(true) => {
-                warnings.changed("tools[].function.parameters", "what strict tools enforce");
-                Ok(())
-            }
-            other => other.map(drop),
-        },
-        parameters => schema::write(parameters, out),
-    }
-    .map_err(|fault| {
-        let param = format!("tools[{index}].function.parameters");
-        let message = format!("'{param}' {fault}.");
-        Error::invalid(param, message)
-    })?;
+    schema::write_parameters(index, function.parameters, strict, out, warnings)?;
     out.push(b'}');
     if strict {
         out.extend_from_slice(b",\"strict\":true");
@@ -167,7 +153,7 @@ fn write_choice(
     if !parameters.tool_choice {
         choice = Choice::Unsaid;
     }
-    // Who must answer through one tool calls no other.
+    // Who must answer through one tool calls no other, unless the client's are on offer too.
     if json && offered.functions && matches!(choice, Choice::Unsaid | Choice::Auto) {
         // A call of the client's, or the answer.
         choice = Choice::Required;

@@ -26,7 +26,7 @@ use crate::providers::openai::finish::{Finish, ended, finish, is_truthy, replace
 use crate::providers::openai::messages::Members;
 use crate::providers::openai::quirks::Quirks;
 use crate::providers::openai::stream::marks::{Marks, Ordinary};
-use crate::providers::openai::stream::{malformed, one_line, write_event};
+use crate::providers::openai::stream::{line_of, malformed, write_event};
 use crate::providers::stream::{Events, cut_short};
 use crate::providers::{Call, Progress, failure};
 use crate::wire::sse::Event;
@@ -378,17 +378,7 @@ impl Events for Chunks {
             self.end(out);
             return Ok(());
         }
-        // What is passed over is not looked at, and must be text all the same.
-        if std::str::from_utf8(data).is_err() {
-            return Err(malformed());
-        }
-        if event.name == b"error" {
-            return Err(failure::in_stream(data));
-        }
-        match one_line(data) {
-            Some(line) => self.chunk(&line, out),
-            None => self.chunk(data, out),
-        }
+        self.chunk(&line_of(event.name, data)?, out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {

@@ -305,17 +305,7 @@ impl Events for Chunks {
             self.end(out);
             return Ok(());
         }
-        // What is passed over is not looked at, and must be text all the same.
-        if std::str::from_utf8(data).is_err() {
-            return Err(malformed());
-        }
-        if event.name == b"error" {
-            return Err(failure::in_stream(data));
-        }
-        match one_line(data) {
-            Some(line) => self.chunk(&line, out),
-            None => self.chunk(data, out),
-        }
+        self.chunk(&line_of(event.name, data)?, out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -393,11 +383,22 @@ fn empty_deltas(data: &[u8]) -> Vec<Splice> {
     chunk.choices.0.into_iter().filter_map(splice).collect()
 }
 
-/// Several lines of data in one; nothing where there is only one. A line end within JSON is white
-/// space.
-pub(crate) fn one_line(data: &[u8]) -> Option<Vec<u8>> {
-    memchr::memchr(b'\n', data)?;
-    Some(data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect())
+/// The data of an event in one line. A line end within JSON is white space.
+///
+/// # Errors
+/// An error's event, and what is no text: what is passed over is not looked at, and must be text all
+/// the same.
+pub(crate) fn line_of<'a>(name: &[u8], data: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+    if std::str::from_utf8(data).is_err() {
+        return Err(malformed());
+    }
+    if name == b"error" {
+        return Err(failure::in_stream(data));
+    }
+    Ok(match memchr::memchr(b'\n', data) {
+        None => Cow::Borrowed(data),
+        Some(_) => data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect(),
+    })
 }
 
 pub(crate) fn write_event(out: &mut Vec<u8>, pieces: &[&[u8]]) {
