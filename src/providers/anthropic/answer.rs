@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::block::{Block, Citations, explanation, finish_reason, update};
+use super::block::{Block, explanation, finish_reason, update};
 use super::json_answer::{self, JsonAnswer};
 use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::json::{escape, string};
 use crate::openai::message::Items;
+use crate::providers::claude::citations::Citations;
 use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
 use crate::providers::thoughts::Thoughts;

@@ -30,8 +30,8 @@ pub use request::{VERSIONS, VERTEX_VERSIONS};
 
 mod answer;
 pub(crate) mod assistant;
-pub(crate) mod block;
-pub(crate) mod cache;
+mod block;
+mod cache;
 pub(crate) mod json_answer;
 mod media;
 mod messages;
@@ -40,7 +40,7 @@ pub(crate) mod schema;
 mod stream;
 pub(crate) mod thinking;
 pub(crate) mod told;
-pub(crate) mod tools;
+mod tools;
 mod turns;
 
 /// Where the API is spoken.

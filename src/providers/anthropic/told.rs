@@ -1,8 +1,9 @@
 //! What a stream has told so far, as far as its end depends on it.
 
-use super::block::{Citations, finish_reason};
+use super::block::finish_reason;
 use crate::openai::chunk::{ChunkWriter, FinishReason};
 use crate::openai::json::RawStr;
+use crate::providers::claude::citations::Citations;
 use crate::providers::thoughts::Thoughts;
 
 /// Most bytes of thinking kept for `thinking_blocks`. Beyond it the client gets the thinking as

@@ -11,7 +11,7 @@ use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::json::{RawStr, escape, is_object, string, write_compact};
 use crate::openai::message::Items;
-use crate::providers::anthropic::block::Citations;
+use crate::providers::claude::citations::Citations;
 use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
 use crate::providers::thoughts::Thoughts;

@@ -7,7 +7,7 @@ use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string};
 use crate::openai::usage::{Usage, count};
-use crate::providers::anthropic::block::Citations;
+use crate::providers::claude::citations::Citations;
 use crate::providers::failure::no_answer;
 
 /// Reads an object in a field; nothing where there is none, or another thing.
