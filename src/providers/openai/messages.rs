@@ -11,7 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::edit;
-use super::quirks::Quirks;
+use super::quirks::{OPENAIS_MARK, Quirks};
 use crate::openai::json::{RawStr, escape, is_null, write_str};
 use crate::openai::message::{Bounded, Content, Items, Key, MAX_MESSAGES, Message, Role};
 use crate::openai::{Chat, Error};
@@ -30,9 +30,6 @@ const FOREIGN: [&str; 7] = [
     "reasoning_details",
     "thinking_blocks",
 ];
-
-/// OpenAI's own mark of what to cache, which others do not know.
-pub(super) const OPENAIS_MARK: &str = "prompt_cache_breakpoint";
 
 /// Parts of an assistant's content that hold its thoughts.
 const THOUGHTS: [&str; 2] = ["thinking", "redacted_thinking"];

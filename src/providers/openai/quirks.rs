@@ -1,9 +1,11 @@
 //! How a provider that speaks like OpenAI differs from it: data, one row a provider.
 
-use super::messages::OPENAIS_MARK;
 use crate::providers::Settings;
 use crate::providers::catalogue::Effort;
 use crate::providers::ids::Form;
+
+/// OpenAI's own mark of what to cache, which others do not know.
+pub(super) const OPENAIS_MARK: &str = "prompt_cache_breakpoint";
 
 /// What a provider takes, and how it answers.
 #[derive(Debug)]
