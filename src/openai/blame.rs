@@ -61,6 +61,10 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
     lines.map(str::len).sum::<usize>() + error.column()
 }
 
+/// Deepest list or object whose place is kept. Nothing that is read with its type lies deeper, since
+/// the parser stops there; what is kept as text may be as deep as the body is long.
+const MAX_DEPTH: usize = 128;
+
 /// A list or an object that is open, and where in it the reader stands.
 enum Open<'a> {
     List(usize),
@@ -72,17 +76,19 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     open: Vec<Open<'a>>,
+    /// How many are open below [`MAX_DEPTH`].
+    deeper: usize,
 }
 
 impl<'a> Reader<'a> {
     const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, open: Vec::new() }
+        Self { text, at: 0, open: Vec::new(), deeper: 0 }
     }
 
     /// The path of the first value that is to blame, by its start and its end; the end of a list or
     /// an object is asked about when it is reached. Where no value is, the path of what the reader
     /// stood in.
-    fn path(mut self, is_to_blame: &dyn Fn(usize, Option<usize>) -> bool) -> String {
+    fn path(&mut self, is_to_blame: &dyn Fn(usize, Option<usize>) -> bool) -> String {
         // A key has been read, so that the next string is a value.
         let mut keyed = false;
         while let Some(byte) = self.byte() {
@@ -95,7 +101,7 @@ impl<'a> Reader<'a> {
                 }
                 b',' => {
                     keyed = false;
-                    if let Some(Open::List(index)) = self.open.last_mut() {
+                    if let (0, Some(Open::List(index))) = (self.deeper, self.open.last_mut()) {
                         *index += 1;
                     }
                     self.at += 1;
@@ -104,14 +110,21 @@ impl<'a> Reader<'a> {
                     if is_to_blame(start, None) {
                         return self.show();
                     }
-                    let inner = if byte == b'[' { Open::List(0) } else { Open::Object("\"\"") };
-                    self.open.push(inner);
+                    if self.open.len() == MAX_DEPTH {
+                        self.deeper += 1;
+                    } else {
+                        let list = byte == b'[';
+                        self.open.push(if list { Open::List(0) } else { Open::Object("\"\"") });
+                    }
                     keyed = false;
                     self.at += 1;
                 }
                 b']' | b'}' => {
                     self.at += 1;
-                    self.open.pop();
+                    match self.deeper.checked_sub(1) {
+                        Some(left) => self.deeper = left,
+                        None => drop(self.open.pop()),
+                    }
                     if is_to_blame(usize::MAX, Some(self.at)) {
                         return self.show();
                     }
@@ -120,6 +133,8 @@ impl<'a> Reader<'a> {
                     self.skip(byte);
                     let written = self.text.get(start..self.at).unwrap_or_default();
                     match self.open.last_mut() {
+                        // What is deeper is not told apart.
+                        _ if self.deeper > 0 => {}
                         Some(Open::Object(key)) if !keyed => *key = written,
                         _ if is_to_blame(start, Some(self.at)) => return self.show(),
                         _ => {}
@@ -227,6 +242,22 @@ mod tests {
             ("7", ""),
         ] {
             assert_eq!(blamed(text), path, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_deeply_is_passed_over_and_takes_no_memory() {
+        let deep = 10 * MAX_DEPTH;
+        for (open, close) in [("[", "]"), ("{\"k\":[0,", "]}")] {
+            let nested = format!("{}1{}", open.repeat(deep), close.repeat(deep));
+            let text = format!(r#"{{"x":{nested},"name":"n","items":[{{}},{{"count":true}}]}}"#);
+            let at = text.find("true").unwrap();
+            assert_eq!(Reader::new(&text).path(&|start, _| start == at), "items[1].count");
+            let opened = open.repeat(deep);
+            let mut reader = Reader::new(&opened);
+            reader.path(&|_, _| false);
+            let all = opened.matches(['[', '{']).count();
+            assert_eq!((reader.open.len(), reader.deeper), (MAX_DEPTH, all - MAX_DEPTH));
         }
     }
 
