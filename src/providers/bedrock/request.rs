@@ -29,6 +29,9 @@ const SEARCH: &str = "web_search_options";
 /// Most entries of `requestMetadata`.
 const MAX_METADATA: usize = 16;
 
+/// Longest text of `metadata` that is read, in bytes: more than what fits takes in any writing.
+const MAX_METADATA_BYTES: usize = 64 << 10;
+
 /// Longest key and value of `requestMetadata`, in characters.
 const MAX_METADATA_LENGTH: usize = 256;
 
@@ -267,7 +270,9 @@ fn write_service_tier(
 /// What does not fit is left out: it is for the records only.
 fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
     let Some(value) = chat.field("metadata") else { return };
-    let Ok(Value::Object(entries)) = serde_json::from_str(value.get()) else {
+    let text = Some(value.get()).filter(|text| text.len() <= MAX_METADATA_BYTES);
+    let read = text.and_then(|text| serde_json::from_str(text).ok());
+    let Some(Value::Object(entries)) = read else {
         warnings.dropped("metadata");
         return;
     };
@@ -320,6 +325,20 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+
+    #[test]
+    fn metadata_that_is_too_long_is_not_even_read() {
+        let written = |padding: usize| {
+            let padding = " ".repeat(padding);
+            let body = format!(r#"{{"messages":[],"metadata":{{"team":"a"{padding}}}}}"#);
+            let (mut out, mut warnings) = (b"{".to_vec(), Warnings::default());
+            write_metadata(&Chat::parse(body.as_bytes()).unwrap(), &mut out, &mut warnings);
+            (String::from_utf8(out).unwrap(), warnings.0.len())
+        };
+        let fits = MAX_METADATA_BYTES - r#"{"team":"a"}"#.len();
+        assert_eq!(written(fits), (r#"{"requestMetadata":{"team":"a"}"#.to_owned(), 0));
+        assert_eq!(written(fits + 1), ("{".to_owned(), 1));
+    }
 
     #[test]
     fn a_models_id_is_one_segment_of_the_path() {
