@@ -4,7 +4,7 @@
 //!  client ──► listener ─► filter (gateway role) ─► route ─► cluster ─► filter (provider role) ──► provider
 //!                           │ config: what users write                   │ providers: dialects
 //!                           │ openai: the canonical API                  │ wire: framing
-//!                           └ routing: who may answer ◄──────────────────┘
+//!                           └ routing: who may answer ◄── health: how well they do ◄──┘
 //! ```
 //!
 //! Applications speak [`openai`] to it. The gateway role parses and validates a request once and
@@ -17,6 +17,7 @@
 pub mod cli;
 pub mod config;
 pub mod filter;
+pub mod health;
 pub mod openai;
 pub mod providers;
 pub mod routing;

@@ -14,8 +14,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("openai", &["wire"]),
     ("providers", &["openai", "wire"]),
-    ("config", &["openai", "providers"]),
-    ("routing", &["config", "openai", "providers"]),
+    ("health", &["openai"]),
+    ("config", &["health", "openai", "providers"]),
+    ("routing", &["config", "health", "openai", "providers"]),
 ];
 
 /// Folders and files of `src` that decide nothing themselves: they bind the rest to Envoy or to a

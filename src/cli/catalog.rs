@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::BadUsage;
 use super::check;
+use crate::config::model::Quality;
 use crate::config::reader::unknown;
 use crate::config::{Gateway, Model};
 use crate::providers::catalogue::{Capabilities, Capability, Catalogue, Facts, Mode, Rate, Rates};
@@ -63,7 +64,11 @@ pub fn builtin(options: &Options) -> Result<Vec<u8>, BadUsage> {
         family: family.to_owned(),
         models: catalogue
             .models(family)
-            .map(|(name, facts)| Model { name: name.to_owned(), facts: facts.clone() })
+            .map(|(name, facts)| Model {
+                name: name.to_owned(),
+                facts: facts.clone(),
+                quality: Quality::default(),
+            })
             .collect(),
     });
     Ok(print(&catalogue, groups.collect(), options))

@@ -1,8 +1,9 @@
 //! `role: gateway`: providers, rules, limits.
 
-use super::provider::{self, Provider};
+use super::provider::{self, Endpoint, Provider};
 use super::reader::{Fields, Problems};
 use super::rule::{self, Rule, Timeouts};
+use crate::health::{Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
 
@@ -22,6 +23,58 @@ pub struct Gateway {
     pub limits: Limits,
     /// The header that names the tenant.
     pub tenant_header: Option<String>,
+    /// What a client may ask for beside a model.
+    pub clients_may: ClientsMay,
+    /// The cluster that leads back to this gateway: for probes and mirrored requests.
+    pub loopback: Option<String>,
+}
+
+/// What a client may ask for beside a model. All of it is off unless the configuration says so, and
+/// none of it goes around what the rule of the request requires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientsMay {
+    /// `x-waypost-rule`: another rule's targets.
+    pub rule: bool,
+    /// `x-waypost-target`: this one, as `provider/model`.
+    pub target: bool,
+    /// `models` in the body: these in this order, after the model itself.
+    pub models: bool,
+}
+
+/// Most targets: models, counted at each endpoint that has them.
+pub const MAX_TARGETS: usize = 4096;
+
+impl Gateway {
+    /// What is to be watched, in the order of [`Slot::endpoint`].
+    #[must_use]
+    pub fn fleet(&self) -> Vec<Watched> {
+        let of = |provider: &Provider| {
+            let models: Vec<String> =
+                provider.models.iter().map(|model| model.name.clone()).collect();
+            let watched = |endpoint: &Endpoint| Watched {
+                provider: provider.name.clone(),
+                cluster: endpoint.cluster.clone(),
+                models: models.clone(),
+                breaker: provider.breaker,
+                max_concurrency: provider.max_concurrency,
+            };
+            provider.endpoints.iter().map(watched).collect::<Vec<_>>()
+        };
+        self.providers.iter().flat_map(of).collect()
+    }
+
+    /// Gives each endpoint and each target its place in the fleet.
+    fn number(providers: &mut [Provider]) {
+        let mut next = Slot::default();
+        for provider in providers {
+            for endpoint in &mut provider.endpoints {
+                endpoint.slot = next;
+                next.endpoint = next.endpoint.saturating_add(1);
+                let models = u16::try_from(provider.models.len()).unwrap_or(u16::MAX);
+                next.target = next.target.saturating_add(models);
+            }
+        }
+    }
 }
 
 /// Sizes that a request must not exceed.
@@ -77,7 +130,16 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
         _ => Vec::new(),
     };
-    Some(Gateway { providers, rules, timeouts, limits, tenant_header })
+    Gateway::number(&mut providers);
+    Some(Gateway {
+        providers,
+        rules,
+        timeouts,
+        limits,
+        tenant_header,
+        clients_may: ClientsMay::default(),
+        loopback: None,
+    })
 }
 
 fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {

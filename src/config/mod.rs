@@ -42,6 +42,10 @@ pub enum Config {
     Gateway(Box<Gateway>),
     /// In a cluster's filter chain: once per attempt.
     Provider(ProviderRole),
+    /// In the internal listener's filter chain: requests of the gateway to itself.
+    Loopback,
+    /// In the status listener's filter chain.
+    Status,
 }
 
 /// `role: provider`.
@@ -59,6 +63,21 @@ pub struct Credential {
     /// The environment variable that holds it.
     pub env: String,
 }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Gateway,
+    Provider,
+    Loopback,
+    Status,
+}
+
+const ROLES: [(&str, Role); 4] = [
+    ("gateway", Role::Gateway),
+    ("provider", Role::Provider),
+    ("loopback", Role::Loopback),
+    ("status", Role::Status),
+];
 
 impl Config {
     /// Parses what Envoy hands over: a `google.protobuf.Struct`, or a `StringValue` that holds JSON.
@@ -87,14 +106,17 @@ impl Config {
     pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let mut fields = Node::root(value).fields(&mut problems);
-        let role = fields
-            .need("role", &mut problems)
-            .and_then(|node| node.word(&[("gateway", true), ("provider", false)], &mut problems));
+        let role =
+            fields.need("role", &mut problems).and_then(|node| node.word(&ROLES, &mut problems));
         let config = match role {
-            Some(true) => {
+            Some(Role::Gateway) => {
                 gateway::read(fields, &mut problems).map(|gateway| Self::Gateway(Box::new(gateway)))
             }
-            Some(false) => provider_role(fields, &mut problems).map(Self::Provider),
+            Some(Role::Provider) => provider_role(fields, &mut problems).map(Self::Provider),
+            Some(role @ (Role::Loopback | Role::Status)) => {
+                fields.finish(&mut problems);
+                Some(if role == Role::Loopback { Self::Loopback } else { Self::Status })
+            }
             None => None,
         };
         match config {

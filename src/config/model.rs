@@ -22,6 +22,17 @@ pub struct Model {
     pub name: String,
     /// What is known of it: the catalogue's facts, with what the configuration says instead.
     pub facts: Facts,
+    /// How good its answers are.
+    pub quality: Quality,
+}
+
+/// How good a model's answers are, 0 to 1000, as somebody measured it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// For tasks without a score of their own.
+    pub general: Option<u16>,
+    /// By task, which is `task` of the body's `metadata`.
+    pub tasks: Vec<(String, u16)>,
 }
 
 impl Model {
@@ -54,7 +65,7 @@ pub(super) fn read(
             let known = catalogue.presume(api.family, name).map(Cow::into_owned);
             let facts =
                 read_facts(&node, api, catalogue, known.unwrap_or_else(Facts::unknown), problems);
-            Model { name: name.to_owned(), facts }
+            Model { name: name.to_owned(), facts, quality: Quality::default() }
         })
         .collect()
 }

@@ -1,9 +1,12 @@
 //! An entry of `providers`: which API, where, and what becomes of parameters.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
+use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
@@ -26,8 +29,46 @@ pub struct Provider {
     pub policy: Policy,
     /// Where it is.
     pub endpoints: Vec<Endpoint>,
+    /// In which order its endpoints are asked.
+    pub balance: Balance,
+    /// Most attempts at a time at each of its endpoints, over all workers.
+    pub max_concurrency: Option<u32>,
+    /// When its breakers open and close.
+    pub breaker: Breaker,
+    /// Whether it is asked without being asked for, to know how it does.
+    pub probe: Option<Probe>,
     /// What it serves.
     pub models: Vec<Model>,
+}
+
+/// In which order the endpoints of a provider are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest attempts in flight first.
+    LeastRequests,
+    /// Each in proportion to how quick it is, 1/p50.
+    Latency,
+}
+
+/// Requests of our own, to know how a provider does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// How long between two of them while it is up.
+    pub every: Duration,
+    /// What is asked.
+    pub ask: ProbeAsk,
+}
+
+/// What a probe asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeAsk {
+    /// The provider's list of models; costs nothing.
+    Models,
+    /// One token of this model, by its place in `models`.
+    Chat(usize),
 }
 
 /// An Envoy cluster that reaches the provider.
@@ -37,6 +78,8 @@ pub struct Endpoint {
     pub cluster: String,
     /// Where the provider computes, for rules that ask for it.
     pub region: Option<String>,
+    /// Its place in the fleet, and the place of its first model there: see [`crate::health::Slot`].
+    pub slot: Slot,
 }
 
 impl Provider {
@@ -187,6 +230,10 @@ fn read_entry(
         base: base?,
         settings,
         policy,
+        balance: Balance::default(),
+        max_concurrency: None,
+        breaker: Breaker::default(),
+        probe: None,
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     })
@@ -245,7 +292,11 @@ fn read_endpoints(node: &Node<'_>, problems: &mut Problems) -> Vec<Endpoint> {
             problems.add(&node.path, format!("the cluster \"{cluster}\" is listed twice"));
             continue;
         }
-        endpoints.push(Endpoint { cluster: cluster.to_owned(), region: region.map(str::to_owned) });
+        endpoints.push(Endpoint {
+            cluster: cluster.to_owned(),
+            region: region.map(str::to_owned),
+            slot: Slot::default(),
+        });
     }
     endpoints
 }

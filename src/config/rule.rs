@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::pattern::Pattern;
 use super::provider::Provider;
 use super::reader::{Fields, Node, Problems, nearest, show};
-use crate::providers::catalogue::Capability;
+use crate::health::Window;
+use crate::providers::catalogue::{Capabilities, Capability, Rate};
 
 /// Most candidates of a rule: each endpoint of each target is one.
 pub const MAX_CANDIDATES: usize = 16;
@@ -19,8 +20,12 @@ pub struct Rule {
     pub when: When,
     /// How the targets are ordered.
     pub choose: Choose,
+    /// What whoever answers must be or have.
+    pub require: Require,
     /// Who may answer.
     pub targets: Vec<TargetId>,
+    /// A share of the requests that is also sent elsewhere, for comparison.
+    pub mirror: Option<Mirror>,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -36,15 +41,123 @@ pub struct When {
     pub tenants: Vec<Pattern>,
     /// Whether a stream is asked for.
     pub stream: Option<bool>,
+    /// What is asked for.
+    pub operation: Option<Operation>,
+    /// Each of these members of the body's `metadata` has one of its values.
+    pub metadata: Vec<(String, Vec<Pattern>)>,
+    /// Estimated tokens of input, at least and at most.
+    pub input_tokens: (Option<u64>, Option<u64>),
+    /// The request needs all of these.
+    pub capabilities: Capabilities,
+    /// Envoy evaluates it over the request's headers and its connection.
+    pub cel: Option<Expression>,
 }
 
-/// How a rule's targets are ordered.
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `POST /v1/embeddings`.
+    Embeddings,
+}
+
+/// An expression that Envoy evaluates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expression {
+    /// As written.
+    pub text: String,
+    /// Its place among all expressions of the configuration.
+    pub at: usize,
+}
+
+/// What whoever answers must be or have. Holds whatever a client asks for, and whoever is down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Require {
+    /// The endpoint is in one of these; empty for any.
+    pub region: Vec<String>,
+    /// The model is known to have all of these.
+    pub capabilities: Capabilities,
+    /// Most that a token may cost. A model without a price costs too much.
+    pub max_price: Option<MaxPrice>,
+    /// Longest p95 of the last five minutes: to the first content of a stream, to the end of an
+    /// answer that is none. One of whom nothing is known may answer.
+    pub max_latency: Option<Duration>,
+    /// Least quality, 0 to 1000, for the request's task. A model without a score has none.
+    pub min_quality: Option<u16>,
+}
+
+/// Most that a request may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxPrice {
+    /// A token of input.
+    pub input: Option<Rate>,
+    /// A token of output.
+    pub output: Option<Rate>,
+}
+
+/// A share of the requests that is also sent elsewhere. The answer is thrown away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// To whom.
+    pub target: TargetId,
+    /// How many of ten thousand requests.
+    pub share: u16,
+}
+
+/// How a rule's targets are ordered. Each orders all of them, so that failover goes down the same
+/// order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choose {
-    /// As written; the next when one fails.
-    Failover,
     /// The only one.
     Static,
+    /// As written; one that fails too often goes behind the others.
+    Failover(Leave),
+    /// The cheapest for this request first.
+    Cost,
+    /// The best score for the request's task first.
+    Quality,
+    /// The quickest first, by p95.
+    Latency {
+        /// How many of ten thousand requests go to another first, so that a slow start is not for
+        /// ever.
+        explore: u16,
+    },
+    /// By the targets' weights.
+    Canary {
+        /// What decides, so that the same gets the same; nothing: chance.
+        sticky: Option<Sticky>,
+    },
+}
+
+/// When a target of a failover rule is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// When more than so many of a thousand requests of the window failed, …
+    pub error_rate_per_mille: u32,
+    /// … once there were so many requests in it.
+    pub min_requests: u32,
+    /// Which window.
+    pub window: Window,
+}
+
+impl Default for Leave {
+    fn default() -> Self {
+        Self { error_rate_per_mille: 50, min_requests: 20, window: Window::Minute }
+    }
+}
+
+/// What decides which target of a canary rule a request gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sticky {
+    /// The body's `user`.
+    User,
+    /// The tenant.
+    Tenant,
+    /// A request header.
+    Header(String),
+    /// A member of the body's `metadata`.
+    Metadata(String),
 }
 
 /// A model of a provider, by their places in the configuration.
@@ -54,6 +167,8 @@ pub struct TargetId {
     pub provider: usize,
     /// In that provider's `models`.
     pub model: usize,
+    /// Its share in a canary rule, relative to the others'; 1 where none is said.
+    pub weight: u32,
 }
 
 /// How long to wait. The time to connect is not here: it is the cluster's `connect_timeout`.
@@ -152,8 +267,10 @@ fn read_rule(
     let when =
         fields.take("when").map_or_else(When::default, |node| read_when(&node, tenants, problems));
     let choose = fields.take("choose").and_then(|node| {
-        let words = [("failover", Choose::Failover), ("static", Choose::Static)];
-        node.word(&words, problems).map(|choose| (choose, node.path))
+        let words = [("failover", false), ("static", true)];
+        let choose = node.word(&words, problems)?;
+        let choose = if choose { Choose::Static } else { Choose::Failover(Leave::default()) };
+        Some((choose, node.path))
     });
     let targets = fields.need("targets", problems);
     let timeouts = match fields.take("timeouts") {
@@ -183,18 +300,28 @@ fn read_rule(
             problems.add(path, "\"static\" asks only the first target, the others could never be asked; remove them, or choose \"failover\"");
             Choose::Static
         }
-        Some((Choose::Failover, path)) if candidates == 1 && targets.len() == nodes.len() => {
+        Some((Choose::Failover(leave), path))
+            if candidates == 1 && targets.len() == nodes.len() =>
+        {
             problems.add(
                 path,
                 "\"failover\" needs a second target, or a second endpoint of this one, to go to",
             );
-            Choose::Failover
+            Choose::Failover(leave)
         }
         Some((choose, _)) => choose,
-        None if candidates > 1 => Choose::Failover,
+        None if candidates > 1 => Choose::Failover(Leave::default()),
         None => Choose::Static,
     };
-    Some(Rule { name: name?.to_owned(), when, choose, targets, timeouts })
+    Some(Rule {
+        name: name?.to_owned(),
+        when,
+        choose,
+        require: Require::default(),
+        targets,
+        mirror: None,
+        timeouts,
+    })
 }
 
 fn read_targets(
@@ -239,7 +366,7 @@ fn read_targets(
             );
             continue;
         };
-        let target = TargetId { provider: at, model: model_at };
+        let target = TargetId { provider: at, model: model_at, weight: 1 };
         if targets.contains(&target) {
             problems.add(&node.path, format!("\"{text}\" stands above already"));
         } else {

@@ -32,7 +32,7 @@ fn a_key_in_the_place_of_its_name_is_not_repeated() {
 fn gateway(value: &Value) -> Result<Gateway, Vec<String>> {
     match Config::read(value) {
         Ok(Config::Gateway(gateway)) => Ok(*gateway),
-        Ok(Config::Provider(_)) => panic!("a gateway"),
+        Ok(_) => panic!("a gateway"),
         Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     }
 }

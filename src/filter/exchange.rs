@@ -12,7 +12,7 @@ use crate::config::rule::Timeouts;
 use crate::openai::{Class, Error, Usage};
 use crate::providers::embeddings::NO_USAGE;
 use crate::providers::{Answer, Call, Headers, Outbound};
-use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped};
+use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped, Why};
 
 /// A request that passed the gateway role and may be tried at candidates.
 #[derive(Debug)]
@@ -127,7 +127,11 @@ impl Exchange {
                 }
                 Err(error) => {
                     if let Some(candidate) = self.attempts.candidates().get(at) {
-                        self.attempts.skip(Skipped::new(*candidate, &error.message));
+                        self.attempts.skip(Skipped::new(
+                            *candidate,
+                            Why::Inexpressible,
+                            &error.message,
+                        ));
                     }
                     first = first.or(Some(error));
                 }
@@ -330,7 +334,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::filter::intake::Passed;
+    use crate::config::rule::Operation;
 
     fn gateway() -> Rc<Gateway> {
         let config = Config::read(&json!({
@@ -353,7 +357,7 @@ mod tests {
             format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
         crate::filter::intake::open(
             &gateway(),
-            Passed::Chat,
+            Operation::Chat,
             &Headers::default(),
             body.into_bytes(),
             "id".into(),
@@ -400,7 +404,7 @@ mod tests {
         let body = format!(r#"{{"model":"{model}","input":"x"{fields}}}"#);
         crate::filter::intake::open(
             &Rc::from(gateway),
-            Passed::Embeddings,
+            Operation::Embeddings,
             &Headers::default(),
             body.into_bytes(),
             "id".into(),

@@ -14,12 +14,13 @@ use proxy_wasm::types::Action;
 
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
-use super::intake::{self, Operation, Passed};
+use super::intake::{self, Asking};
 use super::record;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::shared;
 use crate::config::Gateway;
+use crate::config::rule::Operation;
 use crate::providers::Headers;
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
@@ -46,7 +47,7 @@ pub struct GatewayStream {
 
 enum Phase {
     Heading,
-    Receiving(Passed, Packed),
+    Receiving(Operation, Packed),
     Sent,
     Rewriting(Vec<u8>),
     Replied,
@@ -97,7 +98,12 @@ impl GatewayStream {
         }
     }
 
-    fn open(&self, operation: Passed, packed: &Packed, size: usize) -> Result<Exchange, Refusal> {
+    fn open(
+        &self,
+        operation: Operation,
+        packed: &Packed,
+        size: usize,
+    ) -> Result<Exchange, Refusal> {
         let body = host::buffer(Buffer::Request, size).unwrap_or_default();
         let pairs = packed.pairs();
         for (name, _) in pairs.iter().filter(|(name, _)| intake::is_control_header(name)) {
@@ -180,12 +186,12 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
-        let operation = match Operation::find(&headers) {
-            Ok(Operation::Passed(operation)) => operation,
-            Ok(Operation::Models) => {
+        let operation = match Asking::find(&headers) {
+            Ok(Asking::Passed(operation)) => operation,
+            Ok(Asking::Models) => {
                 return self.reply(&intake::list_models(&self.gateway, self.since));
             }
-            Ok(Operation::Model(id)) => {
+            Ok(Asking::Model(id)) => {
                 return self.reply(&intake::show_model(&self.gateway, id, self.since));
             }
             Err(error) => return self.refuse(error),

@@ -8,6 +8,7 @@ use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use crate::config::Gateway;
+use crate::config::rule::Operation;
 use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
@@ -16,25 +17,16 @@ use crate::routing::{self, Needs, Question};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation<'a> {
+pub enum Asking<'a> {
     /// What a provider answers.
-    Passed(Passed),
+    Passed(Operation),
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`.
     Model(&'a str),
 }
 
-/// What a provider answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passed {
-    /// `POST /v1/chat/completions`.
-    Chat,
-    /// `POST /v1/embeddings`.
-    Embeddings,
-}
-
-impl<'a> Operation<'a> {
+impl<'a> Asking<'a> {
     /// The operation of a request.
     ///
     /// # Errors
@@ -44,8 +36,8 @@ impl<'a> Operation<'a> {
         let path = headers.text(":path").unwrap_or_default();
         let path = path.split(['?', '#']).next().unwrap_or_default();
         match (method, path) {
-            ("POST", "/v1/chat/completions") => Ok(Self::Passed(Passed::Chat)),
-            ("POST", "/v1/embeddings") => Ok(Self::Passed(Passed::Embeddings)),
+            ("POST", "/v1/chat/completions") => Ok(Self::Passed(Operation::Chat)),
+            ("POST", "/v1/embeddings") => Ok(Self::Passed(Operation::Embeddings)),
             ("GET", "/v1/models") => Ok(Self::Models),
             ("GET", path) => match path.strip_prefix("/v1/models/") {
                 Some(id) if !id.is_empty() => Ok(Self::Model(id)),
@@ -145,7 +137,7 @@ fn percent_decode(text: &str) -> String {
 /// What the client is told instead.
 pub fn open(
     gateway: &Rc<Gateway>,
-    operation: Passed,
+    operation: Operation,
     headers: &Headers<'_>,
     body: Vec<u8>,
     request_id: String,
@@ -153,11 +145,11 @@ pub fn open(
 ) -> Result<Exchange, Refusal> {
     let header = |name: &str| headers.text(name);
     let (parsed, plan) = match operation {
-        Passed::Chat => {
+        Operation::Chat => {
             let parsed = ParsedChat::parse(body)?;
             let chat = parsed.chat();
             let media = chat.validate()?;
-            let question = Question { model: &chat.model, stream: chat.stream, header: &header };
+            let question = Question::new(operation, &chat.model, chat.stream, &header);
             let mut plan = routing::plan(gateway, &question)?;
             let needs = Needs::of(chat, media, parsed.body().len());
             if let Err(error) = plan.keep_able(&needs, gateway) {
@@ -165,11 +157,11 @@ pub fn open(
             }
             (Asked::Chat(parsed), plan)
         }
-        Passed::Embeddings => {
+        Operation::Embeddings => {
             let parsed = ParsedEmbeddings::parse(body)?;
             let asked = parsed.asked();
             asked.validate()?;
-            let question = Question { model: &asked.model, stream: false, header: &header };
+            let question = Question::new(operation, &asked.model, false, &header);
             let mut plan = routing::plan(gateway, &question)?;
             if let Err(error) = routing::comparable(gateway, &mut plan, asked.dimensions) {
                 return Err(Refusal::of(error, plan));
@@ -187,19 +179,19 @@ mod tests {
 
     use super::*;
 
-    fn operation<'a>(method: &'a str, path: &'a str) -> Result<Operation<'a>, Error> {
-        Operation::find(&[(":method", method), (":path", path)].into_iter().collect())
+    fn operation<'a>(method: &'a str, path: &'a str) -> Result<Asking<'a>, Error> {
+        Asking::find(&[(":method", method), (":path", path)].into_iter().collect())
     }
 
     #[test]
     fn the_operation_is_found_by_method_and_path() {
         assert_eq!(
             operation("POST", "/v1/chat/completions?x=1"),
-            Ok(Operation::Passed(Passed::Chat))
+            Ok(Asking::Passed(Operation::Chat))
         );
-        assert_eq!(operation("POST", "/v1/embeddings"), Ok(Operation::Passed(Passed::Embeddings)));
-        assert_eq!(operation("GET", "/v1/models"), Ok(Operation::Models));
-        assert_eq!(operation("GET", "/v1/models/a%2Fb"), Ok(Operation::Model("a%2Fb")));
+        assert_eq!(operation("POST", "/v1/embeddings"), Ok(Asking::Passed(Operation::Embeddings)));
+        assert_eq!(operation("GET", "/v1/models"), Ok(Asking::Models));
+        assert_eq!(operation("GET", "/v1/models/a%2Fb"), Ok(Asking::Model("a%2Fb")));
     }
 
     #[test]

@@ -246,7 +246,8 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::filter::intake::{self, Passed};
+    use crate::config::rule::Operation;
+    use crate::filter::intake;
     use crate::openai::Class;
     use crate::providers::Headers;
 
@@ -270,7 +271,7 @@ mod tests {
         let body =
             format!(r#"{{"model":"any","messages":[{{"role":"user","content":{content}}}]}}"#);
         let headers = Headers::default();
-        intake::open(gateway, Passed::Chat, &headers, body.into_bytes(), "id".into(), 7)
+        intake::open(gateway, Operation::Chat, &headers, body.into_bytes(), "id".into(), 7)
     }
 
     const PICTURE: &str = r#"[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]"#;
@@ -332,7 +333,8 @@ mod tests {
         let body = br#"{"model":"any","n":2,"messages":[{"role":"user","content":"x"}]}"#;
         let headers = Headers::default();
         let exchange =
-            intake::open(&gateway, Passed::Chat, &headers, body.to_vec(), "id".into(), 7).unwrap();
+            intake::open(&gateway, Operation::Chat, &headers, body.to_vec(), "id".into(), 7)
+                .unwrap();
         let skipped = &read(&of(&exchange))["skipped"];
         assert_eq!(skipped[0]["cluster"], "b");
         assert!(skipped[0]["reason"].as_str().unwrap().contains("'n'"), "{skipped}");

@@ -5,7 +5,7 @@
 //! name another provider serves it.
 
 use super::plan::BY_MODEL;
-use super::{Plan, Resolved, Skipped};
+use super::{Plan, Resolved, Skipped, Why};
 use crate::config::Gateway;
 use crate::openai::Error;
 use crate::providers::catalogue::Capability;
@@ -33,7 +33,7 @@ pub fn comparable(
         match reason {
             Some(reason) => {
                 refused = refused.or(Some(&found.model.name));
-                plan.skipped.push(Skipped::new(*candidate, &reason));
+                plan.skipped.push(Skipped::new(*candidate, Why::Inexpressible, &reason));
             }
             None => {
                 first = first.or(Some(found));
@@ -86,6 +86,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::config::rule::Operation;
     use crate::routing::{Candidate, Question, plan};
 
     fn gateway() -> Gateway {
@@ -111,7 +112,7 @@ mod tests {
 
     fn left(model: &str) -> Result<(Vec<String>, Vec<String>), Error> {
         let gateway = gateway();
-        let question = Question { model, stream: false, header: &|_| None };
+        let question = Question::new(Operation::Embeddings, model, false, &|_| None);
         let mut plan = plan(&gateway, &question)?;
         comparable(&gateway, &mut plan, None)?;
         let clusters = plan.candidates.iter().map(|candidate: &Candidate| {

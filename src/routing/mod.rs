@@ -14,8 +14,10 @@ pub mod plan;
 
 pub use attempts::{Attempt, Attempts, Outcome};
 pub use comparable::comparable;
-pub use needs::{Needs, Skipped};
-pub use plan::{Plan, Question, models, plan};
+pub use needs::{Needs, Skipped, Why};
+pub use plan::{Moment, Plan, Question, Wishes, models, plan};
+
+use crate::health::Slot;
 
 /// One way to get an answer: a model of a provider, through one of its endpoints. Places in the
 /// configuration.
@@ -30,6 +32,14 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Its place in the fleet; nothing when `gateway` is another configuration.
+    #[must_use]
+    pub fn slot(self, gateway: &crate::config::Gateway) -> Option<Slot> {
+        let first = self.resolve(gateway)?.endpoint.slot;
+        let model = u16::try_from(self.model).ok()?;
+        Some(Slot { target: first.target.checked_add(model)?, ..first })
+    }
+
     /// The provider, model and endpoint that it means; nothing when `gateway` is another
     /// configuration than the one it came from.
     #[must_use]

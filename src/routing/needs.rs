@@ -39,6 +39,8 @@ pub const MAX_REASON_BYTES: usize = 200;
 pub struct Skipped {
     /// Which.
     pub candidate: Candidate,
+    /// Why, in a word.
+    pub why: Why,
     /// Why, in at most [`MAX_REASON_BYTES`].
     pub reason: String,
 }
@@ -46,8 +48,66 @@ pub struct Skipped {
 impl Skipped {
     /// Notes why.
     #[must_use]
-    pub fn new(candidate: Candidate, reason: &str) -> Self {
-        Self { candidate, reason: start(reason, MAX_REASON_BYTES).to_owned() }
+    pub fn new(candidate: Candidate, why: Why, reason: &str) -> Self {
+        Self { candidate, why, reason: start(reason, MAX_REASON_BYTES).to_owned() }
+    }
+}
+
+/// Why a candidate was not asked, or not in its turn: a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The request needs what the model does not have, or the rule requires it.
+    Capability,
+    /// The request does not fit into its window.
+    ContextLength,
+    /// Its dialect cannot express the request, or its vectors cannot be compared.
+    Inexpressible,
+    /// The rule requires another region.
+    Region,
+    /// It costs more than the rule allows.
+    Price,
+    /// It is slower than the rule allows.
+    Latency,
+    /// Its score is below what the rule requires.
+    Quality,
+    /// It fails more often than the rule allows: asked after the others.
+    Failing,
+    /// Its breaker is open, or half-open with others trying: asked last.
+    Breaker,
+    /// All that may be in flight there is.
+    Saturated,
+}
+
+impl Why {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Capability,
+        Self::ContextLength,
+        Self::Inexpressible,
+        Self::Region,
+        Self::Price,
+        Self::Latency,
+        Self::Quality,
+        Self::Failing,
+        Self::Breaker,
+        Self::Saturated,
+    ];
+
+    /// The word for logs and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Capability => "capability",
+            Self::ContextLength => "context_length",
+            Self::Inexpressible => "inexpressible",
+            Self::Region => "region",
+            Self::Price => "price",
+            Self::Latency => "latency",
+            Self::Quality => "quality",
+            Self::Failing => "failing",
+            Self::Breaker => "breaker",
+            Self::Saturated => "saturated",
+        }
     }
 }
 
@@ -193,7 +253,11 @@ impl Plan {
         self.candidates.retain(|candidate| {
             let lack = candidate.resolve(gateway).and_then(|found| needs.lack(&found));
             let Some(lack) = lack else { return true };
-            skipped.push(Skipped::new(*candidate, &lack.what));
+            let why = match lack.class {
+                Class::ContextLength => Why::ContextLength,
+                _ => Why::Capability,
+            };
+            skipped.push(Skipped::new(*candidate, why, &lack.what));
             lacks.push(lack);
             false
         });
@@ -217,7 +281,8 @@ impl Plan {
         let after = self.candidates.iter().rposition(reasons);
         let behind = self.candidates.iter().take(after.unwrap_or(0)).filter(|c| !reasons(c));
         let reason = "it does not reason: asked last";
-        self.skipped.extend(behind.map(|candidate| Skipped::new(*candidate, reason)));
+        self.skipped
+            .extend(behind.map(|candidate| Skipped::new(*candidate, Why::Capability, reason)));
         self.candidates.sort_by_key(|candidate| !reasons(candidate));
     }
 

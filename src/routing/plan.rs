@@ -1,19 +1,85 @@
 //! Rules to candidates.
 
+use std::borrow::Cow;
+
 use super::{Candidate, Skipped};
-use crate::config::rule::{Choose, MAX_CANDIDATES, Timeouts};
+use crate::config::rule::{Choose, Expression, MAX_CANDIDATES, Operation, Timeouts};
 use crate::config::{Gateway, Rule, When};
+use crate::health::{Millis, Slot, Standing};
 use crate::openai::models::Listed;
 use crate::openai::{Class, Error};
+use crate::providers::catalogue::Capabilities;
 
 /// What rules can see of a request.
 pub struct Question<'a> {
+    /// What is asked for.
+    pub operation: Operation,
     /// The model asked for.
     pub model: &'a str,
     /// Whether a stream is asked for.
     pub stream: bool,
     /// The value of a request header, by its name in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// The text of a member of the body's `metadata`.
+    pub metadata: &'a dyn Fn(&str) -> Option<Cow<'a, str>>,
+    /// The body's `user`.
+    pub user: Option<&'a str>,
+    /// Tokens of input, estimated.
+    pub input_tokens: u64,
+    /// Most tokens of output, where the request says so.
+    pub output_tokens: Option<u64>,
+    /// What the request needs of a model.
+    pub capabilities: Capabilities,
+    /// What Envoy says of an expression.
+    pub cel: &'a dyn Fn(&Expression) -> bool,
+    /// What the client asks for beside a model, as far as it may.
+    pub wishes: Wishes<'a>,
+}
+
+impl<'a> Question<'a> {
+    /// A request of which only this is known.
+    #[must_use]
+    pub fn new(
+        operation: Operation,
+        model: &'a str,
+        stream: bool,
+        header: &'a dyn Fn(&str) -> Option<&'a str>,
+    ) -> Self {
+        Self {
+            operation,
+            model,
+            stream,
+            header,
+            metadata: &|_| None,
+            user: None,
+            input_tokens: 0,
+            output_tokens: None,
+            capabilities: Capabilities::default(),
+            cel: &|_| false,
+            wishes: Wishes::default(),
+        }
+    }
+}
+
+/// What a client asks for beside a model; see [`ClientsMay`](crate::config::gateway::ClientsMay).
+#[derive(Clone, Debug, Default)]
+pub struct Wishes<'a> {
+    /// Another rule's targets.
+    pub rule: Option<&'a str>,
+    /// One target, as `provider/model`.
+    pub target: Option<&'a str>,
+    /// These models in this order, after the one asked for.
+    pub models: Vec<Cow<'a, str>>,
+}
+
+/// What a decision needs of the world.
+pub struct Moment<'a> {
+    /// When it is made.
+    pub now: Millis,
+    /// Any number; another one for each decision.
+    pub random: u64,
+    /// How a target stands.
+    pub standing: &'a dyn Fn(Slot) -> Standing,
 }
 
 /// Who may answer.
@@ -82,8 +148,8 @@ fn matches(when: &When, question: &Question<'_>, tenant: Option<&str>) -> bool {
 
 fn candidates(gateway: &Gateway, rule: &Rule) -> Vec<Candidate> {
     let take = match rule.choose {
-        Choose::Failover => rule.targets.len(),
         Choose::Static => 1,
+        _ => rule.targets.len(),
     };
     rule.targets
         .iter()
@@ -205,7 +271,8 @@ mod tests {
         let header = |name: &str| -> Option<&str> {
             owned.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
         };
-        let plan = plan(&gateway, &Question { model, stream, header: &header })?;
+        let question = Question::new(Operation::Chat, model, stream, &header);
+        let plan = plan(&gateway, &question)?;
         let names = plan
             .candidates
             .iter()

@@ -173,7 +173,7 @@ pub fn gateways(file: &str, text: &str) -> Result<Vec<Gateway>, BadUsage> {
     Ok(configs
         .filter_map(|config| match config {
             Config::Gateway(gateway) => Some(*gateway),
-            Config::Provider(_) => None,
+            Config::Provider(_) | Config::Loopback | Config::Status => None,
         })
         .collect())
 }

@@ -239,7 +239,7 @@ fn one_field_is_blamed_only_where_it_alone_is_to_blame() {
 
 #[test]
 fn a_reason_has_a_bound() {
-    let skipped = Skipped::new(candidate("full"), &"é".repeat(MAX_REASON_BYTES));
+    let skipped = Skipped::new(candidate("full"), Why::Capability, &"é".repeat(MAX_REASON_BYTES));
     assert_eq!(skipped.reason.len(), MAX_REASON_BYTES);
-    assert_eq!(Skipped::new(candidate("full"), "short").reason, "short");
+    assert_eq!(Skipped::new(candidate("full"), Why::Capability, "short").reason, "short");
 }
