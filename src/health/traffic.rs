@@ -15,7 +15,7 @@ use super::{ABSENT, Millis, Slot, Store, Watched};
 pub const MAX_TARGETS: usize = 128;
 
 /// Most pairs of rule and target that wait for the next tick.
-const MAX_WAITING: usize = 4096;
+const MAX_WAITING: usize = 1024;
 
 /// Requests by rule and target, over five minutes and all workers.
 #[derive(Debug)]
@@ -41,11 +41,12 @@ impl Traffic {
 
     /// An attempt that the rule at `rule` led to `slot`.
     pub fn count(&mut self, rule: usize, slot: Slot) {
-        let known = self.waiting.iter_mut().find(|known| (known.0, known.1) == (rule, slot.target));
-        match known {
-            Some(known) => known.2 = known.2.saturating_add(1),
-            None if self.waiting.len() < MAX_WAITING => self.waiting.push((rule, slot.target, 1)),
-            None => {}
+        let target = slot.target;
+        let mut known = self.waiting.iter_mut();
+        if let Some(known) = known.find(|known| (known.0, known.1) == (rule, target)) {
+            known.2 = known.2.saturating_add(1);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push((rule, target, 1));
         }
     }
 
