@@ -85,7 +85,7 @@ impl When {
     }
 
     /// The operation that the conditions leave, when they leave one only.
-    fn only_operation(&self) -> Option<Operation> {
+    pub(super) fn only_operation(&self) -> Option<Operation> {
         let chats = self.stream == Some(true)
             || self.capabilities.iter().any(|one| one != Capability::Embeddings);
         match self.operation {
