@@ -223,8 +223,9 @@ fn every_broken_file_is_told_what_is_wrong() {
     assert!(run("tests/check/envoy.txt", &yaml, said_of_file) >= 45);
 }
 
-/// The reference configuration with a way back in and a status page before all else.
-fn with_inner() -> Value {
+#[test]
+fn every_broken_listener_that_is_not_for_clients_is_told() {
+    // The reference configuration with a way back in and a status page before all else.
     let mut yaml: Value = serde_yaml_ng::from_str(&read("envoy/envoy.yaml")).unwrap();
     let inner: Value = serde_yaml_ng::from_str(&read("tests/check/inner.yaml")).unwrap();
     let hcm = "/filter_chains/0/filters/0/typed_config";
@@ -248,12 +249,6 @@ fn with_inner() -> Value {
         list.append(there);
         *there = list;
     }
-    yaml
-}
-
-#[test]
-fn every_broken_listener_that_is_not_for_clients_is_told() {
-    let yaml = with_inner();
     assert_eq!(said_of_file(&yaml.to_string()), [""; 0]);
     let report = check("envoy.yaml", &yaml).to_string();
     for line in [
@@ -284,6 +279,24 @@ fn whatever_stands_in_the_wrong_place_nothing_panics() {
         let mut broken = yaml.clone();
         *broken.pointer_mut(pointer).unwrap() = serde_json::from_str(new).unwrap();
         let _ = check("envoy.yaml", &broken).to_string();
+    }
+}
+
+#[test]
+fn whatever_stands_in_the_wrong_place_of_a_gateway_is_told_or_taken() {
+    let base: Value = serde_json::from_str(&read("tests/check/routing.json")).unwrap();
+    assert_eq!(said_of_config(&base.to_string()), [""; 0]);
+    let mut pointers = Vec::new();
+    collect(&base, String::new(), &mut pointers);
+    assert!(pointers.len() > 100, "{}", pointers.len());
+    for pointer in &pointers {
+        for new in ["null", "[]", "{}", "7", "-0.5", "1e300", "\"x\"", "\"5%\"", "true", "[[]]"] {
+            let mut broken = base.clone();
+            *broken.pointer_mut(pointer).unwrap() = serde_json::from_str(new).unwrap();
+            if let Err(problems) = Config::read(&broken) {
+                assert!(!problems.is_empty(), "{pointer} is {new}");
+            }
+        }
     }
 }
 

@@ -39,69 +39,7 @@ fn gateway(value: &Value) -> Result<Gateway, Vec<String>> {
 
 /// A configuration with every key of routing.
 fn everything() -> Value {
-    json!({
-        "role": "gateway",
-        "tenant_header": "x-tenant",
-        "clients_may": ["rule", "models"],
-        "loopback": "waypost_loopback",
-        "health": {"breaker": {"error_rate": "40%", "min_requests": 10, "open_for": "3s"}},
-        "providers": {
-            "openai": {
-                "api": "openai",
-                "endpoints": [{"cluster": "openai-us", "region": "us"}, {"cluster": "openai-eu", "region": "eu"}],
-                "balance": "latency",
-                "max_concurrency": 200,
-                "breaker": {"consecutive_failures": 3, "error_rate": "0.5%"},
-                "probe": {"every": "10s"},
-                "models": {
-                    "gpt-4o": {"quality": 0.92},
-                    "gpt-4o-mini": {"quality": {"general": 0.7, "classification": 0.95}},
-                },
-            },
-            "claude": {
-                "api": "anthropic",
-                "endpoints": [{"cluster": "anthropic", "region": "eu"}],
-                "probe": {"ask": "claude-haiku-4-5"},
-                "models": {"claude-haiku-4-5": {}, "claude-sonnet-4-5": {}},
-            },
-        },
-        "rules": [
-            {
-                "name": "all",
-                "when": {
-                    "model": "gpt-*", "operation": "chat", "stream": false,
-                    "metadata": {"task": ["classification"], "priority": "high*"},
-                    "input_tokens": {"at_least": 1000, "at_most": 100_000},
-                    "capabilities": ["tools", "vision"],
-                    "cel": "request.headers['x-tier'] == 'gold' && connection.mtls",
-                },
-                "require": {
-                    "region": "eu", "capabilities": ["json_schema"], "max_latency": "2s", "min_quality": 0.8,
-                    "max_price": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15},
-                },
-                "choose": "cost",
-                "targets": ["openai/gpt-4o", {"target": "openai/gpt-4o-mini"}],
-                "mirror": {"target": "claude/claude-haiku-4-5", "share": "2.5%"},
-            },
-            {
-                "name": "leaves", "when": {"metadata": {"task": "a"}}, "choose": "failover",
-                "leave": {"error_rate": "20%", "min_requests": 5, "window": "5m"},
-                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
-            },
-            {
-                "name": "quick", "when": {"cel": "true"}, "choose": "latency", "explore": "0.25%",
-                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
-            },
-            {
-                "name": "best", "when": {"tenant": "a"}, "choose": "quality",
-                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
-            },
-            {
-                "name": "shares", "choose": "canary", "sticky": "metadata:conversation",
-                "targets": [{"target": "openai/gpt-4o", "weight": 70}, {"target": "claude/claude-sonnet-4-5", "weight": 30}],
-            },
-        ],
-    })
+    serde_json::from_str(include_str!("../../tests/check/routing.json")).unwrap()
 }
 
 #[test]

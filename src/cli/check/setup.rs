@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Findings;
 use super::document::At;
-use crate::config::{Config, Gateway, ProviderRole};
+use crate::config::{Choose, Config, Gateway, ProviderRole};
 
 /// Under `typed_extension_protocol_options`: what belongs to HTTP of a cluster.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -256,7 +256,11 @@ impl<'a> Setup<'a> {
                         ))
                     })
                     .collect();
-                let _ = writeln!(out, "rule      {:<24} {}", rule.name, targets.join(" → "));
+                let targets = match rule.choose {
+                    Choose::Static | Choose::Failover(_) => targets.join(" → "),
+                    _ => format!("{}: {}", rule.choose.word(), targets.join(", ")),
+                };
+                let _ = writeln!(out, "rule      {:<24} {targets}", rule.name);
             }
         }
         out

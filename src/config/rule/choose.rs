@@ -65,6 +65,22 @@ pub enum Sticky {
     Metadata(String),
 }
 
+impl Choose {
+    /// The word behind `choose`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Static => Strategy::Static,
+            Self::Failover(_) => Strategy::Failover,
+            Self::Cost => Strategy::Cost,
+            Self::Quality => Strategy::Quality,
+            Self::Latency { .. } => Strategy::Latency,
+            Self::Canary { .. } => Strategy::Canary,
+        }
+        .word()
+    }
+}
+
 /// The words of `choose`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strategy {
