@@ -82,3 +82,6 @@ pub struct Resolved<'a> {
     /// Through which cluster.
     pub endpoint: &'a crate::config::Endpoint,
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,7 +191,8 @@ fn groups(
     for (place, model) in wishes.models.iter().enumerate() {
         let rule = if exists(gateway, model) { seen.rule(model) } else { None };
         groups.push(group(gateway, model, rule).ok_or_else(|| {
-            no_such_model(gateway, model).with_param(format!("{MODELS_FIELD}[{place}]"))
+            let param = format!("{MODELS_FIELD}[{place}]");
+            no_such_model(gateway, model).with_param(param).with_status(400)
         })?);
     }
     Ok(Groups { at, bound, groups })
@@ -263,9 +264,7 @@ impl Plan {
         for (at, group) in groups.iter().enumerate() {
             let rules = require::rules(gateway, self.bound, group.rule);
             for (place, target) in group.targets.iter().enumerate() {
-                let same = |known: &TargetId| {
-                    (known.provider, known.model) == (target.provider, target.model)
-                };
+                let same = |known: &TargetId| known.is(*target);
                 let earlier = groups.iter().take(at).flat_map(|group| &group.targets);
                 if earlier.chain(group.targets.iter().take(place)).any(same) {
                     continue;
