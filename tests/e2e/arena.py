@@ -59,6 +59,7 @@ class Arena:
         entries = {place.name: place.entry() for place in places}
         self.config = configuration({"providers": entries, "rules": rules} | gateway, clusters)
         self.gateway: Gateway
+        self._had: list[int] = []
 
     def __enter__(self) -> Arena:
         self.gateway = Gateway(self.config)
@@ -79,7 +80,9 @@ class Arena:
 
         When the block fails, what the crowd heard so far is told.
         """
-        crowd = Crowd(self.loop, self.gateway.port, per_second, chat(make) if isinstance(make, str) else make, seconds)
+        make = chat(make) if isinstance(make, str) else make
+        self._had = self.workers()
+        crowd = Crowd(self.loop, self.gateway.port, per_second, make, seconds, self._worker)
         try:
             yield crowd
         except BaseException as problem:
@@ -103,8 +106,18 @@ class Arena:
 
     def workers(self) -> list[int]:
         """How many connections of clients each worker has had."""
-        stats = self.gateway.stats("listener.")
-        return [n for name, n in stats.items() if "worker_" in name and name.endswith("downstream_cx_total")]
+        stats = self.gateway.stats("listener.127.0.0.1")
+        return [n for name, n in sorted(stats.items()) if "worker_" in name and name.endswith("downstream_cx_total")]
+
+    def _worker(self) -> int | None:
+        """Which worker has had one more connection than at the last look."""
+        for _ in range(100):
+            before, self._had = self._had, self.workers()
+            for number, (was, now) in enumerate(zip(before, self._had)):
+                if now > was:
+                    return number
+            time.sleep(0.005)
+        return None
 
     def ask(self, text: str, model: str, headers: dict[str, str] | None = None, **fields: Any) -> Any:
         """One request on a connection of its own."""
@@ -118,6 +131,11 @@ def until(holds: Callable[[], Any], seconds: float) -> float:
         assert time.monotonic() - began < seconds + BUSY_SECONDS, f"not within {seconds} + {BUSY_SECONDS} s"
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+def by_worker(heard: list[Heard]) -> list[list[Heard]]:
+    """Those of the first worker, and those of the second."""
+    return [[one for one in heard if one.worker == worker] for worker in (0, 1)]
 
 
 def lost(heard: list[Heard]) -> list[Heard]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from arena import RATE, Arena, Place, assert_served, lost, moved, until
+from arena import RATE, Arena, Place, assert_served, by_worker, lost, moved, until
 from client import request
 from crowd import Ask, Heard
 from standin import FINE, Fault, Standin
@@ -91,7 +91,7 @@ def test_a_killed_provider_costs_no_request_and_comes_back_without_a_burst(arena
         # Opened at 0 s for 2 s and at 2 s for 4 s, both with a fifth more or less; later only if it was noticed late.
         until(lambda: came(killed), 5)
         heard = crowd.stop()
-    assert len(heard) >= 5 * RATE and min(arena.workers()) > 0
+    assert len(heard) >= 5 * RATE
 
     # Nobody is lost but those whose stream was under way, and they can tell.
     held = held_by_the_dead(heard, died)
@@ -101,8 +101,9 @@ def test_a_killed_provider_costs_no_request_and_comes_back_without_a_burst(arena
 
     # Both workers have left it within two seconds: then only trials go there.
     down = crowd.since(died + NOTICED, back)
-    assert len(down) >= 2 * RATE
-    assert len(moved(down)) <= TRIALS, moved(down)
+    for mine in by_worker(down):
+        assert len(mine) >= RATE / 10, "the kernel gave nearly everything to the other worker"
+        assert len(moved(mine)) <= TRIALS, f"{len(moved(mine))} of {len(mine)}"
     assert {one.server for one in down} == {"heir"}
 
     # Its return: one at first, then one more for each that went well, and no more than the usual crowd after.

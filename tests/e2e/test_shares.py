@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from arena import RATE, Arena, Place, assert_served, lost, until
+from arena import RATE, Arena, Place, assert_served, by_worker, lost, until
 from client import Response, request
 from crowd import Ask, Heard
 from standin import Fault
@@ -137,19 +137,22 @@ def test_an_overflow_of_envoys_own_pool_is_told_and_the_endpoint_left_for_a_seco
 def test_weights_are_kept_over_both_workers(arena: Arena) -> None:
     heard = arena.all("canary", 2000, 2 * RATE)
     assert_served(heard)
-    assert min(arena.workers()) > 0
+    assert all(by_worker(heard))
     # Five standard deviations of 2,000 draws of three in ten.
     assert abs(shares(heard)["thirty"] - 600) <= 103, shares(heard)
 
 
 def test_the_same_user_gets_the_same_target_from_both_workers(arena: Arena) -> None:
-    users = 40
+    # Not a divisor of the number of connections, so that each user comes over many of them.
+    users = 41
     asks = [Ask(request("hi", "sticky", stream=n % 2 == 1, user=f"user-{n}")) for n in range(users)]
     heard = arena.all(lambda number: asks[number % users], 20 * users, 2 * RATE)
     assert_served(heard)
     targets = [{one.server for one in heard[n::users]} for n in range(users)]
     assert all(len(one) == 1 for one in targets), targets
-    # Both get some of the users: by weight 12 of 40, and none at all once in two million.
+    workers = [{one.worker for one in heard[n::users]} for n in range(users)]
+    assert sum({0, 1} <= one for one in workers) > users / 2
+    # Both get some of the users: by weight 12 of 41, and none at all once in two million.
     assert 1 <= sum(one == {"sticky-thirty"} for one in targets) <= 25
 
 
