@@ -75,6 +75,13 @@ impl Exchange {
     ) -> Result<Self, Refusal> {
         let mut attempts = Attempts::new(plan.candidates);
         plan.skipped.into_iter().for_each(|skipped| attempts.skip(skipped));
+        let wanted = gateway.rules.iter().find(|rule| rule.name == plan.rule);
+        let mirror = wanted.and_then(|rule| rule.mirror).filter(|mirror| mirror.share >= 10_000);
+        let mirror = mirror.map(|mirror| Candidate {
+            provider: mirror.target.provider,
+            model: mirror.target.model,
+            endpoint: 0,
+        });
         let mut exchange = Self {
             gateway,
             parsed,
@@ -87,7 +94,7 @@ impl Exchange {
             committed: false,
             flow: Flow::None,
             usage: None,
-            mirror: None,
+            mirror,
             call: None,
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();

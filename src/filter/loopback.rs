@@ -133,6 +133,7 @@ impl Call {
         };
         let gateway = Rc::clone(&self.gateway);
         let mut exchange = Exchange::open(gateway, parsed, plan, request_id, created)?;
+        exchange.mirror = None;
         exchange.call = Some(Rc::clone(self));
         Ok(exchange)
     }
