@@ -37,6 +37,141 @@ fn gateway(value: &Value) -> Result<Gateway, Vec<String>> {
     }
 }
 
+/// A configuration with every key of routing.
+fn everything() -> Value {
+    json!({
+        "role": "gateway",
+        "tenant_header": "x-tenant",
+        "clients_may": ["rule", "models"],
+        "loopback": "waypost_loopback",
+        "health": {"breaker": {"error_rate": "40%", "min_requests": 10, "open_for": "3s"}},
+        "providers": {
+            "openai": {
+                "api": "openai",
+                "endpoints": [{"cluster": "openai-us", "region": "us"}, {"cluster": "openai-eu", "region": "eu"}],
+                "balance": "latency",
+                "max_concurrency": 200,
+                "breaker": {"consecutive_failures": 3, "error_rate": "0.5%"},
+                "probe": {"every": "10s"},
+                "models": {
+                    "gpt-4o": {"quality": 0.92},
+                    "gpt-4o-mini": {"quality": {"general": 0.7, "classification": 0.95}},
+                },
+            },
+            "claude": {
+                "api": "anthropic",
+                "endpoints": [{"cluster": "anthropic", "region": "eu"}],
+                "probe": {"ask": "claude-haiku-4-5"},
+                "models": {"claude-haiku-4-5": {}, "claude-sonnet-4-5": {}},
+            },
+        },
+        "rules": [
+            {
+                "name": "all",
+                "when": {
+                    "model": "gpt-*", "operation": "chat", "stream": false,
+                    "metadata": {"task": ["classification"], "priority": "high*"},
+                    "input_tokens": {"at_least": 1000, "at_most": 100_000},
+                    "capabilities": ["tools", "vision"],
+                    "cel": "request.headers['x-tier'] == 'gold' && connection.mtls",
+                },
+                "require": {
+                    "region": "eu", "capabilities": ["json_schema"], "max_latency": "2s", "min_quality": 0.8,
+                    "max_price": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15},
+                },
+                "choose": "cost",
+                "targets": ["openai/gpt-4o", {"target": "openai/gpt-4o-mini"}],
+                "mirror": {"target": "claude/claude-haiku-4-5", "share": "2.5%"},
+            },
+            {
+                "name": "leaves", "when": {"metadata": {"task": "a"}}, "choose": "failover",
+                "leave": {"error_rate": "20%", "min_requests": 5, "window": "5m"},
+                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
+            },
+            {
+                "name": "quick", "when": {"cel": "true"}, "choose": "latency", "explore": "0.25%",
+                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
+            },
+            {
+                "name": "best", "when": {"tenant": "a"}, "choose": "quality",
+                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
+            },
+            {
+                "name": "shares", "choose": "canary", "sticky": "metadata:conversation",
+                "targets": [{"target": "openai/gpt-4o", "weight": 70}, {"target": "claude/claude-sonnet-4-5", "weight": 30}],
+            },
+        ],
+    })
+}
+
+#[test]
+fn every_key_of_routing_is_read() {
+    use crate::config::provider::{Balance, ProbeAsk};
+    use crate::config::rule::{Choose, Leave, MaxPrice, Operation, Sticky};
+    use crate::health::Window;
+    use crate::providers::catalogue::Rate;
+
+    let gateway = gateway(&everything()).unwrap();
+    assert_eq!(gateway.loopback.as_deref(), Some("waypost_loopback"));
+    let may = gateway.clients_may;
+    assert!(may.rule && !may.target && may.models);
+
+    let [claude, openai] = &gateway.providers[..] else { panic!("two providers") };
+    assert_eq!((claude.balance, openai.balance), (Balance::RoundRobin, Balance::Latency));
+    assert_eq!((claude.max_concurrency, openai.max_concurrency), (None, Some(200)));
+    let breaker = |provider: &Provider| {
+        let breaker = provider.breaker;
+        let rate = breaker.error_rate_per_mille;
+        (rate, breaker.min_requests, breaker.consecutive_failures, breaker.open_for.as_secs())
+    };
+    assert_eq!((breaker(claude), breaker(openai)), ((400, 10, 5, 3), (5, 10, 3, 3)));
+    let probe = |provider: &Provider| {
+        let probe = provider.probe.clone().unwrap();
+        (probe.every.as_secs(), probe.ask)
+    };
+    assert_eq!(probe(claude), (30, ProbeAsk::Chat(0)));
+    assert_eq!(probe(openai), (10, ProbeAsk::Models));
+    let quality = |model: &str| openai.model(model).unwrap().quality.clone();
+    assert_eq!((quality("gpt-4o").general, quality("gpt-4o").tasks.len()), (Some(920), 0));
+    assert_eq!(quality("gpt-4o-mini").general, Some(700));
+    assert_eq!(quality("gpt-4o-mini").tasks, [("classification".to_owned(), 950)]);
+
+    let [all, leaves, quick, best, shares] = &gateway.rules[..] else { panic!("five rules") };
+    let when = &all.when;
+    assert_eq!((when.operation, when.stream), (Some(Operation::Chat), Some(false)));
+    assert_eq!(when.input_tokens, (Some(1000), Some(100_000)));
+    assert_eq!(when.capabilities.to_string(), "tools vision");
+    let metadata: Vec<(&str, &str)> =
+        when.metadata.iter().map(|(name, values)| (&**name, values[0].as_str())).collect();
+    assert_eq!(metadata, [("priority", "high*"), ("task", "classification")]);
+    let require = &all.require;
+    assert_eq!((&require.region[..], require.min_quality), (&["eu".to_owned()][..], Some(800)));
+    assert_eq!(require.capabilities.to_string(), "json_schema");
+    assert_eq!(require.max_latency.map(|time| time.as_millis()), Some(2000));
+    let rate = Rate::from_usd_per_mtok;
+    assert_eq!(require.max_price, Some(MaxPrice { input: rate(3.0), output: rate(15.0) }));
+    assert_eq!(all.choose, Choose::Cost);
+    let mirror = all.mirror.unwrap();
+    assert_eq!((mirror.target.provider, mirror.target.model, mirror.share), (0, 0, 250));
+    assert_eq!(leaves.mirror, None);
+
+    let leave = Leave { error_rate_per_mille: 200, min_requests: 5, window: Window::FiveMinutes };
+    assert_eq!(leaves.choose, Choose::Failover(leave));
+    assert_eq!(quick.choose, Choose::Latency { explore: 25 });
+    assert_eq!(best.choose, Choose::Quality);
+    let sticky = Some(Sticky::Metadata("conversation".to_owned()));
+    assert_eq!(shares.choose, Choose::Canary { sticky });
+    let weights: Vec<u32> = shares.targets.iter().map(|target| target.weight).collect();
+    assert_eq!(weights, [70, 30]);
+
+    let expressions: Vec<(usize, &str)> =
+        gateway.expressions().map(|cel| (cel.at, &*cel.text)).collect();
+    assert_eq!(
+        expressions,
+        [(0, "request.headers['x-tier'] == 'gold' && connection.mtls"), (1, "true")]
+    );
+}
+
 /// Two rules with these conditions; whether the second can ever match.
 fn second_can_match(first: &Value, second: &Value) -> bool {
     let read = gateway(&json!({
