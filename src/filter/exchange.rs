@@ -94,7 +94,7 @@ impl Exchange {
             committed: false,
             flow: Flow::None,
             usage: None,
-            mirror,
+            mirror: plan.mirror.or(mirror),
             call: None,
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();

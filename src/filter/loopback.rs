@@ -108,12 +108,10 @@ impl Call {
         request_id: String,
         created: u64,
     ) -> Result<Exchange, Refusal> {
-        let mut plan = Plan {
-            rule: self.rule.clone(),
-            candidates: vec![self.candidate],
-            skipped: Vec::new(),
-            timeouts: self.timeouts,
-        };
+        let mut plan = Plan::default();
+        plan.rule.clone_from(&self.rule);
+        plan.candidates.push(self.candidate);
+        plan.timeouts = self.timeouts;
         let parsed = match self.ask {
             Ask::Models => Asked::Models,
             Ask::Body(Operation::Chat) => {

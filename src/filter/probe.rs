@@ -139,12 +139,11 @@ struct Shared;
 
 impl crate::health::Store for Shared {
     fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
-        let (value, version) = proxy_wasm::hostcalls::get_shared_data(key).ok()?;
-        value.zip(version)
+        host::shared(key)
     }
 
     fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        proxy_wasm::hostcalls::set_shared_data(key, Some(value), version).is_ok()
+        host::share(key, value, version.unwrap_or(0))
     }
 }
 
