@@ -10,6 +10,7 @@
 //! | [`record`] | the record of a request, for the access log |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
+//! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id |
@@ -34,3 +35,5 @@ mod provider;
 mod root;
 #[cfg(target_os = "wasi")]
 mod shared;
+#[cfg(target_os = "wasi")]
+mod status;

@@ -10,6 +10,7 @@ use super::gateway::GatewayStream;
 use super::host::{self, Buffer, Level};
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
+use super::status::{self, StatusStream};
 use crate::config::{Config, Gateway, ProviderRole};
 
 /// How often streams are looked at for silence, in milliseconds.
@@ -34,6 +35,7 @@ struct Root {
 enum Role {
     Gateway { gateway: Rc<Gateway>, since: u64 },
     Provider(Rc<Credentials>),
+    Status,
 }
 
 impl Context for Root {}
@@ -45,15 +47,21 @@ impl RootContext for Root {
             Ok(Config::Gateway(gateway)) => {
                 host::tick_every(TICK_MILLIS);
                 let since = host::unix_time();
-                self.role = Some(Role::Gateway { gateway: Rc::from(gateway), since });
+                let gateway = Rc::from(gateway);
+                status::configured(&gateway);
+                self.role = Some(Role::Gateway { gateway, since });
                 true
             }
             Ok(Config::Provider(role)) => {
                 self.role = Some(Role::Provider(Rc::new(read_credentials(role))));
                 true
             }
-            // Their filters are not built in yet: every request passes them by.
-            Ok(Config::Loopback | Config::Status) => false,
+            Ok(Config::Status) => {
+                self.role = Some(Role::Status);
+                true
+            }
+            // Its filter is not built in yet: every request passes it by.
+            Ok(Config::Loopback) => false,
             Err(problems) => {
                 for problem in problems {
                     host::log(Level::Error, &format!("waypost configuration: {problem}"));
@@ -87,6 +95,7 @@ impl RootContext for Root {
             Some(Role::Provider(credentials)) => {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
+            Some(Role::Status) => Box::new(StatusStream),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),
         })
