@@ -461,3 +461,6 @@ fn worse(one: Gate, other: Gate) -> Gate {
     };
     if rank(one) >= rank(other) { one } else { other }
 }
+
+#[cfg(test)]
+mod tests;
