@@ -1,0 +1,86 @@
+//! When an endpoint is asked without being asked for.
+
+use std::time::Duration;
+
+use super::{ABSENT, Millis, Store};
+
+/// Whether it is time to probe `cluster`: exactly one worker of all is told so, and what becomes of
+/// it is told to [`told`]. The first one comes somewhere within the first interval, so that not all
+/// endpoints are asked at the same time.
+#[must_use]
+pub fn due(store: &dyn Store, cluster: &str, now: Millis, every: Duration, random: u64) -> bool {
+    let key = key(cluster);
+    let every = millis(every);
+    let found = store.read(&key);
+    let version = found.as_ref().map_or(ABSENT, |(_, version)| *version);
+    let Some(plan) = found.and_then(|(value, _)| Plan::decode(&value)) else {
+        let first = Plan { next: now + random % every, failures: 0 };
+        store.write(&key, &first.encode(), Some(version));
+        return false;
+    };
+    // A time further away than any wait is of a clock that was set back.
+    if now < plan.next && plan.next - now <= 2 * longest(every) {
+        return false;
+    }
+    let next = Plan { next: now + plan.wait(every, random), ..plan };
+    store.write(&key, &next.encode(), Some(version))
+}
+
+/// What became of a probe: while it is down, the time between two probes doubles, with ±20 % of
+/// jitter, up to ten intervals or [`MAX_WAIT`], whichever is less (yet never below one interval).
+pub fn told(store: &dyn Store, cluster: &str, up: bool, now: Millis, every: Duration, random: u64) {
+    let key = key(cluster);
+    let every = millis(every);
+    let found = store.read(&key);
+    let version = found.as_ref().map_or(ABSENT, |(_, version)| *version);
+    let known = found.and_then(|(value, _)| Plan::decode(&value));
+    let failures = known.map_or(0, |plan| plan.failures);
+    let mut plan = Plan { next: 0, failures: if up { 0 } else { failures.saturating_add(1) } };
+    plan.next = now + plan.wait(every, random);
+    // Whoever was quicker has planned the next one; the count of failures is then one short.
+    store.write(&key, &plan.encode(), Some(version));
+}
+
+/// The longest wait between two probes, in milliseconds, unless one interval is longer.
+pub const MAX_WAIT: Millis = 5 * 60 * 1000;
+
+const VERSION: u8 = 1;
+
+#[derive(Clone, Copy)]
+struct Plan {
+    next: Millis,
+    failures: u8,
+}
+
+impl Plan {
+    fn decode(value: &[u8]) -> Option<Self> {
+        let [VERSION, failures, next @ ..] = value else { return None };
+        Some(Self { next: u64::from_le_bytes(next.try_into().ok()?), failures: *failures })
+    }
+
+    fn encode(self) -> [u8; 10] {
+        let mut value = [VERSION, self.failures, 0, 0, 0, 0, 0, 0, 0, 0];
+        if let Some(next) = value.last_chunk_mut() {
+            *next = self.next.to_le_bytes();
+        }
+        value
+    }
+
+    fn wait(self, every: Millis, random: u64) -> Millis {
+        let doubled = every.saturating_mul(1 << self.failures.min(4)).min(longest(every));
+        doubled * 4 / 5 + random % (doubled * 2 / 5 + 1)
+    }
+}
+
+fn longest(every: Millis) -> Millis {
+    every.saturating_mul(10).min(MAX_WAIT).max(every)
+}
+
+/// An interval in milliseconds, of one second to one day.
+fn millis(every: Duration) -> Millis {
+    (every.as_millis() as u64).clamp(1000, 24 * 60 * 60 * 1000)
+}
+
+fn key(cluster: &str) -> String {
+    ["health/p/", cluster].concat()
+}
