@@ -14,6 +14,7 @@
 //! | `probe` | asking providers unasked, to know how they do |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
+//! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id |
@@ -45,3 +46,5 @@ mod provider;
 mod root;
 #[cfg(target_os = "wasi")]
 mod shared;
+#[cfg(target_os = "wasi")]
+mod status;

@@ -12,6 +12,7 @@ use super::looped::LoopbackStream;
 use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
+use super::status::{self, StatusStream};
 use crate::config::{Config, Gateway, ProviderRole};
 
 /// How often streams are looked at for silence, in milliseconds.
@@ -38,6 +39,7 @@ enum Role {
     Gateway { gateway: Rc<Gateway>, since: u64 },
     Provider(Rc<Credentials>),
     Loopback,
+    Status,
 }
 
 impl Context for Root {}
@@ -49,7 +51,9 @@ impl RootContext for Root {
             Ok(Config::Gateway(gateway)) => {
                 host::tick_every(TICK_MILLIS);
                 let since = host::unix_time();
-                self.role = Some(Role::Gateway { gateway: Rc::from(gateway), since });
+                let gateway = Rc::from(gateway);
+                status::configured(&gateway);
+                self.role = Some(Role::Gateway { gateway, since });
                 true
             }
             Ok(Config::Provider(role)) => {
@@ -60,8 +64,10 @@ impl RootContext for Root {
                 self.role = Some(Role::Loopback);
                 true
             }
-            // Its filter is not built in yet: every request passes it by.
-            Ok(Config::Status) => false,
+            Ok(Config::Status) => {
+                self.role = Some(Role::Status);
+                true
+            }
             Err(problems) => {
                 for problem in problems {
                     host::log(Level::Error, &format!("waypost configuration: {problem}"));
@@ -97,6 +103,7 @@ impl RootContext for Root {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
             Some(Role::Loopback) => Box::new(LoopbackStream::new(id)),
+            Some(Role::Status) => Box::new(StatusStream),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),
         })
