@@ -300,6 +300,30 @@ fn whatever_stands_in_the_wrong_place_of_a_gateway_is_told_or_taken() {
     }
 }
 
+/// The first block of YAML has the providers; each later one stands in place of what it names.
+#[test]
+fn every_example_of_the_page_on_routing_is_right() {
+    let page = read("docs/routing.md");
+    let mut blocks = page
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .map(|block| serde_yaml_ng::from_str::<Value>(block).unwrap());
+    let mut base = blocks.next().unwrap();
+    base["role"] = "gateway".into();
+    assert_eq!(said_of_config(&base.to_string()), [""; 0]);
+    let mut count = 0;
+    for block in blocks {
+        let mut whole = base.clone();
+        for (key, value) in block.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        assert_eq!(said_of_config(&whole.to_string()), [""; 0], "{block}");
+        count += 1;
+    }
+    assert!(count >= 7, "{count}");
+}
+
 fn collect(value: &Value, pointer: String, pointers: &mut Vec<String>) {
     match value {
         Value::Object(object) => {
