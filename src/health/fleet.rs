@@ -467,3 +467,6 @@ fn worse(one: Gate, other: Gate) -> Gate {
     };
     if rank(one) >= rank(other) { one } else { other }
 }
+
+#[cfg(test)]
+mod tests;
