@@ -5,14 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::loopback::Call as OwnCall;
 use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::Timeouts;
 use crate::openai::{Class, Error, Usage};
 use crate::providers::embeddings::NO_USAGE;
-use crate::providers::{Answer, Call, Headers, Outbound};
-use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped, Why};
+use crate::providers::{Answer, Call, Headers, Outbound, Payload};
+use crate::routing::{Attempts, Candidate, Outcome, Plan, Resolved, Skipped, Why};
 
 /// A request that passed the gateway role and may be tried at candidates.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ pub struct Exchange {
     pub flow: Flow,
     /// What the answer used, where the provider said so.
     pub usage: Option<Usage>,
+    /// Who gets a copy of it.
+    pub mirror: Option<Candidate>,
+    /// The gateway's own call that it is, rather than a client's request.
+    pub call: Option<Rc<OwnCall>>,
 }
 
 /// A stream on its way to the client, as the tick sees it.
@@ -70,6 +75,13 @@ impl Exchange {
     ) -> Result<Self, Refusal> {
         let mut attempts = Attempts::new(plan.candidates);
         plan.skipped.into_iter().for_each(|skipped| attempts.skip(skipped));
+        let wanted = gateway.rules.iter().find(|rule| rule.name == plan.rule);
+        let mirror = wanted.and_then(|rule| rule.mirror).filter(|mirror| mirror.share >= 10_000);
+        let mirror = mirror.map(|mirror| Candidate {
+            provider: mirror.target.provider,
+            model: mirror.target.model,
+            endpoint: 0,
+        });
         let mut exchange = Self {
             gateway,
             parsed,
@@ -82,6 +94,8 @@ impl Exchange {
             committed: false,
             flow: Flow::None,
             usage: None,
+            mirror: plan.mirror.or(mirror),
+            call: None,
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -193,6 +207,8 @@ impl Exchange {
                 let target = found.provider.target(found.model);
                 dialect.embedded(parsed.asked(), &target, headers, body)
             }
+            // Nothing of it is read.
+            Asked::Models => Ok(Answer { body: Payload::Whole(Vec::new()), usage: None }),
         }
     }
 

@@ -15,10 +15,12 @@ use proxy_wasm::types::Action;
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking};
+use super::loopback::Call;
+use super::mirror;
 use super::record;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::shared;
+use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::Operation;
 use crate::providers::Headers;
@@ -43,6 +45,8 @@ pub struct GatewayStream {
     exchange: Option<u64>,
     /// How much of the body Envoy holds for us, in bytes.
     received: usize,
+    /// The gateway's own call that it is, rather than a client's request.
+    call: Option<Rc<Call>>,
 }
 
 enum Phase {
@@ -56,7 +60,18 @@ enum Phase {
 impl GatewayStream {
     /// A request of which nothing has arrived.
     pub const fn new(context: u32, gateway: Rc<Gateway>, since: u64) -> Self {
-        Self { context, gateway, since, phase: Phase::Heading, exchange: None, received: 0 }
+        let phase = Phase::Heading;
+        Self { context, gateway, since, phase, exchange: None, received: 0, call: None }
+    }
+
+    /// A request of the gateway to itself.
+    pub fn for_call(context: u32, call: Rc<Call>) -> Self {
+        Self { call: Some(Rc::clone(&call)), ..Self::new(context, Rc::clone(&call.gateway), 0) }
+    }
+
+    /// The exchange, from the end of the request's body to the log.
+    pub fn exchange(&self) -> Option<Handle> {
+        self.exchange.and_then(shared::find)
     }
 
     fn reply(&mut self, reply: &Reply) -> Action {
@@ -68,7 +83,7 @@ impl GatewayStream {
 
     fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
         let refusal = refusal.into();
-        host::set_property(RECORD, &record::refused(&refusal, &self.gateway));
+        host::set_property(RECORD, &record::refused(&refusal, &self.gateway, self.call.as_deref()));
         self.reply(&Reply::error("waypost_refused", &refusal.error))
     }
 
@@ -89,6 +104,9 @@ impl GatewayStream {
         match self.open(operation, &packed, size) {
             Ok(exchange) => {
                 self.send(exchange, bytes);
+                if let Some(exchange) = self.exchange() {
+                    mirror::send(&exchange.borrow(), operation);
+                }
                 Action::Continue
             }
             Err(refusal) => {
@@ -114,6 +132,9 @@ impl GatewayStream {
         let request_id = headers
             .text("x-request-id")
             .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
+        if let Some(call) = &self.call {
+            return call.open(body, request_id, created);
+        }
         intake::open(&self.gateway, operation, &headers, body, request_id, created)
     }
 
@@ -186,7 +207,8 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
-        let operation = match Asking::find(&headers) {
+        let own = self.call.as_ref().map(|call| Ok(Asking::Passed(call.ask.operation())));
+        let operation = match own.unwrap_or_else(|| Asking::find(&headers)) {
             Ok(Asking::Passed(operation)) => operation,
             Ok(Asking::Models) => {
                 return self.reply(&intake::list_models(&self.gateway, self.since));

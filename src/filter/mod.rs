@@ -8,6 +8,10 @@
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`record`] | the record of a request, for the access log |
+//! | [`loopback`] | requests of the gateway to itself, and the calls under way |
+//! | `looped` | the role in the internal listener: once per such request |
+//! | `mirror` | copies of clients' requests, for comparison |
+//! | `probe` | asking providers unasked, to know how they do |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | `status` | the role in the status listener |
@@ -19,6 +23,7 @@
 pub mod asked;
 pub mod exchange;
 pub mod intake;
+pub mod loopback;
 pub mod record;
 pub mod refusal;
 pub mod reply;
@@ -29,6 +34,12 @@ mod collected;
 mod gateway;
 #[cfg(target_os = "wasi")]
 mod host;
+#[cfg(target_os = "wasi")]
+mod looped;
+#[cfg(target_os = "wasi")]
+mod mirror;
+#[cfg(target_os = "wasi")]
+mod probe;
 #[cfg(target_os = "wasi")]
 mod provider;
 #[cfg(target_os = "wasi")]

@@ -8,6 +8,8 @@ use proxy_wasm::types::ContextType;
 use super::exchange::Flow;
 use super::gateway::GatewayStream;
 use super::host::{self, Buffer, Level};
+use super::looped::LoopbackStream;
+use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
 use super::status::{self, StatusStream};
@@ -25,16 +27,18 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| {
         host::log(Level::Critical, &format!("waypost: {panic}"));
     }));
-    proxy_wasm::set_root_context(|_| Box::new(Root { role: None }));
+    proxy_wasm::set_root_context(|_| Box::new(Root { role: None, prober: Prober::default() }));
 }
 
 struct Root {
     role: Option<Role>,
+    prober: Prober,
 }
 
 enum Role {
     Gateway { gateway: Rc<Gateway>, since: u64 },
     Provider(Rc<Credentials>),
+    Loopback,
     Status,
 }
 
@@ -56,12 +60,14 @@ impl RootContext for Root {
                 self.role = Some(Role::Provider(Rc::new(read_credentials(role))));
                 true
             }
+            Ok(Config::Loopback) => {
+                self.role = Some(Role::Loopback);
+                true
+            }
             Ok(Config::Status) => {
                 self.role = Some(Role::Status);
                 true
             }
-            // Its filter is not built in yet: every request passes it by.
-            Ok(Config::Loopback) => false,
             Err(problems) => {
                 for problem in problems {
                     host::log(Level::Error, &format!("waypost configuration: {problem}"));
@@ -72,7 +78,8 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(Role::Gateway { .. }) = self.role else { return };
+        let Some(Role::Gateway { gateway, .. }) = &self.role else { return };
+        self.prober.tick(gateway);
         let now = host::monotonic();
         for (exchange, context) in shared::all() {
             let Ok(mut exchange) = exchange.try_borrow_mut() else { continue };
@@ -95,6 +102,7 @@ impl RootContext for Root {
             Some(Role::Provider(credentials)) => {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
+            Some(Role::Loopback) => Box::new(LoopbackStream::new(id)),
             Some(Role::Status) => Box::new(StatusStream),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),

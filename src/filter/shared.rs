@@ -65,6 +65,11 @@ pub fn hold(bytes: u64, limit: u64) -> bool {
     fits
 }
 
+/// What is held.
+pub fn held() -> u64 {
+    HELD.get()
+}
+
 /// Counts `bytes` as no longer held.
 pub fn release(bytes: u64) {
     HELD.set(HELD.get().saturating_sub(bytes));
