@@ -7,12 +7,13 @@
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | [`service`] | a configuration, and what this worker knows of its providers |
 //! | [`record`] | the record of a request, for the access log |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
-//! | `shared` | exchanges of this worker, found by their id |
+//! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | `host` | the only file that calls Envoy |
 
 pub mod asked;
@@ -21,6 +22,7 @@ pub mod intake;
 pub mod record;
 pub mod refusal;
 pub mod reply;
+pub mod service;
 
 #[cfg(target_os = "wasi")]
 mod collected;

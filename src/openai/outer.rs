@@ -86,6 +86,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
+/// The members of an object; none when it is no object, or has more than [`MAX_FIELDS`].
+pub(super) fn members(object: &RawValue) -> Vec<Field<'_>> {
+    serde_json::from_str::<Fields<'_>>(object.get()).map(|fields| fields.0).unwrap_or_default()
+}
+
 /// Adds the field `name`, whose value is next in `map`.
 fn add<'de, A: MapAccess<'de>>(
     fields: &mut Vec<Field<'de>>,
