@@ -5,8 +5,8 @@
 use std::rc::Rc;
 
 use super::exchange::Exchange;
-use super::looped::{self, Started};
 use super::loopback::{self, Ask, Call, Purpose};
+use super::looped::{self, Started};
 use super::shared;
 use crate::config::rule::{Operation, Timeouts};
 
@@ -31,7 +31,7 @@ pub fn send(exchange: &Exchange, operation: Operation) {
     };
     let timeouts = Timeouts { total: exchange.timeouts.answer, ..exchange.timeouts };
     let call = Call {
-        gateway: Rc::clone(gateway),
+        service: Rc::clone(exchange.service()),
         candidate,
         ask: Ask::Body(operation),
         purpose: Purpose::Mirror(exchange.request_id.clone()),

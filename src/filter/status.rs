@@ -1,26 +1,16 @@
 //! The role in the status listener: what can be seen of the gateway, for people.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Map};
-use crate::config::Gateway;
-use crate::health::{Fleet, Store, Traffic};
+use super::shared::{self, Envoy};
+use crate::health::{Fleet, Traffic};
 use crate::providers::Headers;
 use crate::routing::plan::BY_MODEL;
 use crate::telemetry::{Answer, status};
-
-thread_local! {
-    static GATEWAY: RefCell<Option<Rc<Gateway>>> = const { RefCell::new(None) };
-}
-
-/// Tells of the gateway that this VM runs.
-pub fn configured(gateway: &Rc<Gateway>) {
-    GATEWAY.replace(Some(Rc::clone(gateway)));
-}
 
 /// A request to the status listener.
 pub struct StatusStream;
@@ -41,23 +31,11 @@ impl HttpContext for StatusStream {
 /// The status as all workers know it: everything is read from what they share, so one that has
 /// served nothing tells the same as the others.
 fn status_now() -> Option<Vec<u8>> {
-    let gateway = GATEWAY.with_borrow(Clone::clone)?;
-    let now = host::unix_time() * 1000;
+    let gateway = Rc::clone(&shared::serving()?.gateway);
+    let now = host::unix_millis();
     let fleet = Fleet::new(gateway.fleet());
     let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
     let traffic = Traffic::new(rules.map(str::to_owned).collect(), fleet.watched());
-    let traffic = traffic.report(&Shared, now);
-    Some(status::write(&gateway, &fleet.report(&Shared, now), &traffic, now))
-}
-
-struct Shared;
-
-impl Store for Shared {
-    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
-        host::shared(key).filter(|(value, _)| !value.is_empty())
-    }
-
-    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        host::share(key, value, version.unwrap_or(0))
-    }
+    let traffic = traffic.report(&Envoy, now);
+    Some(status::write(&gateway, &fleet.report(&Envoy, now), &traffic, now))
 }
