@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::blame::misfit;
-use super::place::{Entries, Fault, Place, Source};
+use super::place::{Entries, Fault, Place, Slot, Source};
 
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,9 @@ impl<'a> Place<'a> for RawStr<'a> {
         *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
         Ok(())
     }
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
+        Slot::Str(place)
+    }
 }
 
 /// A JSON number as written, with its value for comparisons.
@@ -166,8 +169,8 @@ impl<'a> Place<'a> for Members<'a> {
 }
 
 impl<'a> Entries<'a> for Members<'a> {
-    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
-        self.0.push((name, value.raw()?));
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
+        self.0.push((name, value));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::blame::misfit;
 use super::json::{RawStr, is_null};
-use super::place::{Entries, Fault, List, Place, Source, from_str, members};
+use super::place::{Entries, Fault, List, Place, Slot, Source, from_str, members};
 
 /// Most messages in a request. A message takes a few hundred bytes of memory however short it is,
 /// so the size of the body alone is no bound.
@@ -89,8 +89,7 @@ pub enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn read(source: &mut dyn Source<'a>) -> Result<Self, Fault> {
-        let raw = source.raw()?;
+    fn read(raw: &'a RawValue) -> Result<Self, Fault> {
         match raw.get().as_bytes().first() {
             Some(b'"') => RawStr::from_raw(raw).map(Content::Text),
             Some(b'[') => Some(Content::Parts(raw)),
@@ -160,49 +159,44 @@ impl<'a> Entries<'a> for Reading<'_, 'a> {
         "a message object"
     }
 
-    fn entry(&mut self, key: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
+    fn place(&mut self, name: &str) -> Result<Option<Slot<'_, 'a>>, Fault> {
         let message = &mut *self.message;
-        match &*key {
-            "role" if self.role => return Err(Fault::duplicate("role")),
-            "role" => {
-                self.role = true;
-                message.role.fill(value)?;
-            }
+        let (twice, slot) = match name {
+            "role" => (std::mem::replace(&mut self.role, true), message.role.slot()),
+            "name" => (false, message.name.slot()),
+            "refusal" => (false, message.refusal.slot()),
+            "tool_call_id" => (message.tool_call_id.is_some(), message.tool_call_id.slot()),
+            "tool_calls" => (message.tool_calls.is_some(), message.tool_calls.slot()),
+            "function_call" => (false, message.function_call.slot()),
+            "audio" => (false, message.audio.slot()),
+            _ => return Ok(None),
+        };
+        if twice { Err(Fault::duplicate(name)) } else { Ok(Some(slot)) }
+    }
+
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
+        let message = &mut *self.message;
+        match &*name {
             "content" if !matches!(message.content, Content::Absent) => {
                 return Err(Fault::duplicate("content"));
             }
             "content" => message.content = Content::read(value)?,
-            "name" => message.name.fill(value)?,
-            "tool_call_id" if message.tool_call_id.is_some() => {
-                return Err(Fault::duplicate("tool_call_id"));
-            }
-            "tool_call_id" => message.tool_call_id.fill(value)?,
-            "tool_calls" if message.tool_calls.is_some() => {
-                return Err(Fault::duplicate("tool_calls"));
-            }
-            "tool_calls" => message.tool_calls = present(value.raw()?),
-            "function_call" => message.function_call = present(value.raw()?),
-            "refusal" => message.refusal.fill(value)?,
-            "reasoning_content" | "reasoning" | "thinking_blocks" => {
-                let raw = value.raw()?;
-                match present(raw) {
-                    // Some providers refuse even the null, so it is not forgotten.
-                    None if message.rest.len() < MAX_UNKNOWN_FIELDS => {
-                        message.rest.push((key, raw));
-                    }
-                    None => {}
-                    Some(raw) if key == "thinking_blocks" => message.thinking_blocks = Some(raw),
-                    Some(raw) => {
-                        let text = RawStr::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
-                        message.reasoning_content.get_or_insert(text);
-                    }
+            "reasoning_content" | "reasoning" | "thinking_blocks" => match present(value) {
+                // Some providers refuse even the null, so it is not forgotten.
+                None if message.rest.len() < MAX_UNKNOWN_FIELDS => {
+                    message.rest.push((name, value));
                 }
-            }
-            "audio" => message.audio = present(value.raw()?),
+                None => {}
+                Some(raw) if name == "thinking_blocks" => message.thinking_blocks = Some(raw),
+                Some(raw) => {
+                    let text = RawStr::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
+                    message.reasoning_content.get_or_insert(text);
+                }
+            },
             _ if message.rest.len() >= MAX_UNKNOWN_FIELDS => {
                 return Err(Fault::new(format!("more than {MAX_UNKNOWN_FIELDS} unknown fields")));
             }
-            _ => message.rest.push((key, value.raw()?)),
+            _ => message.rest.push((name, value)),
         }
         Ok(())
     }

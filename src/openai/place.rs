@@ -5,13 +5,14 @@
 //! it down, and the parser exists once. What is an error, and where, is the same.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny};
-use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::usage::count;
+use super::json::RawStr;
+
+mod parser;
+
+use parser::fill;
 
 /// Reads `text` as a `T`.
 ///
@@ -35,13 +36,6 @@ pub fn from_slice<'a, T: Place<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Er
     Ok(value)
 }
 
-#[inline(never)]
-fn fill<'a>(text: &'a str, place: &mut dyn Place<'a>) -> Result<(), serde_json::Error> {
-    let mut parser = serde_json::Deserializer::from_str(text);
-    Seed(place).deserialize(&mut parser)?;
-    parser.end()
-}
-
 /// Where a value of a known form goes.
 pub trait Place<'a> {
     /// What stands there before.
@@ -54,6 +48,22 @@ pub trait Place<'a> {
     /// # Errors
     /// It has another form, or the JSON is broken.
     fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault>;
+
+    /// How a member of this type is read.
+    fn slot(&mut self) -> Slot<'_, 'a>
+    where
+        Self: Sized,
+    {
+        Slot::Place(self)
+    }
+
+    /// How a member is read that may be absent.
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a>
+    where
+        Self: Sized,
+    {
+        Slot::Place(place)
+    }
 }
 
 /// Why a value was not read.
@@ -178,10 +188,16 @@ pub trait Members<'a> {
     fn slot(&mut self, at: usize) -> Option<Slot<'_, 'a>>;
 }
 
-/// Where a member goes, and how it is read.
+/// Where a member goes, and how it is read: what most are needs no call through a [`Place`].
 pub enum Slot<'p, 'a> {
     /// As its type says.
     Place(&'p mut dyn Place<'a>),
+    /// As it was written.
+    Raw(&'p mut Option<&'a RawValue>),
+    /// A string as it was written, or null.
+    Str(&'p mut Option<RawStr<'a>>),
+    /// A string.
+    Text(&'p mut Cow<'a, str>),
     /// As it was written, null too.
     Written(&'p mut Option<&'a RawValue>),
     /// A [`count`].
@@ -195,11 +211,20 @@ pub trait Entries<'a> {
         "an object"
     }
 
-    /// Reads the member `name`, whose value is next in `value`.
+    /// The place of the member `name`, where its value is not to be read as it was written.
+    ///
+    /// # Errors
+    /// It is there twice.
+    fn place(&mut self, name: &str) -> Result<Option<Slot<'_, 'a>>, Fault> {
+        let _ = name;
+        Ok(None)
+    }
+
+    /// Takes a member that has no place.
     ///
     /// # Errors
     /// It has the wrong form, or there are too many.
-    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault>;
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault>;
 
     /// All were read.
     ///
@@ -268,8 +293,8 @@ macro_rules! members {
     (@blank required) => { $crate::openai::place::Place::blank() };
     (@blank written) => { None };
     (@blank count) => { 0 };
-    (@slot ($place:expr)) => { $crate::openai::place::Slot::Place(&mut $place) };
-    (@slot ($place:expr) required) => { $crate::openai::place::Slot::Place(&mut $place) };
+    (@slot ($place:expr)) => { $crate::openai::place::Place::slot(&mut $place) };
+    (@slot ($place:expr) required) => { $crate::openai::place::Place::slot(&mut $place) };
     (@slot ($place:expr) written) => { $crate::openai::place::Slot::Written(&mut $place) };
     (@slot ($place:expr) count) => { $crate::openai::place::Slot::Count(&mut $place) };
 }
@@ -283,6 +308,9 @@ impl<'a> Place<'a> for &'a RawValue {
         *self = source.raw()?;
         Ok(())
     }
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
+        Slot::Raw(place)
+    }
 }
 
 impl<'a> Place<'a> for Cow<'a, str> {
@@ -292,6 +320,9 @@ impl<'a> Place<'a> for Cow<'a, str> {
     fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
         *self = source.string()?;
         Ok(())
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Text(self)
     }
 }
 
@@ -365,6 +396,9 @@ impl<'a, T: Place<'a>> Place<'a> for Option<T> {
         *self = source.option(&mut value)?.then_some(value);
         Ok(())
     }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        T::optional(self)
+    }
 }
 
 impl<'a, T: Place<'a>> Place<'a> for Vec<T> {
@@ -383,292 +417,11 @@ impl<'a, T: Place<'a>> List<'a> for Vec<T> {
     }
 }
 
-/// Lets the parser fill a place.
-struct Seed<'p, 'a>(&'p mut dyn Place<'a>);
-
-impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
-        let mut next = Next { parser: Some(parser), error: None };
-        let filled = self.0.fill(&mut next);
-        next.result(filled)
-    }
-}
-
-/// The value that is next in a parser, for those who know no parser.
-struct Next<'a, D: Deserializer<'a>> {
-    parser: Option<D>,
-    error: Option<D::Error>,
-}
-
-impl<'a, D: Deserializer<'a>> Next<'a, D> {
-    fn read<T>(&mut self, read: impl FnOnce(D) -> Result<T, D::Error>) -> Result<T, Fault> {
-        let parser = self.parser.take().ok_or(Fault(None))?;
-        read(parser).map_err(|error| {
-            self.error = Some(error);
-            Fault(None)
-        })
-    }
-
-    fn result(self, filled: Result<(), Fault>) -> Result<(), D::Error> {
-        match filled {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(self.error.unwrap_or_else(|| error(fault))),
-        }
-    }
-}
-
-#[cold]
-fn error<E: serde::de::Error>(fault: Fault) -> E {
-    E::custom(fault.0.unwrap_or_default())
-}
-
-impl<'a, D: Deserializer<'a>> Source<'a> for Next<'a, D> {
-    fn raw(&mut self) -> Result<&'a RawValue, Fault> {
-        self.read(<&RawValue>::deserialize)
-    }
-
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.read(|parser| parser.deserialize_str(TextVisitor))
-    }
-
-    fn word(
-        &mut self,
-        wanted: &'static str,
-        words: &'static [&'static str],
-    ) -> Result<usize, Fault> {
-        self.read(|parser| parser.deserialize_str(WordVisitor { wanted, words }))
-    }
-
-    fn boolean(&mut self) -> Result<bool, Fault> {
-        self.read(bool::deserialize)
-    }
-
-    fn whole(&mut self) -> Result<u64, Fault> {
-        self.read(u64::deserialize)
-    }
-
-    fn small(&mut self) -> Result<u32, Fault> {
-        self.read(u32::deserialize)
-    }
-
-    fn float(&mut self) -> Result<f64, Fault> {
-        self.read(f64::deserialize)
-    }
-
-    fn option(&mut self, place: &mut dyn Place<'a>) -> Result<bool, Fault> {
-        self.read(|parser| parser.deserialize_option(OptionVisitor(place)))
-    }
-
-    fn list(&mut self, list: &mut dyn List<'a>) -> Result<(), Fault> {
-        self.read(|parser| parser.deserialize_seq(ListVisitor(list)))
-    }
-
-    fn members(&mut self, members: &mut dyn Members<'a>) -> Result<(), Fault> {
-        self.read(|parser| parser.deserialize_map(MembersVisitor(members)))
-    }
-
-    fn entries(&mut self, entries: &mut dyn Entries<'a>) -> Result<(), Fault> {
-        self.read(|parser| parser.deserialize_map(EntriesVisitor(entries)))
-    }
-}
-
-struct TextVisitor;
-
-impl<'a> Visitor<'a> for TextVisitor {
-    type Value = Cow<'a, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for TextVisitor {
-    type Value = Cow<'a, str>;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Cow<'a, str>, D::Error> {
-        parser.deserialize_str(self)
-    }
-}
-
-struct WordVisitor {
-    wanted: &'static str,
-    words: &'static [&'static str],
-}
-
-impl Visitor<'_> for WordVisitor {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.wanted)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<usize, E> {
-        let at = self.words.iter().position(|word| *word == text);
-        at.ok_or_else(|| E::unknown_variant(&shorten(text), self.words))
-    }
-}
-
 /// The start of a text that is quoted back to the client.
 pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(64) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
         None => Cow::Borrowed(text),
-    }
-}
-
-struct OptionVisitor<'p, 'a>(&'p mut dyn Place<'a>);
-
-impl<'a> Visitor<'a> for OptionVisitor<'_, 'a> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_none<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_some<D: Deserializer<'a>>(self, parser: D) -> Result<bool, D::Error> {
-        Seed(self.0).deserialize(parser)?;
-        Ok(true)
-    }
-}
-
-struct ListVisitor<'p, 'a>(&'p mut dyn List<'a>);
-
-impl<'a> Visitor<'a> for ListVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.wanted())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_element_seed(EntrySeed(self.0))?.is_some() {
-            self.0.check().map_err(error)?;
-        }
-        Ok(())
-    }
-}
-
-struct EntrySeed<'p, 'a>(&'p mut dyn List<'a>);
-
-impl<'a> DeserializeSeed<'a> for EntrySeed<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
-        match self.0.next() {
-            Some(place) => Seed(place).deserialize(parser),
-            None => IgnoredAny::deserialize(parser).map(|_| ()),
-        }
-    }
-}
-
-struct MembersVisitor<'p, 'a>(&'p mut dyn Members<'a>);
-
-impl<'a> Visitor<'a> for MembersVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let names = self.0.names();
-        let mut seen: u64 = 0;
-        while let Some(at) = map.next_key_seed(NameVisitor(names))? {
-            let Some((name, slot)) = names.get(at).zip(self.0.slot(at)) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let bit = 1 << (at as u64 & 63);
-            if seen & bit != 0 {
-                return Err(A::Error::duplicate_field(name.word));
-            }
-            seen |= bit;
-            match slot {
-                Slot::Place(place) => map.next_value_seed(Seed(place))?,
-                Slot::Written(place) => *place = Some(map.next_value()?),
-                Slot::Count(place) => *place = count(map.next_value()?),
-            }
-        }
-        for (at, name) in names.iter().enumerate() {
-            if name.required && seen & (1 << (at as u64 & 63)) == 0 {
-                return Err(A::Error::missing_field(name.word));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Finds a name's number; of an unknown one, how many there are.
-struct NameVisitor(&'static [Name]);
-
-impl<'a> DeserializeSeed<'a> for NameVisitor {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<usize, D::Error> {
-        parser.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for NameVisitor {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field name")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<usize, E> {
-        let at = self.0.iter().position(|name| name.word == text);
-        Ok(at.unwrap_or(self.0.len()))
-    }
-}
-
-struct EntriesVisitor<'p, 'a>(&'p mut dyn Entries<'a>);
-
-impl<'a> Visitor<'a> for EntriesVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.wanted())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key_seed(TextVisitor)? {
-            map.next_value_seed(EntrySeedOf { name, entries: self.0 })?;
-        }
-        self.0.end().map_err(error)
-    }
-}
-
-struct EntrySeedOf<'p, 'a> {
-    name: Cow<'a, str>,
-    entries: &'p mut dyn Entries<'a>,
-}
-
-impl<'a> DeserializeSeed<'a> for EntrySeedOf<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
-        let mut next = Next { parser: Some(parser), error: None };
-        let read = self.entries.entry(self.name, &mut next);
-        next.result(read)
     }
 }
 
