@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::blame::misfit;
-use super::place::{Entries, Fault, Place, Slot, Source};
+use super::place::{Entries, Fault, Own, Place, Slot};
 
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,13 +104,18 @@ impl<'a> Place<'a> for RawStr<'a> {
     fn blank() -> Self {
         RawStr::EMPTY
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let raw = source.raw()?;
-        *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
     }
     fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
         Slot::Str(place)
+    }
+}
+
+impl<'a> Own<'a> for RawStr<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
+        *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
+        Ok(())
     }
 }
 
@@ -127,8 +132,13 @@ impl<'a> Place<'a> for Num<'a> {
     fn blank() -> Self {
         Self { written: "0", value: 0.0 }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let raw = source.raw()?;
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+}
+
+impl<'a> Own<'a> for Num<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
         let written = raw.get();
         match written.bytes().next() {
             Some(b'-' | b'0'..=b'9') => {
@@ -163,8 +173,8 @@ impl<'a> Place<'a> for Members<'a> {
     fn blank() -> Self {
         Self::default()
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::blame::misfit;
 use super::json::{RawStr, is_null};
-use super::place::{Entries, Fault, List, Place, Slot, Source, from_str, members};
+use super::place::{Entries, Fault, List, Place, Slot, Word, from_str, members};
 
 /// Most messages in a request. A message takes a few hundred bytes of memory however short it is,
 /// so the size of the body alone is no bound.
@@ -67,10 +67,18 @@ impl<'a> Place<'a> for Role {
     fn blank() -> Self {
         Self::User
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let at = source.word("a role", &ROLE_WORDS)?;
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Word(self)
+    }
+}
+
+impl Word for Role {
+    fn words(&self) -> (&'static str, &'static [&'static str]) {
+        ("a role", &ROLE_WORDS)
+    }
+
+    fn choose(&mut self, at: usize) {
         *self = ROLES.get(at).copied().unwrap_or(Self::User);
-        Ok(())
     }
 }
 
@@ -105,6 +113,8 @@ impl<'a> Content<'a> {
 pub struct Message<'a> {
     /// Who speaks.
     pub role: Role,
+    /// Whether that was said; it is of every message that was read.
+    has_role: bool,
     /// What is said.
     pub content: Content<'a>,
     /// The speaker's or, for `function`, the function's name.
@@ -127,16 +137,11 @@ pub struct Message<'a> {
     pub rest: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
-/// A message that is being read.
-struct Reading<'m, 'a> {
-    message: &'m mut Message<'a>,
-    role: bool,
-}
-
 impl<'a> Place<'a> for Message<'a> {
     fn blank() -> Self {
         Self {
             role: Role::User,
+            has_role: false,
             content: Content::Absent,
             name: None,
             tool_call_id: None,
@@ -149,20 +154,20 @@ impl<'a> Place<'a> for Message<'a> {
             rest: Vec::new(),
         }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(&mut Reading { message: self, role: false })
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 
-impl<'a> Entries<'a> for Reading<'_, 'a> {
+impl<'a> Entries<'a> for Message<'a> {
     fn wanted(&self) -> &'static str {
         "a message object"
     }
 
     fn place(&mut self, name: &str) -> Result<Option<Slot<'_, 'a>>, Fault> {
-        let message = &mut *self.message;
+        let message = self;
         let (twice, slot) = match name {
-            "role" => (std::mem::replace(&mut self.role, true), message.role.slot()),
+            "role" => (std::mem::replace(&mut message.has_role, true), message.role.slot()),
             "name" => (false, message.name.slot()),
             "refusal" => (false, message.refusal.slot()),
             "tool_call_id" => (message.tool_call_id.is_some(), message.tool_call_id.slot()),
@@ -175,7 +180,7 @@ impl<'a> Entries<'a> for Reading<'_, 'a> {
     }
 
     fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
-        let message = &mut *self.message;
+        let message = self;
         match &*name {
             "content" if !matches!(message.content, Content::Absent) => {
                 return Err(Fault::duplicate("content"));
@@ -202,7 +207,7 @@ impl<'a> Entries<'a> for Reading<'_, 'a> {
     }
 
     fn end(&mut self) -> Result<(), Fault> {
-        if self.role { Ok(()) } else { Err(Fault::new("missing field `role`".to_owned())) }
+        if self.has_role { Ok(()) } else { Err(Fault::new("missing field `role`".to_owned())) }
     }
 }
 
@@ -218,13 +223,13 @@ impl<'a> Place<'a> for Messages<'a> {
     fn blank() -> Self {
         Self { entries: Vec::new(), unknown: 0 }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.list(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
     }
 }
 
 impl<'a> List<'a> for Messages<'a> {
-    fn next(&mut self) -> Option<&mut dyn Place<'a>> {
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
         self.entries.next()
     }
 
@@ -261,13 +266,13 @@ impl<'a, T: Place<'a>, const MAX: usize> Place<'a> for Bounded<T, MAX> {
     fn blank() -> Self {
         Self::default()
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.list(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
     }
 }
 
 impl<'a, T: Place<'a>, const MAX: usize> List<'a> for Bounded<T, MAX> {
-    fn next(&mut self) -> Option<&mut dyn Place<'a>> {
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
         self.0.next()
     }
 

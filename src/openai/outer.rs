@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::message::Messages;
-use super::place::{Entries, Fault, Place, Slot, Source};
+use super::place::{Entries, Fault, Place, Slot};
 
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
@@ -35,8 +35,8 @@ impl<'a> Place<'a> for Outer<'a> {
     fn blank() -> Self {
         Self { messages: None, messages_at: 0, read: false, fields: Vec::with_capacity(16) }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 
@@ -70,8 +70,8 @@ impl<'a> Place<'a> for Fields<'a> {
     fn blank() -> Self {
         Self(Vec::with_capacity(8))
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 

@@ -111,8 +111,7 @@ impl<'a> Chat<'a> {
         let outer: Outer<'a> =
             from_str(text).map_err(|error| invalid::explain(text, "messages", &error))?;
         let messages = outer.messages.map(|list| list.entries).unwrap_or_default();
-        let mut chat =
-            Self { messages, messages_at: outer.messages_at, ..Self::default() };
+        let mut chat = Self { messages, messages_at: outer.messages_at, ..Self::default() };
         let mut max_completion_tokens = None;
         for Field { name, value } in &outer.fields {
             if is_null(value) {
