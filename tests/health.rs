@@ -1,6 +1,7 @@
 //! Health over random times and events: nothing panics, windows hold what happened in them, and
 //! breakers keep to their diagram whatever workers do to each other.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::indexing_slicing, reason = "the places come from the strategies of this file")]
 
 use std::time::Duration;
 
