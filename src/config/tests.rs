@@ -4,6 +4,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use serde_json::json;
 
 use super::*;
+use crate::providers::catalogue::Catalogue;
+use crate::providers::{Payload, registry};
 
 #[test]
 fn a_small_configuration_is_enough() {
@@ -323,4 +325,52 @@ fn a_configuration_over_the_limit_is_not_parsed() {
     assert_eq!(problems[0].message, "the configuration is larger than 4194304 bytes");
     let problems = Config::parse(&vec![b' '; MAX_CONFIG_BYTES]).unwrap_err();
     assert!(!problems[0].message.contains("larger"), "{problems:?}");
+}
+
+#[test]
+fn whoever_has_a_list_of_models_can_be_probed_with_it() {
+    let catalogue = Catalogue::builtin();
+    let paths: Vec<(&str, String)> = registry::APIS
+        .iter()
+        .filter_map(|api| {
+            let probed = json!({"models": {"m": {}}, "probe": {}, "endpoint": "e", "region": "r"});
+            let mut entry = json!({"models": {"m": {}}});
+            for setting in api.settings.iter().filter(|setting| setting.required) {
+                entry[setting.name] = json!("x");
+            }
+            for (name, value) in probed.as_object().unwrap() {
+                if *name == "probe" || api.settings.iter().any(|setting| setting.name == *name) {
+                    entry[name] = value.clone();
+                }
+            }
+            let taken = provider::read_alone(&entry, api, &catalogue).is_ok();
+            entry.as_object_mut().unwrap().remove("probe");
+            let provider = provider::read_alone(&entry, api, &catalogue).unwrap();
+            let outbound = api.dialect.models(&provider.target(&provider.models[0]));
+            assert_eq!(taken, outbound.is_some(), "{}", api.name);
+            let outbound = outbound?;
+            assert_eq!((outbound.method, outbound.body), ("GET", Payload::Same), "{}", api.name);
+            Some((api.name, outbound.path))
+        })
+        .collect();
+    let paths: Vec<(&str, &str)> = paths.iter().map(|(name, path)| (*name, &**path)).collect();
+    assert_eq!(
+        paths,
+        [
+            ("openai", "/v1/models"),
+            ("azure", "/openai/v1/models"),
+            ("anthropic", "/v1/models?limit=1"),
+            ("gemini", "/v1beta/models?pageSize=1"),
+            ("mistral", "/v1/models"),
+            ("cohere", "/v1/models?page_size=1"),
+            ("deepseek", "/v1/models"),
+            ("groq", "/openai/v1/models"),
+            ("qwen", "/compatible-mode/v1/models"),
+            ("xai", "/v1/models"),
+            ("openrouter", "/api/v1/models"),
+            ("together", "/v1/models"),
+            ("ollama", "/v1/models"),
+            ("vllm", "/v1/models"),
+        ]
+    );
 }

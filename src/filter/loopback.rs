@@ -251,6 +251,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::filter::record;
+    use crate::health::memory::Memory;
+    use crate::health::{Event, Fleet, Slot, State};
     use crate::openai::Class;
 
     const CANDIDATE: Candidate = Candidate { provider: 1, model: 0, endpoint: 0 };
@@ -384,5 +386,62 @@ mod tests {
         assert!(calls.reached());
         calls.end(second);
         assert!(!calls.reached());
+    }
+
+    /// Opens an endpoint's breaker and the one of its model; gives the fleet and its store.
+    fn down() -> (Fleet, Memory, Slot) {
+        let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
+        let slot = CANDIDATE.slot(&call.gateway).unwrap();
+        let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
+        for class in [Class::NotFound, Class::Auth] {
+            let pass = fleet.insist(slot, &store, 1_000).unwrap();
+            fleet.settle(pass, Event::Failed { class, retry_after: None }, &store, 1_000, 7);
+        }
+        (fleet, store, slot)
+    }
+
+    fn states(fleet: &Fleet, store: &Memory, now: u64) -> (State, State) {
+        let report = fleet.report(store, now).swap_remove(1);
+        (report.breaker.state, report.targets[0].breaker.state)
+    }
+
+    #[test]
+    fn a_probe_closes_no_breaker_early_and_is_the_trial_when_its_time_has_come() {
+        let (mut fleet, store, slot) = down();
+        let probe = slot.without_target();
+        assert_eq!(states(&fleet, &store, 1_000), (State::Open, State::Open));
+        assert!(fleet.admit(probe, &store, 1_500).is_err());
+        let early = fleet.insist(probe, &store, 1_500).unwrap();
+        let answered = Event::Answered { total: 1, stream: false };
+        fleet.settle(early, answered, &store, 1_500, 7);
+        assert_eq!(states(&fleet, &store, 1_500).0, State::Open);
+        let half = fleet.admit(probe, &store, 10_000).unwrap();
+        fleet.settle(half, answered, &store, 10_000, 7);
+        assert_eq!(states(&fleet, &store, 10_000), (State::HalfOpen, State::Open));
+        for _ in 1..fleet.watched()[1].breaker.close_after {
+            let pass = fleet.admit(probe, &store, 10_000).unwrap();
+            fleet.settle(pass, answered, &store, 10_000, 7);
+        }
+        assert_eq!(states(&fleet, &store, 10_000).0, State::Closed);
+    }
+
+    #[test]
+    fn a_list_of_models_says_nothing_of_any_model() {
+        let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
+        let slot = CANDIDATE.slot(&call.gateway).unwrap();
+        let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
+        for class in [Class::NotFound, Class::RateLimit, Class::Permission] {
+            for _ in 0..10 {
+                let pass = fleet.admit(slot.without_target(), &store, 1_000).unwrap();
+                fleet.settle(pass, Event::Failed { class, retry_after: None }, &store, 1_000, 7);
+            }
+        }
+        assert_eq!(states(&fleet, &store, 1_000), (State::Closed, State::Closed));
+        assert_eq!(fleet.standing(slot, 1_000).in_flight, 0);
+        let pass = fleet.admit(slot.without_target(), &store, 1_000).unwrap();
+        let refused = Event::Failed { class: Class::Auth, retry_after: None };
+        let told = fleet.settle(pass, refused, &store, 1_000, 7);
+        assert!(told.is_some());
+        assert_eq!(states(&fleet, &store, 1_000), (State::Open, State::Closed));
     }
 }

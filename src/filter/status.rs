@@ -10,6 +10,7 @@ use super::host::{self, Map};
 use crate::config::Gateway;
 use crate::health::{Fleet, Store, Traffic};
 use crate::providers::Headers;
+use crate::routing::plan::BY_MODEL;
 use crate::telemetry::{Answer, status};
 
 thread_local! {
@@ -43,8 +44,9 @@ fn status_now() -> Option<Vec<u8>> {
     let gateway = GATEWAY.with_borrow(Clone::clone)?;
     let now = host::unix_time() * 1000;
     let fleet = Fleet::new(gateway.fleet());
-    let rules = gateway.rules.iter().map(|rule| rule.name.clone()).collect();
-    let traffic = Traffic::new(rules, fleet.watched()).report(&Shared, now);
+    let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
+    let traffic = Traffic::new(rules.map(str::to_owned).collect(), fleet.watched());
+    let traffic = traffic.report(&Shared, now);
     Some(status::write(&gateway, &fleet.report(&Shared, now), &traffic, now))
 }
 

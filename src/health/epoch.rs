@@ -106,3 +106,43 @@ fn decode(value: &[u8]) -> [u16; GROUPS] {
     }
     generations
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::super::memory::Memory;
+    use super::*;
+
+    #[test]
+    fn others_see_which_groups_moved_and_see_it_once() {
+        let store = Memory::new();
+        let (mut one, mut two) = (Epoch::default(), Epoch::default());
+        one.bump(1 << 3 | 1 << 127, &store);
+        assert_eq!(two.look(&store), 1 << 3 | 1 << 127);
+        assert_eq!(two.look(&store), 0);
+        assert_eq!(one.look(&store), 0);
+        two.bump(1 << 3, &store);
+        assert_eq!((one.look(&store), two.look(&store)), (1 << 3, 0));
+    }
+
+    #[test]
+    fn what_moved_by_both_is_read_again_by_both() {
+        let store = Memory::new();
+        let (mut one, mut two) = (Epoch::default(), Epoch::default());
+        two.bump(1, &store);
+        one.bump(1, &store);
+        assert_eq!((one.look(&store), two.look(&store)), (1, 1));
+    }
+
+    #[test]
+    fn garbage_is_an_epoch_in_which_nothing_moved() {
+        let store = Memory::new();
+        let mut epoch = Epoch::default();
+        store.write(KEY, b"garbage", None);
+        assert_eq!(epoch.look(&store), 0);
+        epoch.bump(1 << 5, &store);
+        assert_eq!(Epoch::default().look(&store), 1 << 5);
+    }
+}

@@ -215,9 +215,14 @@ impl Fleet {
         insist: bool,
     ) -> Result<Pass, Refused> {
         let mut pass = Pass { slot, began: now, endpoint_permit: None, target_permit: None };
-        let Some((endpoint, target, _)) = self.find(slot) else { return Ok(pass) };
-        let gates =
-            [endpoint.entry.record.circuit.gate(now), target.entry.record.circuit.gate(now)];
+        let Some(endpoint) = self.endpoints.get(usize::from(slot.endpoint)) else {
+            return Ok(pass);
+        };
+        let target = self.targets.get(usize::from(slot.target));
+        let gates = [
+            endpoint.entry.record.circuit.gate(now),
+            target.map_or(Gate::Closed, |target| target.entry.record.circuit.gate(now)),
+        ];
         if !insist {
             match worse(gates[0], gates[1]) {
                 Gate::Closed | Gate::Trial => {}
@@ -327,7 +332,8 @@ impl Fleet {
         let (permit, verdict) = (endpoint_permit, above);
         let outcome = Outcome { began, above: 0, permit, verdict, class, retry_after };
         let first = self.tell(Level::Endpoint, slot, outcome, store, now);
-        let circuit = self.find(slot)?.0.entry.record.circuit;
+        let Some((endpoint, ..)) = self.find(slot) else { return first };
+        let circuit = endpoint.entry.record.circuit;
         let since = circuit.since();
         // What is broken for all models is not the model's fault; what is not, is.
         let closed = circuit.gate(now) == Gate::Closed && began >= since;
@@ -461,3 +467,6 @@ fn worse(one: Gate, other: Gate) -> Gate {
     };
     if rank(one) >= rank(other) { one } else { other }
 }
+
+#[cfg(test)]
+mod tests;

@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn samples_that_wait_are_bounded() {
         let mut samples = Samples::default();
-        for millis in 0..2_000_000 {
+        for millis in (0..100).chain((100..2_000_000).step_by(11)) {
             samples.add(Kind::Total, millis);
             samples.add(Kind::FirstToken, millis);
         }

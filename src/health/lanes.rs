@@ -179,3 +179,90 @@ const VERSION: u8 = 1;
 const fn alive(beat: Millis, now: Millis) -> bool {
     now.abs_diff(beat) < SILENCE
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::super::memory::Memory;
+    use super::*;
+
+    const T0: Millis = 1_800_000_000_000;
+
+    fn claim(store: &Memory, now: Millis) -> Lane {
+        Lanes::beat(store, None, now).unwrap()
+    }
+
+    #[test]
+    fn each_worker_has_a_lane_of_its_own() {
+        let store = Memory::new();
+        let (one, two) = (claim(&store, T0), claim(&store, T0));
+        assert_eq!((one.at, two.at), (0, 1));
+        assert_ne!(one.token, two.token);
+        assert_eq!(Lanes::beat(&store, Some(one), T0 + 1), Some(one));
+    }
+
+    #[test]
+    fn a_silent_lane_is_claimed_anew_with_nothing_in_flight() {
+        let store = Memory::new();
+        let dead = claim(&store, T0);
+        let mut in_flight = InFlight::default();
+        in_flight.set(dead, 0, 7);
+        let total = |now| in_flight.total(&Lanes::read(&store).0, now);
+        assert_eq!(total(T0 + SILENCE - 1), 7);
+        assert_eq!(total(T0 + SILENCE), 0);
+        let heir = claim(&store, T0 + SILENCE);
+        assert_eq!(heir.at, dead.at);
+        assert_eq!(total(T0 + SILENCE), 0);
+        assert_ne!(Lanes::beat(&store, Some(dead), T0 + SILENCE), Some(dead));
+    }
+
+    #[test]
+    fn a_lane_that_was_silent_but_not_taken_counts_again() {
+        let store = Memory::new();
+        let lane = claim(&store, T0);
+        let mut in_flight = InFlight::default();
+        in_flight.set(lane, 0, 7);
+        assert_eq!(Lanes::beat(&store, Some(lane), T0 + 60_000), Some(lane));
+        assert_eq!(in_flight.total(&Lanes::read(&store).0, T0 + 60_000), 7);
+    }
+
+    #[test]
+    fn lanes_are_bounded_and_those_beyond_share_the_last() {
+        let store = Memory::new();
+        let lanes: Vec<Lane> = (0..MAX_LANES + 2).map(|_| claim(&store, T0)).collect();
+        let mut in_flight = InFlight::default();
+        for lane in &lanes {
+            in_flight.set(*lane, 0, 2);
+        }
+        in_flight.set(lanes[MAX_LANES + 1], 2, 1);
+        assert_eq!(lanes[MAX_LANES], lanes[MAX_LANES - 1]);
+        assert_eq!(in_flight.0.len(), MAX_LANES);
+        let all = Lanes::read(&store).0;
+        assert_eq!(all.lanes.len(), MAX_LANES);
+        assert_eq!(in_flight.total(&all, T0), 2 * (MAX_LANES as u32 + 2) - 1);
+    }
+
+    #[test]
+    fn lanes_of_another_version_or_length_are_none() {
+        let store = Memory::new();
+        claim(&store, T0);
+        let (lanes, _) = Lanes::read(&store);
+        let value = lanes.encode();
+        assert_eq!(Lanes::decode(&value), Some(lanes));
+        for len in (0..value.len()).filter(|len| *len != 5) {
+            assert_eq!(Lanes::decode(&value[..len]), None, "{len}");
+        }
+        let long = [&value[..5], &[0; 12 * (MAX_LANES + 1)]].concat();
+        assert_eq!(Lanes::decode(&long), None);
+        assert_eq!(InFlight::decode(&[VERSION, 1, 2, 3]), None);
+        assert_eq!(InFlight::decode(&[9, 1, 0, 0, 0, 2, 0, 0, 0]), None);
+        assert_eq!(
+            InFlight::decode(&[VERSION, 1, 0, 0, 0, 2, 0, 0, 0]),
+            Some(InFlight(vec![(1, 2)]))
+        );
+        let long = [&[VERSION][..], &[0; 8 * (MAX_LANES + 1)]].concat();
+        assert_eq!(InFlight::decode(&long), None);
+    }
+}

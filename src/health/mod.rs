@@ -67,6 +67,15 @@ pub struct Slot {
     pub target: u16,
 }
 
+impl Slot {
+    /// The endpoint without any of its models: for an attempt that asks for none, and so says
+    /// nothing of them.
+    #[must_use]
+    pub const fn without_target(self) -> Self {
+        Self { target: u16::MAX, ..self }
+    }
+}
+
 /// Values that all workers can see.
 pub trait Store {
     /// The value of `key` and its version. An empty value counts as none.

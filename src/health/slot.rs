@@ -176,3 +176,84 @@ impl Record {
 }
 
 const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::super::Window;
+    use super::*;
+
+    const T0: Millis = 1_800_000_000_000;
+
+    fn records() -> Vec<Record> {
+        let mut windows = Windows::default();
+        for second in 0..400 {
+            let counts = Counts { requests: second + 1, failures: second };
+            windows.add(counts, second % 3 == 0, T0 + u64::from(second) * 1_000);
+            windows.add_class(second as usize % 11, 3, T0 + u64::from(second) * 1_000);
+        }
+        let trials = [T0, 0, 1, 2, 3, u64::MAX, 5, 6];
+        let circuits = [
+            Circuit::default(),
+            Circuit::Closed { since: T0, streak: u32::MAX },
+            Circuit::Open { since: 1, until: u64::MAX, opened: 7, reason: Class::Timeout },
+            Circuit::HalfOpen { since: 1, opened: 2, reason: Class::Auth, successes: 3, trials },
+        ];
+        let of = |circuit| Record { circuit, overflowed: T0, windows: windows.clone() };
+        circuits.map(of).into_iter().chain([Record::default()]).collect()
+    }
+
+    #[test]
+    fn a_record_survives_the_way_through_the_store() {
+        for record in records() {
+            let value = record.encode();
+            assert_eq!(value.len(), Record::BYTES);
+            assert_eq!(Record::decode(&value), Some(record));
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_length_version_or_state_is_none() {
+        for record in records() {
+            let value = record.encode();
+            for len in 0..value.len() {
+                assert_eq!(Record::decode(&value[..len]), None);
+            }
+            assert_eq!(Record::decode(&[value.clone(), vec![0]].concat()), None);
+            for (at, byte) in [(0, VERSION + 1), (1, 3)] {
+                let mut other = value.clone();
+                other[at] = byte;
+                assert_eq!(Record::decode(&other), None);
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_of_the_right_length_does_no_harm() {
+        let settings = Breaker::default();
+        let mut state = 1_u64;
+        for round in 0..300_u64 {
+            let mut value: Vec<u8> = (0..Record::BYTES)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    (state >> 56) as u8
+                })
+                .collect();
+            (value[0], value[1], value[26]) = (VERSION, (round % 3) as u8, (round % 11) as u8);
+            let mut record = Record::decode(&value).unwrap();
+            for now in [0, T0, u64::MAX] {
+                let _ = (record.circuit.gate(now), record.circuit.admit(now));
+                for verdict in [Verdict::Answered, Verdict::Failed, Verdict::Suspected] {
+                    let class = Some(Class::Server);
+                    let (began, above, permit, retry_after) = (now, 0, Some(now), Some(u32::MAX));
+                    let outcome = Outcome { began, above, permit, verdict, class, retry_after };
+                    record.tell(&outcome, now, state, &settings);
+                }
+                let _ = (record.windows.classes(now), record.windows.counts(Window::Minute, now));
+                assert_eq!(Record::decode(&record.encode()).as_ref(), Some(&record));
+            }
+        }
+    }
+}

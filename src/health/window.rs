@@ -297,10 +297,10 @@ mod tests {
     #[test]
     fn classes_are_counted_for_five_minutes() {
         let mut windows = Windows::default();
+        windows.add_class(CLASSES, 1, T0);
         windows.add_class(Class::Timeout as usize, 2, T0);
         windows.add_class(Class::Timeout as usize, u16::MAX, T0);
         windows.add_class(Class::Auth as usize, 1, T0 + 60_000);
-        windows.add_class(CLASSES, 1, T0);
         assert_eq!(windows.classes(T0 + 60_000), [(Class::Auth, 1), (Class::Timeout, 65_535)]);
         assert_eq!(windows.classes(T0 + 300_000), [(Class::Auth, 1)]);
     }
