@@ -153,7 +153,8 @@ fn unix_millis() -> u64 {
     now.map_or(0, |since| since.as_millis() as u64)
 }
 
-fn random() -> u64 {
+/// Any number; another one each time.
+pub fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
