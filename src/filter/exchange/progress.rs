@@ -306,7 +306,7 @@ impl Exchange {
 
 /// How much earlier than it was told Envoy's timer may fire, by our clock: it counts from the
 /// beginning of its loop's turn, in which much else may have been done.
-const EARLY: Duration = Duration::from_millis(20);
+pub(super) const EARLY: Duration = Duration::from_millis(20);
 
 fn passed(began: Option<u64>, now: u64, limit: Duration) -> bool {
     began.is_some_and(|began| {
