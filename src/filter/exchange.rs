@@ -10,13 +10,14 @@ use std::time::Duration;
 use progress::Prepared;
 
 use super::asked::Asked;
+use super::loopback::Call as OwnCall;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::openai::{Class, Error, Usage};
 use crate::providers::embeddings::NO_USAGE;
-use crate::providers::{Answer, Call, Headers, Outbound};
+use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempts, Candidate, Outcome, Plan, Resolved};
 
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
@@ -59,6 +60,10 @@ pub struct Exchange {
     pub flow: Flow,
     /// What the answer used, where the provider said so.
     pub usage: Option<Usage>,
+    /// Who gets a copy of it.
+    pub mirror: Option<Candidate>,
+    /// The gateway's own call that it is, rather than a client's request.
+    pub call: Option<Rc<OwnCall>>,
 }
 
 /// A stream on its way to the client, as the tick sees it.
@@ -111,6 +116,8 @@ impl Exchange {
             committed: false,
             flow: Flow::None,
             usage: None,
+            mirror: plan.mirror.or(mirror),
+            call: None,
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -122,6 +129,12 @@ impl Exchange {
                 Err(Refusal { error, rule: exchange.rule, skipped })
             }
         }
+    }
+
+    /// What is known of the providers of its configuration.
+    #[must_use]
+    pub const fn service(&self) -> &Rc<Service> {
+        &self.service
     }
 
     /// The candidate that the next attempt will ask.
@@ -175,6 +188,8 @@ impl Exchange {
                 let target = found.provider.target(found.model);
                 dialect.embedded(parsed.asked(), &target, headers, body)
             }
+            // Nothing of it is read.
+            Asked::Models => Ok(Answer { body: Payload::Whole(Vec::new()), usage: None }),
         }
     }
 

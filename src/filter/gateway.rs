@@ -15,11 +15,13 @@ use proxy_wasm::types::Action;
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking, Incoming};
+use super::loopback::Call;
+use super::mirror;
 use super::record;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::service::Service;
-use super::shared;
+use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
@@ -95,6 +97,8 @@ pub struct GatewayStream {
     exchange: Option<u64>,
     /// How much of the body Envoy holds for us, in bytes.
     received: usize,
+    /// The gateway's own call that it is, rather than a client's request.
+    call: Option<Rc<Call>>,
 }
 
 enum Phase {
@@ -108,11 +112,24 @@ enum Phase {
 impl GatewayStream {
     /// A request of which nothing has arrived.
     pub const fn new(context: u32, desk: Rc<Desk>) -> Self {
-        Self { context, desk, phase: Phase::Heading, exchange: None, received: 0 }
+        let phase = Phase::Heading;
+        Self { context, desk, phase, exchange: None, received: 0, call: None }
+    }
+
+    /// A request of the gateway to itself.
+    pub fn for_call(context: u32, call: Rc<Call>) -> Self {
+        let service = Rc::clone(&call.service);
+        let desk = Desk { service, since: 0, expressions: Vec::new() };
+        Self { call: Some(call), ..Self::new(context, Rc::new(desk)) }
     }
 
     fn gateway(&self) -> &Gateway {
         &self.desk.service.gateway
+    }
+
+    /// The exchange, from the end of the request's body to the log.
+    pub fn exchange(&self) -> Option<Handle> {
+        self.exchange.and_then(shared::find)
     }
 
     fn reply(&mut self, reply: &Reply) -> Action {
@@ -124,7 +141,8 @@ impl GatewayStream {
 
     fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
         let refusal = refusal.into();
-        host::set_property(RECORD, &record::refused(&refusal, self.gateway()));
+        let call = self.call.as_deref();
+        host::set_property(RECORD, &record::refused(&refusal, self.gateway(), call));
         self.reply(&Reply::error("waypost_refused", &refusal.error))
     }
 
@@ -145,6 +163,9 @@ impl GatewayStream {
         match self.open(operation, &packed, size) {
             Ok(exchange) => {
                 self.send(exchange, bytes);
+                if let Some(exchange) = self.exchange() {
+                    mirror::send(&exchange.borrow(), operation);
+                }
                 Action::Continue
             }
             Err(refusal) => {
@@ -170,6 +191,9 @@ impl GatewayStream {
         let request_id = headers
             .text("x-request-id")
             .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
+        if let Some(call) = &self.call {
+            return call.open(body, request_id, created);
+        }
         let cel = |expression: &Expression| self.desk.holds(expression);
         let headers = &headers;
         intake::open(
@@ -256,7 +280,8 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
-        let operation = match Asking::find(&headers) {
+        let own = self.call.as_ref().map(|call| Ok(Asking::Passed(call.ask.operation())));
+        let operation = match own.unwrap_or_else(|| Asking::find(&headers)) {
             Ok(Asking::Passed(operation)) => operation,
             Ok(Asking::Models) => {
                 return self.reply(&intake::list_models(self.gateway(), self.desk.since));

@@ -318,6 +318,42 @@ pub fn close(context: u32) -> bool {
     unsafe { proxy_set_effective_context(context) == OK && proxy_close_stream(RESPONSE) == OK }
 }
 
+/// Sends a request of our own to `cluster`; false when Envoy does not take it. Nobody reads the
+/// answer: the loopback's filter sees all that is to be known of it.
+///
+/// This is the SDK's call and not one of ours, because its dispatcher must know the number that
+/// Envoy gives: an answer with another number is a trap. That has rules:
+///
+/// - The SDK traps on any refusal but `BadArgument` (no such cluster, a header missing, a negative
+///   timeout) and `InternalFailure` (no host, overflow). Envoy 1.40 gives no other, as long as the
+///   pointers are right.
+/// - `cluster` must not have a filter of ours: it would run inside this call. Only the cluster of
+///   the internal listener will do, behind which the filter runs on a later turn of the event loop.
+/// - Never while a context is created: the SDK would give the answer to another one.
+/// - The answer arrives at the context that is active now; when that has gone, the SDK drops it.
+///   When Envoy gave up it has no headers, and reading one of an absent map is a trap in the SDK:
+///   who ever reads it must look at their number first.
+/// - A timeout of zero would be none.
+pub fn call(
+    cluster: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    timeout: std::time::Duration,
+) -> bool {
+    /// Envoy reads it as a signed number.
+    const LONGEST: std::time::Duration = std::time::Duration::from_millis(i32::MAX as u64);
+    let timeout = timeout.clamp(std::time::Duration::from_millis(1), LONGEST);
+    let body = (!body.is_empty()).then_some(body);
+    let sent = proxy_wasm::hostcalls::dispatch_http_call(
+        cluster,
+        headers.to_vec(),
+        body,
+        Vec::new(),
+        timeout,
+    );
+    sent.is_ok()
+}
+
 /// Asks for a tick every so many milliseconds.
 pub fn tick_every(millis: u32) {
     // SAFETY: takes a number only.

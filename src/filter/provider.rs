@@ -18,6 +18,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::asked::Asked;
 use super::collected::{
     Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, NO_ROOM, Overflow,
 };
@@ -146,9 +147,11 @@ impl ProviderStream {
             ("accept", accept),
             // What is compressed could not be read here.
             ("accept-encoding", "identity"),
-            ("content-length", &length),
             ("user-agent", concat!("waypost/", env!("CARGO_PKG_VERSION"))),
         ];
+        if outbound.method != "GET" {
+            headers.push(("content-length", &length));
+        }
         headers.extend(outbound.headers.iter().map(|(name, value)| (*name, &**value)));
         headers.extend(credential.iter().map(|(name, value)| (*name, &**value)));
         host::set_headers(Map::Request, &headers);
@@ -185,6 +188,10 @@ impl ProviderStream {
             };
             (streamed, if streamed { stream() } else { None })
         };
+        if (200..300).contains(&status) && matches!(attempt.exchange.borrow().parsed, Asked::Models)
+        {
+            return self.accept();
+        }
         let collected = |limit| Collected::new(packed, limit);
         if !(200..300).contains(&status) {
             // What is compressed explains nothing.
@@ -205,6 +212,18 @@ impl ProviderStream {
             self.phase = Phase::Whole(collected);
         }
         if end { self.end(0) } else { Action::Pause }
+    }
+
+    /// A probe's answer is a success by its status. A list of models can be long, and nobody reads
+    /// it: its bytes are thrown away as they come.
+    fn accept(&mut self) -> Action {
+        self.phase = Phase::Over { swallow: true };
+        if let Some(attempt) = &self.attempt {
+            let mut exchange = attempt.exchange.borrow_mut();
+            exchange.attempts.settle(attempt.at, Outcome::Answered);
+            commit(&mut exchange, &[], 200, "application/json", Some(0), None);
+        }
+        Action::Continue
     }
 
     /// Bytes of the answer are here.

@@ -13,6 +13,9 @@
 //!  "left_out":1}
 //! ```
 //!
+//! A request of the gateway's own has a `purpose`, `probe` or `mirror`, and the latter `mirror_of`: the
+//! id of the client's request that it is a copy of.
+//!
 //! `model` is the one asked for. `outcome` is `answered`, `failed` or `unfinished`: the client left,
 //! or the record was made while the answer flowed. `at_ms` counts from the first attempt, `ms` and
 //! `first_token_ms` from the attempt's own beginning to its end and to the first content of a stream.
@@ -26,6 +29,7 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::exchange::Exchange;
+use super::loopback::{Call, Purpose};
 use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::openai::error::start;
@@ -41,6 +45,10 @@ pub const MAX_REASON_BYTES: usize = 200;
 struct Head<'a> {
     v: u8,
     #[serde(skip_serializing_if = "str::is_empty")]
+    purpose: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    mirror_of: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     rule: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     model: &'a str,
@@ -50,6 +58,26 @@ struct Head<'a> {
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused<'a>>,
+}
+
+impl<'a> Head<'a> {
+    fn new(rule: &'a str, call: Option<&'a Call>) -> Self {
+        let (purpose, mirror_of) = match call.map(|call| &call.purpose) {
+            Some(purpose @ Purpose::Mirror(of)) => (purpose.word(), &**of),
+            Some(purpose) => (purpose.word(), ""),
+            None => ("", ""),
+        };
+        Self {
+            v: 1,
+            purpose,
+            mirror_of,
+            rule,
+            model: "",
+            operation: None,
+            stream: None,
+            refused: None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -112,9 +140,10 @@ pub fn of(exchange: &Exchange) -> String {
     let (model, operation, stream) = match &exchange.parsed {
         Asked::Chat(parsed) => (&*parsed.chat().model, "chat", Some(parsed.chat().stream)),
         Asked::Embeddings(parsed) => (&*parsed.asked().model, "embeddings", None),
+        Asked::Models => ("", "models", None),
     };
-    let rule = &*exchange.rule;
-    let head = Head { v: 1, rule, model, operation: Some(operation), stream, refused: None };
+    let mut head = Head::new(&exchange.rule, exchange.call.as_deref());
+    (head.model, head.operation, head.stream) = (model, Some(operation), stream);
     let mut record = Record::new(&head);
     let gateway = &exchange.gateway;
     let first = exchange.attempts.tried().first().map_or(0, |first| first.began);
@@ -126,9 +155,10 @@ pub fn of(exchange: &Exchange) -> String {
     record.end()
 }
 
-/// The record of a request that was refused before anyone was asked.
+/// The record of a request that was refused before anyone was asked. `call` is the gateway's own
+/// that it is, if it is one.
 #[must_use]
-pub fn refused(refusal: &Refusal, gateway: &Gateway) -> String {
+pub fn refused(refusal: &Refusal, gateway: &Gateway, call: Option<&Call>) -> String {
     let error = &refusal.error;
     let refused = Refused {
         status: error.status,
@@ -136,10 +166,9 @@ pub fn refused(refusal: &Refusal, gateway: &Gateway) -> String {
         code: error.code.as_deref(),
         param: error.param.as_deref().map(|param| start(param, MAX_REASON_BYTES)),
     };
-    let rule = &*refusal.rule;
-    let refused = Some(refused);
-    let mut record =
-        Record::new(&Head { v: 1, rule, model: "", operation: None, stream: None, refused });
+    let mut head = Head::new(&refusal.rule, call);
+    head.refused = Some(refused);
+    let mut record = Record::new(&head);
     record.skipped(refusal.skipped.iter(), gateway);
     record.end()
 }
@@ -328,7 +357,7 @@ mod tests {
     fn a_refusal_says_why_and_whom_it_was_not_for() {
         let gateway = gateway("gpt-4o-mini");
         let refusal = open(&gateway, SOUND).unwrap_err();
-        let said = read(&refused(&refusal, &gateway));
+        let said = read(&refused(&refusal, &gateway, None));
         assert_eq!(said["rule"], "all");
         assert_eq!(
             said["refused"],
@@ -339,7 +368,7 @@ mod tests {
         assert_eq!(clusters, ["b", "c", "a1", "a2"]);
         let broken = Refusal::from(crate::openai::Error::invalid("model", "no model"));
         assert_eq!(
-            read(&refused(&broken, &gateway)),
+            read(&refused(&broken, &gateway, None)),
             json!({"v": 1, "refused": {"status": 400, "class": "client", "param": "model"}})
         );
     }

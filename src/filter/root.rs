@@ -8,8 +8,11 @@ use proxy_wasm::types::ContextType;
 use super::exchange::Flow;
 use super::gateway::{Desk, GatewayStream};
 use super::host::{self, Buffer, Level};
+use super::looped::LoopbackStream;
+use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
+use super::status::{self, StatusStream};
 use crate::config::{Config, ProviderRole};
 
 /// How often streams are looked at for silence, and workers tell each other how providers do, in
@@ -25,16 +28,19 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| {
         host::log(Level::Critical, &format!("waypost: {panic}"));
     }));
-    proxy_wasm::set_root_context(|_| Box::new(Root { role: None }));
+    proxy_wasm::set_root_context(|_| Box::new(Root { role: None, prober: Prober::default() }));
 }
 
 struct Root {
     role: Option<Role>,
+    prober: Prober,
 }
 
 enum Role {
     Gateway(Rc<Desk>),
     Provider(Rc<Credentials>),
+    Loopback,
+    Status,
 }
 
 impl Context for Root {}
@@ -49,7 +55,7 @@ impl RootContext for Root {
                     Err(problems) => return refused(problems),
                 };
                 host::tick_every(TICK_MILLIS);
-                shared::serve(Rc::clone(&desk.service));
+                status::configured(&desk.service.gateway);
                 self.role = Some(Role::Gateway(desk));
                 true
             }
@@ -57,14 +63,21 @@ impl RootContext for Root {
                 self.role = Some(Role::Provider(Rc::new(read_credentials(role))));
                 true
             }
-            // Their filters are not built in yet: every request passes them by.
-            Ok(Config::Loopback | Config::Status) => false,
+            Ok(Config::Loopback) => {
+                self.role = Some(Role::Loopback);
+                true
+            }
+            Ok(Config::Status) => {
+                self.role = Some(Role::Status);
+                true
+            }
             Err(problems) => refused(problems),
         }
     }
 
     fn on_tick(&mut self) {
         let Some(Role::Gateway(desk)) = &self.role else { return };
+        self.prober.tick(&desk.service);
         let now = host::monotonic();
         for (exchange, context) in shared::all() {
             let Ok(mut exchange) = exchange.try_borrow_mut() else { continue };
@@ -89,6 +102,8 @@ impl RootContext for Root {
             Some(Role::Provider(credentials)) => {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
+            Some(Role::Loopback) => Box::new(LoopbackStream::new(id)),
+            Some(Role::Status) => Box::new(StatusStream),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),
         })

@@ -16,23 +16,44 @@
 //! |---|---|
 //! | [`settings`] | thresholds, as a configuration says them |
 //! | [`fleet`] | all endpoints and targets as one worker knows them; takes places, settles attempts |
-//! | [`report`] | what a status page shows of them |
+//! | [`flush`] | the tick: what a worker writes, and what it reads again |
+//! | [`entry`] | one record as a worker knows it; all writes go through it |
+//! | [`slot`] | a record as all workers share it: a breaker and what it goes by |
+//! | [`breaker`] | the circuit breaker |
+//! | [`window`] | counts over sliding windows |
+//! | [`histogram`] | times over sliding windows, and their percentiles |
+//! | [`lanes`] | who is in flight where, by worker |
+//! | [`epoch`] | what moved since a worker looked last |
+//! | [`bytes`] | numbers in the values of a store |
+//! | [`transition`] | breakers that change their state |
+//! | [`report`] | what a status page shows |
 //! | [`probe`] | when an endpoint is asked without being asked for |
 //! | [`traffic`] | which rule went where |
 //! | [`memory`] | values of a single process, for tests, the simulation and the command line |
 
+pub mod breaker;
+mod bytes;
+mod entry;
+mod epoch;
 pub mod fleet;
+mod flush;
+pub mod histogram;
+mod lanes;
 pub mod memory;
 pub mod probe;
 pub mod report;
 pub mod settings;
+pub mod slot;
 pub mod traffic;
+pub mod transition;
+pub mod window;
 
 use crate::openai::Class;
 
-pub use fleet::{Fleet, Level, Pass, Refused, State, Transition};
+pub use fleet::{Fleet, Pass, Refused};
 pub use settings::{Breaker, Settings};
 pub use traffic::Traffic;
+pub use transition::{Level, State, Transition};
 
 /// Milliseconds since 1970: the one clock that all workers share.
 pub type Millis = u64;
@@ -44,6 +65,15 @@ pub struct Slot {
     pub endpoint: u16,
     /// Which target, counted over all endpoints in the order of the configuration.
     pub target: u16,
+}
+
+impl Slot {
+    /// The endpoint without any of its models: for an attempt that asks for none, and so says
+    /// nothing of them.
+    #[must_use]
+    pub const fn without_target(self) -> Self {
+        Self { target: u16::MAX, ..self }
+    }
 }
 
 /// Values that all workers can see.

@@ -84,3 +84,94 @@ fn millis(every: Duration) -> Millis {
 fn key(cluster: &str) -> String {
     ["health/p/", cluster].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::super::memory::Memory;
+    use super::*;
+
+    const T0: Millis = 1_800_000_000_000;
+    const EVERY: Duration = Duration::from_secs(30);
+
+    /// How long until the next probe is due, and by how many of three workers it is then made.
+    fn next(store: &Memory, from: Millis) -> (Millis, usize) {
+        let mut now = from;
+        loop {
+            let made = (0..3).filter(|random| due(store, "c", now, EVERY, *random)).count();
+            if made > 0 {
+                return (now - from, made);
+            }
+            now += 100;
+        }
+    }
+
+    #[test]
+    fn the_first_one_comes_within_the_first_interval() {
+        for random in [0, 29_999, 30_000, u64::MAX] {
+            let store = Memory::new();
+            assert!(!due(&store, "c", T0, EVERY, random));
+            assert!(due(&store, "c", T0 + 30_000, EVERY, 0));
+        }
+    }
+
+    #[test]
+    fn exactly_one_worker_probes_at_about_each_interval() {
+        let store = Memory::new();
+        let (first, made) = next(&store, T0);
+        assert_eq!(made, 1);
+        let mut now = T0 + first;
+        for _ in 0..20 {
+            told(&store, "c", true, now, EVERY, now);
+            let (wait, made) = next(&store, now);
+            assert!((24_000..=36_100).contains(&wait) && made == 1, "{wait} {made}");
+            now += wait;
+        }
+    }
+
+    #[test]
+    fn while_it_is_down_the_wait_doubles_up_to_the_cap_and_ends_with_the_first_success() {
+        let store = Memory::new();
+        let mut now = T0 + next(&store, T0).0;
+        for plain in [60_000, 120_000, 240_000, 300_000, 300_000, 300_000] {
+            told(&store, "c", false, now, EVERY, 17 * now);
+            let (wait, made) = next(&store, now);
+            assert!((plain * 4 / 5..=plain * 6 / 5 + 100).contains(&wait), "{wait} for {plain}");
+            assert_eq!(made, 1);
+            now += wait;
+        }
+        told(&store, "c", true, now, EVERY, 0);
+        assert!(next(&store, now).0 <= 36_100);
+    }
+
+    #[test]
+    fn a_probe_that_never_tells_does_not_end_them() {
+        let store = Memory::new();
+        let now = T0 + next(&store, T0).0;
+        assert!(next(&store, now).0 <= 36_100);
+    }
+
+    #[test]
+    fn an_interval_above_the_cap_stays_as_it_is() {
+        assert_eq!(longest(600_000), 600_000);
+        assert_eq!(longest(1_000), 10_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_silence_probes() {
+        let store = Memory::new();
+        assert!(!due(&store, "c", T0, EVERY, 0));
+        assert!(due(&store, "c", T0 - 3_600_000, EVERY, 0));
+    }
+
+    #[test]
+    fn garbage_is_no_plan() {
+        let store = Memory::new();
+        store.write("health/p/c", b"garbage", None);
+        assert!(!due(&store, "c", T0, EVERY, 0));
+        assert!(due(&store, "c", T0, EVERY, 0));
+        assert!(Plan::decode(&[VERSION; 9]).is_none() && Plan::decode(&[2; 10]).is_none());
+    }
+}

@@ -1,6 +1,10 @@
 //! What a status page shows of the fleet.
 
-use super::{Counts, Millis, Percentiles, State};
+use super::breaker::Circuit;
+use super::fleet::{Fleet, Target, overflowing};
+use super::histogram::{Kind, Latencies};
+use super::lanes::{InFlight, Lanes};
+use super::{Counts, Millis, Percentiles, State, Store, Window};
 use crate::openai::Class;
 
 /// An endpoint as all workers know it.
@@ -55,4 +59,58 @@ pub struct BreakerReport {
     pub opened: u32,
     /// What opened it.
     pub reason: Option<Class>,
+}
+
+impl Fleet {
+    /// Everything a status page shows, read fresh from the store.
+    #[must_use]
+    pub fn report(&self, store: &dyn Store, now: Millis) -> Vec<EndpointReport> {
+        let lanes = Lanes::read(store).0;
+        let mut reports = Vec::with_capacity(self.watched.len());
+        for (watched, endpoint) in self.watched.iter().zip(&self.endpoints) {
+            let record = endpoint.entry.fresh(store);
+            let targets = self.targets.iter().skip(usize::from(endpoint.first_target));
+            reports.push(EndpointReport {
+                provider: watched.provider.clone(),
+                cluster: watched.cluster.clone(),
+                breaker: BreakerReport::of(&record.circuit),
+                in_flight: InFlight::read(store, &endpoint.in_key).0.total(&lanes, now),
+                max_concurrency: watched.max_concurrency,
+                overflowing: overflowing(record.overflowed, now),
+                counts: Window::ALL.map(|window| record.windows.counts(window, now)),
+                targets: watched
+                    .models
+                    .iter()
+                    .zip(targets)
+                    .map(|(model, target)| TargetReport::read(model, target, store, now))
+                    .collect(),
+            });
+        }
+        reports
+    }
+}
+
+impl TargetReport {
+    fn read(model: &str, target: &Target, store: &dyn Store, now: Millis) -> Self {
+        let record = target.entry.fresh(store);
+        let times = store.read(&target.times_key);
+        let times = times.and_then(|(value, _)| Latencies::decode(value)).unwrap_or_default();
+        let percentiles = |kind| Window::ALL.map(|window| times.percentiles(kind, window, now));
+        Self {
+            model: model.to_owned(),
+            breaker: BreakerReport::of(&record.circuit),
+            counts: Window::ALL.map(|window| record.windows.counts(window, now)),
+            classes: record.windows.classes(now),
+            first_token: percentiles(Kind::FirstToken),
+            total: percentiles(Kind::Total),
+            history: times.history(now),
+        }
+    }
+}
+
+impl BreakerReport {
+    fn of(circuit: &Circuit) -> Self {
+        let (reason, until) = circuit.opening();
+        Self { state: circuit.state(), until, opened: circuit.opened(), reason }
+    }
 }

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::blame::misfit;
+use super::place::{Entries, Fault, Place, Source};
 
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,10 +100,14 @@ impl fmt::Debug for RawStr<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawStr<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))
+impl<'a> Place<'a> for RawStr<'a> {
+    fn blank() -> Self {
+        RawStr::EMPTY
+    }
+    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
+        let raw = source.raw()?;
+        *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
+        Ok(())
     }
 }
 
@@ -115,49 +120,57 @@ pub struct Num<'a> {
     pub value: f64,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Num<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
+impl<'a> Place<'a> for Num<'a> {
+    fn blank() -> Self {
+        Self { written: "0", value: 0.0 }
+    }
+    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
+        let raw = source.raw()?;
         let written = raw.get();
         match written.bytes().next() {
             Some(b'-' | b'0'..=b'9') => {
                 let value = written.parse().unwrap_or(f64::INFINITY);
-                Ok(Self { written, value })
+                *self = Self { written, value };
+                Ok(())
             }
             _ => Err(misfit(raw, "a number")),
         }
     }
 }
 
-/// Reads an object only. The readers that serde writes take a list too, with the fields in order,
-/// and no client means that.
-pub(crate) struct ObjectOnly<D>(pub D);
+/// The members of any object, in order.
+#[derive(Debug, Default)]
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectOnly<D> {
-    type Error = D::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(visitor)
+impl<'a> Members<'a> {
+    /// The member of that name; the first, where there are several.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
+    /// The member of that name, if it is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        string(self.find(name)).map(RawStr::decode)
     }
 }
 
-/// Lets types that derive `Deserialize` with `remote = "Self"` be read from objects only.
-macro_rules! objects {
-    ($($name:ident),*) => {$(
-        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $name::deserialize($crate::openai::json::ObjectOnly(deserializer))
-            }
-        }
-    )*};
+impl<'a> Place<'a> for Members<'a> {
+    fn blank() -> Self {
+        Self::default()
+    }
+    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
+        source.entries(self)
+    }
 }
-pub(crate) use objects;
+
+impl<'a> Entries<'a> for Members<'a> {
+    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
+        self.0.push((name, value.raw()?));
+        Ok(())
+    }
+}
 
 /// Whether the raw value is `null`.
 #[must_use]
@@ -234,9 +247,10 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::openai::place::from_str;
 
     fn raw(json: &str) -> RawStr<'_> {
-        serde_json::from_str(json).unwrap()
+        from_str(json).unwrap()
     }
 
     #[test]
@@ -260,9 +274,9 @@ mod tests {
 
     #[test]
     fn a_number_keeps_its_digits() {
-        let num: Num<'_> = serde_json::from_str("1.0e0").unwrap();
+        let num: Num<'_> = from_str("1.0e0").unwrap();
         assert_eq!((num.written, num.value), ("1.0e0", 1.0));
-        assert!(serde_json::from_str::<Num<'_>>("\"1\"").is_err());
+        assert!(from_str::<Num<'_>>("\"1\"").is_err());
     }
 
     #[test]

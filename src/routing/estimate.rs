@@ -140,3 +140,63 @@ pub fn cost(
         ..TokenSplit::default()
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn of(body: &str) -> Input {
+        chat(&Chat::parse(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn text_is_counted_and_attachments_are_taken_for_a_thousand() {
+        let text = "abcd".repeat(100);
+        let plain = format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
+        assert_eq!(of(&plain), Input { tokens: 100, cached: 0 });
+        let data = "A".repeat(100_000);
+        let parts = format!(
+            r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"{text}"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
+        );
+        assert_eq!(of(&parts).tokens, 1_100);
+        let tools = format!(
+            r#"{{"tools":[{{"type":"function","function":{{"name":"f","description":"{text}"}}}}]}}"#
+        );
+        assert_eq!(of(&tools).tokens, 100 + 62 / 4);
+    }
+
+    #[test]
+    fn what_stands_before_the_last_mark_is_cached() {
+        let message = |mark: &str| {
+            format!(
+                r#"{{"role":"user","content":[{{"type":"text","text":"{}"{mark}}}]}}"#,
+                "abcd".repeat(10)
+            )
+        };
+        let mark = r#","cache_control":{"type":"ephemeral"}"#;
+        let body = format!(
+            r#"{{"messages":[{},{},{}]}}"#,
+            message(mark),
+            message(mark),
+            message(r#","cache_control":null"#)
+        );
+        assert_eq!(of(&body), Input { tokens: 30, cached: 20 });
+        let whole = r#"{"messages":[{"role":"user","content":"abcdabcd","cache_control":{"type":"ephemeral"}}]}"#;
+        assert_eq!(of(whole), Input { tokens: 2, cached: 2 });
+    }
+
+    #[test]
+    fn vectors_cost_no_output_and_tokens_are_known() {
+        use crate::openai::Embeddings;
+        let of = |input: &str| {
+            let body = format!(r#"{{"model":"m","input":{input}}}"#);
+            embeddings(&Embeddings::parse(body.as_bytes()).unwrap().input).tokens
+        };
+        assert_eq!(of(r#""abcdefgh""#), 2);
+        assert_eq!(of(r#"["abcd","efgh"]"#), 2);
+        assert_eq!((of("[1,2,3]"), of("[[1],[2,3]]")), (3, 3));
+    }
+}

@@ -13,6 +13,7 @@
 //! | [`strategy`] | how the targets of a rule are ordered |
 //! | `balance` | how the endpoints of a target are ordered |
 //! | `chance` | draws from one number |
+//! | [`explain`] | what a decision knew of each candidate, for people |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;
@@ -20,6 +21,7 @@ mod balance;
 mod chance;
 pub mod comparable;
 pub mod estimate;
+pub mod explain;
 pub mod needs;
 mod order;
 pub mod plan;
@@ -81,3 +83,6 @@ pub struct Resolved<'a> {
     /// Through which cluster.
     pub endpoint: &'a crate::config::Endpoint,
 }
+
+#[cfg(test)]
+mod tests;

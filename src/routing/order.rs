@@ -27,7 +27,7 @@ use super::{Candidate, Skipped, Why, balance, require};
 use crate::config::reader::show;
 use crate::config::rule::{Choose, Leave, Rule, TargetId};
 use crate::config::{Gateway, Model};
-use crate::health::{Gate, Standing, Window};
+use crate::health::{Gate, Standing};
 use crate::openai::{Class, Error};
 use crate::providers::catalogue::Capability;
 
@@ -102,23 +102,23 @@ impl Seat {
     }
 }
 
-/// How a model without a rule is ordered.
-const UNRULED: &Leave =
-    &Leave { error_rate_per_mille: 50, min_requests: 20, window: Window::Minute };
-
 impl Plan {
     /// Orders the candidates by the rule's strategy and by how they do, leaves out those that must not
     /// or cannot be asked now, and decides whether the request is mirrored. Comes last: what else
     /// leaves candidates out stands before it.
     ///
     /// # Errors
-    /// A 503 when all are slower than the rule allows, or saturated.
+    /// A 503 when all are slower than the rule allows, or saturated; and when nobody meets what it
+    /// requires otherwise, a 503 for the region and a 400 for the rest.
     pub fn order(
         &mut self,
         gateway: &Gateway,
         question: &Question<'_>,
         moment: &Moment<'_>,
     ) -> Result<(), Error> {
+        if self.candidates.is_empty() {
+            return Err(require::nobody(gateway, self));
+        }
         let scene = Scene::new(gateway, question, moment, self.input);
         let mut seats = self.seats(gateway, &scene)?;
         let mut turns: Vec<(usize, u64)> = Vec::new();
@@ -208,7 +208,8 @@ impl Plan {
         Ok(seats)
     }
 
-    fn place(&self, candidate: Candidate) -> Option<(usize, usize, TargetId)> {
+    /// The group, the place in it, and the target that a candidate is of.
+    pub(super) fn place(&self, candidate: Candidate) -> Option<(usize, usize, TargetId)> {
         self.groups.iter().enumerate().find_map(|(at, group)| {
             let mut targets = group.targets.iter().enumerate();
             let of = |target: &TargetId| {
@@ -221,10 +222,10 @@ impl Plan {
 
     fn rank(&self, group: usize, rule: Option<&Rule>, seats: &mut [Seat], scene: &Scene<'_, '_>) {
         let leave = leave(rule);
-        let recheck = Draw::Recheck.from(scene.moment.random) % failover::RECHECK_ONE_OF == 0;
+        let recheck = failover::rechecks(scene.moment.random);
         for seat in seats.iter_mut().filter(|seat| seat.group == group) {
             let failing =
-                || leave.is_some_and(|leave| !recheck && failover::failing(leave, &seat.standing));
+                || leave.is_some_and(|leave| !recheck && failover::failing(&leave, &seat.standing));
             seat.rank = match seat.standing.gate {
                 Gate::Open(_) | Gate::HalfOpen => CLOSED_OFF,
                 Gate::Closed | Gate::Trial if failing() => FAILING,
@@ -261,7 +262,7 @@ impl Plan {
             }),
             FAILING => {
                 let leave = leave(self.groups.get(seat.group)?.rule(gateway))?;
-                let counts = failover::counts(leave, &seat.standing);
+                let counts = failover::counts(&leave, &seat.standing);
                 let reason = format!(
                     "asked after the others: {} of its last {} requests failed",
                     counts.failures, counts.requests
@@ -321,11 +322,11 @@ fn entries(group: usize, seats: &[Seat]) -> Vec<Entry> {
     entries
 }
 
-/// When a target of a rule is left for the others.
-fn leave(rule: Option<&Rule>) -> Option<&Leave> {
+/// When a target is left for the others. Those of a model without a rule fail over too.
+fn leave(rule: Option<&Rule>) -> Option<Leave> {
     match rule.map(|rule| &rule.choose) {
-        None => Some(UNRULED),
-        Some(Choose::Failover(leave)) => Some(leave),
+        None => Some(Leave::default()),
+        Some(Choose::Failover(leave)) => Some(*leave),
         Some(_) => None,
     }
 }

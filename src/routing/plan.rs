@@ -7,15 +7,14 @@ use super::rules::Seen;
 use super::wishes::{Granted, MODELS_FIELD, RULE_HEADER, TARGET_HEADER, Wishes};
 use super::{Candidate, Skipped, require};
 use crate::config::reader::nearest;
-use crate::config::rule::{Choose, Expression, Operation, Rule, TargetId, Timeouts};
+use crate::config::rule::{
+    Choose, Expression, MAX_CANDIDATES, Operation, Rule, TargetId, Timeouts,
+};
 use crate::config::{Gateway, Provider};
 use crate::health::{Millis, Slot, Standing};
 use crate::openai::models::Listed;
 use crate::openai::{Class, Error};
 use crate::providers::catalogue::Capabilities;
-
-/// Most candidates of a plan. What is more is never asked.
-pub const MAX_PLANNED: usize = 32;
 
 /// What rules can see of a request.
 pub struct Question<'a> {
@@ -96,7 +95,7 @@ pub struct Plan {
     pub rule: String,
     /// The rule's place in the configuration.
     pub at: Option<usize>,
-    /// In the order in which they are asked; at least one.
+    /// In the order in which they are asked; at least one once they are [ordered](Plan::order).
     pub candidates: Vec<Candidate>,
     /// Those that were left out, or moved to the end.
     pub skipped: Vec<Skipped>,
@@ -139,8 +138,8 @@ pub const BY_MODEL: &str = "model";
 /// as far as the configuration allows it, and as far as it meets what that rule requires.
 ///
 /// # Errors
-/// A 404 that lists the models there are; a 400 for a wish that nothing answers to; a 400 or 503
-/// when nobody meets what the rule requires.
+/// A 404 that lists the models there are; a 400 for a wish that nothing answers to. That nobody meets
+/// what the rule requires is an error of [`Plan::order`], so that it can be said of which plan.
 pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
     let wishes = question.wishes.granted(gateway.clients_may, &mut warnings);
@@ -159,9 +158,6 @@ pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
     };
     plan.gather(gateway, question, &seen);
     plan.input = seen.known_input();
-    if plan.candidates.is_empty() && !plan.skipped.is_empty() {
-        return Err(require::nobody(gateway, &plan));
-    }
     Ok(plan)
 }
 
@@ -195,7 +191,8 @@ fn groups(
     for (place, model) in wishes.models.iter().enumerate() {
         let rule = if exists(gateway, model) { seen.rule(model) } else { None };
         groups.push(group(gateway, model, rule).ok_or_else(|| {
-            no_such_model(gateway, model).with_param(format!("{MODELS_FIELD}[{place}]"))
+            let param = format!("{MODELS_FIELD}[{place}]");
+            no_such_model(gateway, model).with_param(param).with_status(400)
         })?);
     }
     Ok(Groups { at, bound, groups })
@@ -267,9 +264,7 @@ impl Plan {
         for (at, group) in groups.iter().enumerate() {
             let rules = require::rules(gateway, self.bound, group.rule);
             for (place, target) in group.targets.iter().enumerate() {
-                let same = |known: &TargetId| {
-                    (known.provider, known.model) == (target.provider, target.model)
-                };
+                let same = |known: &TargetId| known.is(*target);
                 let earlier = groups.iter().take(at).flat_map(|group| &group.targets);
                 if earlier.chain(group.targets.iter().take(place)).any(same) {
                     continue;
@@ -290,7 +285,7 @@ impl Plan {
                 }
             }
         }
-        self.candidates.truncate(MAX_PLANNED);
+        self.candidates.truncate(MAX_CANDIDATES);
         self.groups = groups;
     }
 }

@@ -11,11 +11,11 @@ use crate::openai::{Class, Error};
 
 /// The rules whose requirements hold for the candidates of a group: the one that takes the request
 /// by itself, and the group's own.
-pub(super) fn rules<'g>(
-    gateway: &'g Gateway,
+pub(super) fn rules(
+    gateway: &Gateway,
     bound: Option<usize>,
     own: Option<usize>,
-) -> impl Iterator<Item = &'g Rule> + Clone {
+) -> impl Iterator<Item = &Rule> + Clone {
     let own = own.filter(|own| Some(*own) != bound);
     bound.into_iter().chain(own).filter_map(|at| gateway.rules.get(at))
 }

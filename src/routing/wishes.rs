@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::config::gateway::ClientsMay;
 use crate::openai::Error;
 use crate::openai::message::Bounded;
+use crate::openai::request::read;
 
 /// The request header that names another rule.
 pub const RULE_HEADER: &str = "x-waypost-rule";
@@ -37,7 +38,7 @@ impl<'a> Wishes<'a> {
     /// A 400 when it is not a list of at most [`MAX_MODELS`] texts.
     pub fn read_models(field: Option<&'a RawValue>) -> Result<Vec<Cow<'a, str>>, Error> {
         let Some(field) = field else { return Ok(Vec::new()) };
-        serde_json::from_str(field.get())
+        read(MODELS_FIELD, field)
             .map(|Bounded(models): Bounded<Cow<'a, str>, MAX_MODELS>| models)
             .map_err(|_| {
                 let message =

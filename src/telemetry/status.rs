@@ -3,7 +3,7 @@
 //! ```text
 //! v           1: the version of what is written here; a change that breaks a reader makes it 2
 //! at          when it was true, in milliseconds since 1970
-//! rules       in the order of the configuration; those behind its own are for requests that no rule took
+//! rules       in the order of the configuration; behind them "model", once a request named a model that no rule took
 //!   name                  as the configuration says
 //!   choose                static failover cost quality latency canary, or null
 //!   targets               provider, model, weight
@@ -94,13 +94,16 @@ fn write_rules(json: &mut Json, gateway: &Gateway, traffic: &[Went]) -> u64 {
         .iter()
         .flat_map(|provider| provider.endpoints.iter().map(move |endpoint| (provider, endpoint)))
         .collect();
-    let mut room = Room::new(MAX_RULES, traffic.iter().map(|(_, went)| went.is_empty()));
+    // What comes after the rules counts what no rule took, and is shown once there is something.
+    let shown = |at: usize, went: &[_]| gateway.rules.get(at).is_some() || !went.is_empty();
+    let traffic: Vec<_> =
+        traffic.iter().enumerate().filter(|(at, (_, went))| shown(*at, went)).collect();
+    let mut room = Room::new(MAX_RULES, traffic.iter().map(|(_, (_, went))| went.is_empty()));
     json.begin("rules", b'[');
-    for (at, (name, went)) in traffic.iter().enumerate() {
+    for (at, (name, went)) in traffic {
         if !room.take(went.is_empty()) {
             continue;
         }
-        // What comes after the rules counts what no rule took.
         let rule = gateway.rules.get(at);
         json.begin("", b'{');
         json.text("name", name);

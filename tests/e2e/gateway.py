@@ -202,7 +202,8 @@ def configuration(
         } | gateway
     if clusters is not None:
         model = resources["clusters"][0]
-        resources["clusters"] = [_cluster(model, cluster) for cluster in clusters]
+        back = [one for one in resources["clusters"] if one["name"] == "waypost_loopback"]
+        resources["clusters"] = [_cluster(model, cluster) for cluster in clusters] + back
         plugin = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
         tree = plugin["inline_cluster_specifier_plugin"]["extension"]["typed_config"]
         leads = tree["cluster_matcher"]["matcher_tree"]["exact_match_map"]["map"]

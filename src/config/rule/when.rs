@@ -1,6 +1,6 @@
 //! Which requests a rule is for.
 
-use crate::config::model::read_capabilities;
+use crate::config::model::read_needed;
 use crate::config::pattern::Pattern;
 use crate::config::reader::{Node, Problems};
 use crate::providers::catalogue::{Capabilities, Capability};
@@ -85,7 +85,7 @@ impl When {
     }
 
     /// The operation that the conditions leave, when they leave one only.
-    fn only_operation(&self) -> Option<Operation> {
+    pub(super) fn only_operation(&self) -> Option<Operation> {
         let chats = self.stream == Some(true)
             || self.capabilities.iter().any(|one| one != Capability::Embeddings);
         match self.operation {
@@ -134,7 +134,7 @@ pub(super) fn read(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> W
         when.input_tokens = read_tokens(&node, problems);
     }
     if let Some(node) = fields.take("capabilities") {
-        when.capabilities = read_capabilities(&node, problems);
+        when.capabilities = read_needed(&node, problems);
     }
     if let Some(node) = fields.take("cel") {
         when.cel = read_expression(&node, problems);
@@ -180,9 +180,8 @@ fn read_tokens(node: &Node<'_>, problems: &mut Problems) -> (Option<u64>, Option
     let mut fields = node.fields(problems);
     let mut count = |name| fields.take(name)?.whole(0, MAX_TOKENS, problems);
     let (least, most) = (count("at_least"), count("at_most"));
-    let empty = fields.is_object() && !node.has("at_least") && !node.has("at_most");
     fields.finish(problems);
-    if empty {
+    if node.is_empty_object() {
         problems.add(&node.path, "needs at_least, at_most or both");
     }
     if let (Some(low), Some(high)) = (least, most)

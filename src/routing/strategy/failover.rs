@@ -2,10 +2,16 @@
 
 use crate::config::rule::Leave;
 use crate::health::{Counts, Standing};
+use crate::routing::chance::Draw;
 
 /// One of so many requests is still asked where it would be without failures, so that a recovery is
 /// seen.
 pub const RECHECK_ONE_OF: u64 = 20;
+
+/// Whether this request is one of those.
+pub(in crate::routing) const fn rechecks(random: u64) -> bool {
+    Draw::Recheck.from(random).is_multiple_of(RECHECK_ONE_OF)
+}
 
 /// The counts of the window that `leave` looks at.
 pub(in crate::routing) fn counts(leave: &Leave, standing: &Standing) -> Counts {

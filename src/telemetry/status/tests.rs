@@ -61,7 +61,8 @@ fn quiet(gateway: &Gateway) -> Vec<EndpointReport> {
 
 /// Traffic that there was none of.
 fn idle(gateway: &Gateway) -> Vec<Went> {
-    gateway.rules.iter().map(|rule| (rule.name.clone(), Vec::new())).collect()
+    let names = gateway.rules.iter().map(|rule| &*rule.name).chain(["model"]);
+    names.map(|name| (name.to_owned(), Vec::new())).collect()
 }
 
 fn counts(requests: u32, failures: u32) -> Counts {
