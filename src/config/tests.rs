@@ -229,6 +229,24 @@ fn numbers_arrive_from_envoy_as_doubles() {
     assert_eq!(read(json!({"body": "512 KiB"})).unwrap().limits.body, 512 << 10);
 }
 
+/// Every number as Envoy hands it over.
+fn doubled(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.iter().map(doubled).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), doubled(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn routing_reads_the_same_when_all_numbers_are_doubles() {
+    let (plain, double) = (gateway(&everything()), gateway(&doubled(&everything())));
+    assert_eq!(format!("{:?}", plain.unwrap()), format!("{:?}", double.unwrap()));
+}
+
 #[test]
 fn shares_are_read_to_the_hundredth_of_a_percent() {
     let explore = |share: Value| {

@@ -370,10 +370,34 @@ pub fn monotonic() -> u64 {
 }
 
 /// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
 pub fn unix_time() -> u64 {
+    unix_millis() / 1000
+}
+
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
+pub fn unix_millis() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_secs())
+    now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Any number. Good for taking turns and drawing lots, not for secrets: splitmix64 from a seed that
+/// each VM gets from the host once.
+pub fn random() -> u64 {
+    thread_local! {
+        static STATE: std::cell::Cell<u64> = std::cell::Cell::new(seed());
+    }
+    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(state);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The keys of a new map are random: std asks the host for them.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
 }
 
 /// Headers as the host packs them: a count, then the lengths of each name and value, then names

@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
-use crate::config::Gateway;
+use super::service::Service;
 use crate::config::rule::{Operation, Timeouts};
 use crate::health::Scope;
 use crate::openai::embeddings::ParsedEmbeddings;
@@ -41,8 +41,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A request of the gateway to itself.
 #[derive(Debug)]
 pub struct Call {
-    /// The configuration it came under.
-    pub gateway: Rc<Gateway>,
+    /// The configuration it came under, and what is known of its providers.
+    pub service: Rc<Service>,
     /// Who is asked, and nobody else.
     pub candidate: Candidate,
     /// What is asked.
@@ -119,7 +119,7 @@ impl Call {
                 let parsed = ParsedChat::parse(body)?;
                 let chat = parsed.chat();
                 let needs = Needs::of(chat, chat.validate()?, parsed.body().len());
-                if let Err(error) = plan.keep_able(&needs, &self.gateway) {
+                if let Err(error) = plan.keep_able(&needs, &self.service.gateway) {
                     return Err(Refusal::of(error, plan));
                 }
                 Asked::Chat(parsed)
@@ -130,9 +130,8 @@ impl Call {
                 Asked::Embeddings(parsed)
             }
         };
-        let gateway = Rc::clone(&self.gateway);
+        let gateway = Rc::clone(&self.service.gateway);
         let mut exchange = Exchange::open(gateway, parsed, plan, request_id, created)?;
-        exchange.mirror = None;
         exchange.call = Some(Rc::clone(self));
         Ok(exchange)
     }
@@ -255,6 +254,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::filter::record;
+    use crate::filter::service::tests::alone;
     use crate::health::memory::Memory;
     use crate::health::{Event, Fleet, Slot, State};
     use crate::openai::Class;
@@ -271,7 +271,7 @@ mod tests {
         }));
         let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
         Call {
-            gateway: Rc::from(gateway),
+            service: alone(Rc::from(gateway)),
             candidate: CANDIDATE,
             ask,
             purpose,
@@ -309,7 +309,7 @@ mod tests {
         let body = format!("{CHAT},\"n\":2}}").into_bytes();
         let refusal = call.open(body, "id-2".into(), 7).unwrap_err();
         assert_eq!((refusal.error.status, &*refusal.rule), (400, "r"));
-        let said = record::refused(&refusal, &call.gateway, Some(&call));
+        let said = record::refused(&refusal, &call.service.gateway, Some(&call));
         assert!(said.contains(r#""mirror_of":"id-1""#), "{said}");
     }
 
@@ -396,7 +396,7 @@ mod tests {
     /// Opens an endpoint's breaker and the one of its model; gives the fleet and its store.
     fn down() -> (Fleet, Memory, Slot) {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
-        let slot = CANDIDATE.slot(&call.gateway).unwrap();
+        let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
         let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
         for class in [Class::NotFound, Class::Auth] {
             let pass = fleet.insist(slot, &store, 1_000).unwrap();
@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn a_list_of_models_says_nothing_of_any_model() {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
-        let slot = CANDIDATE.slot(&call.gateway).unwrap();
+        let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
         let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
         for class in [Class::NotFound, Class::RateLimit, Class::Permission] {
             for _ in 0..10 {

@@ -43,7 +43,7 @@ pub enum Started {
 /// Sends a call of ours to the cluster that leads to the internal listener.
 pub fn send(cluster: &str, call: Call, method: &str, path: &str, body: &[u8]) -> Started {
     let limit = call.timeouts.total;
-    let number = probe::random();
+    let number = host::random();
     if !loopback::calls(|all| all.add(call, number, host::monotonic())) {
         return Started::Full;
     }

@@ -7,6 +7,7 @@
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | [`service`] | a configuration, and what this worker knows of its providers |
 //! | [`record`] | the record of a request, for the access log |
 //! | [`loopback`] | requests of the gateway to itself, and the calls under way |
 //! | `looped` | the role in the internal listener: once per such request |
@@ -17,7 +18,7 @@
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
-//! | `shared` | exchanges of this worker, found by their id |
+//! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | `host` | the only file that calls Envoy |
 
 pub mod asked;
@@ -27,6 +28,7 @@ pub mod loopback;
 pub mod record;
 pub mod refusal;
 pub mod reply;
+pub mod service;
 
 #[cfg(target_os = "wasi")]
 mod collected;

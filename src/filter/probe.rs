@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::host;
 use super::loopback::{self, Ask, Call, Purpose};
+use super::service::Service;
 use super::{looped, mirror};
-use crate::config::Gateway;
 use crate::config::provider::{Probe, ProbeAsk};
 use crate::config::rule::{Operation, Timeouts};
 use crate::health::probe as schedule;
@@ -35,8 +35,9 @@ pub struct Prober {
 
 impl Prober {
     /// Sends what is due.
-    pub fn tick(&mut self, gateway: &Rc<Gateway>) {
+    pub fn tick(&mut self, service: &Rc<Service>) {
         give_up(host::monotonic());
+        let gateway = &service.gateway;
         let Some(cluster) = &gateway.loopback else { return };
         if gateway.providers.iter().all(|provider| provider.probe.is_none()) {
             return;
@@ -44,26 +45,32 @@ impl Prober {
         // What does not arrive must not take a probe from a worker whose calls do: Envoy's main
         // thread ticks too, and has no listeners.
         if !loopback::calls(|all| all.reached()) {
-            self.hello(gateway, cluster);
+            self.hello(service, cluster);
             return;
         }
         self.wait = 0;
         for (place, provider) in gateway.providers.iter().enumerate() {
             let Some(probe) = &provider.probe else { continue };
             for (endpoint, at) in provider.endpoints.iter().enumerate() {
-                let now = unix_millis();
+                let now = host::unix_millis();
                 if !loopback::calls(|all| all.has_room())
-                    || !schedule::due(&Shared, &at.cluster, now, probe.every, random())
+                    || !schedule::due(
+                        service.store(),
+                        &at.cluster,
+                        now,
+                        probe.every,
+                        host::random(),
+                    )
                 {
                     continue;
                 }
                 let candidate = Candidate { provider: place, model: 0, endpoint };
-                send(gateway, cluster, candidate, probe);
+                send(service, cluster, candidate, probe);
             }
         }
     }
 
-    fn hello(&mut self, gateway: &Rc<Gateway>, cluster: &str) {
+    fn hello(&mut self, service: &Rc<Service>, cluster: &str) {
         if self.left > 0 {
             self.left -= 1;
             return;
@@ -71,7 +78,7 @@ impl Prober {
         self.wait = (self.wait * 2).clamp(1, MAX_HELLO_TICKS);
         self.left = self.wait;
         let call = Call {
-            gateway: Rc::clone(gateway),
+            service: Rc::clone(service),
             candidate: Candidate { provider: 0, model: 0, endpoint: 0 },
             ask: Ask::Models,
             purpose: Purpose::Hello,
@@ -97,9 +104,9 @@ const fn within(limit: Duration) -> Timeouts {
     Timeouts { first_token: limit, answer: limit, idle: limit, total: limit }
 }
 
-fn send(gateway: &Rc<Gateway>, cluster: &str, candidate: Candidate, probe: &Probe) {
+fn send(service: &Rc<Service>, cluster: &str, candidate: Candidate, probe: &Probe) {
     let mut call = Call {
-        gateway: Rc::clone(gateway),
+        service: Rc::clone(service),
         candidate,
         ask: Ask::Models,
         purpose: Purpose::Probe(probe.every),
@@ -111,7 +118,7 @@ fn send(gateway: &Rc<Gateway>, cluster: &str, candidate: Candidate, probe: &Prob
             looped::send(cluster, call, "GET", "/v1/models", b"");
         }
         ProbeAsk::Chat(model) => {
-            let provider = gateway.providers.get(candidate.provider);
+            let provider = service.gateway.providers.get(candidate.provider);
             let Some(model_at) = provider.and_then(|provider| provider.models.get(model)) else {
                 return;
             };
@@ -129,32 +136,9 @@ fn send(gateway: &Rc<Gateway>, cluster: &str, candidate: Candidate, probe: &Prob
 
 /// A probe has come to its end; `up` is nothing when the provider was not asked.
 pub fn told(call: &Call, every: Duration, up: Option<bool>) {
-    let at = call.candidate.resolve(&call.gateway);
+    let at = call.candidate.resolve(&call.service.gateway);
     let (Some(at), Some(up)) = (at, up) else { return };
-    let now = unix_millis();
-    schedule::told(&Shared, &at.endpoint.cluster, up, now, every, random());
-}
-
-struct Shared;
-
-impl crate::health::Store for Shared {
-    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
-        host::shared(key)
-    }
-
-    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        host::share(key, value, version.unwrap_or(0))
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "until host.rs has it")]
-fn unix_millis() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_millis() as u64)
-}
-
-/// Any number; another one each time.
-pub fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
+    let now = host::unix_millis();
+    let store = call.service.store();
+    schedule::told(store, &at.endpoint.cluster, up, now, every, host::random());
 }

@@ -6,16 +6,17 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use super::exchange::Flow;
-use super::gateway::GatewayStream;
+use super::gateway::{Desk, GatewayStream};
 use super::host::{self, Buffer, Level};
 use super::looped::LoopbackStream;
 use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
 use super::status::{self, StatusStream};
-use crate::config::{Config, Gateway, ProviderRole};
+use crate::config::{Config, ProviderRole};
 
-/// How often streams are looked at for silence, in milliseconds.
+/// How often streams are looked at for silence, and workers tell each other how providers do, in
+/// milliseconds.
 const TICK_MILLIS: u32 = 500;
 
 mod entry {
@@ -36,7 +37,7 @@ struct Root {
 }
 
 enum Role {
-    Gateway { gateway: Rc<Gateway>, since: u64 },
+    Gateway(Rc<Desk>),
     Provider(Rc<Credentials>),
     Loopback,
     Status,
@@ -49,11 +50,13 @@ impl RootContext for Root {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match Config::parse(&json) {
             Ok(Config::Gateway(gateway)) => {
+                let desk = match Desk::new(*gateway, host::unix_time()) {
+                    Ok(desk) => Rc::new(desk),
+                    Err(problems) => return refused(problems),
+                };
                 host::tick_every(TICK_MILLIS);
-                let since = host::unix_time();
-                let gateway = Rc::from(gateway);
-                status::configured(&gateway);
-                self.role = Some(Role::Gateway { gateway, since });
+                status::configured(&desk.service.gateway);
+                self.role = Some(Role::Gateway(desk));
                 true
             }
             Ok(Config::Provider(role)) => {
@@ -68,26 +71,25 @@ impl RootContext for Root {
                 self.role = Some(Role::Status);
                 true
             }
-            Err(problems) => {
-                for problem in problems {
-                    host::log(Level::Error, &format!("waypost configuration: {problem}"));
-                }
-                false
-            }
+            Err(problems) => refused(problems),
         }
     }
 
     fn on_tick(&mut self) {
-        let Some(Role::Gateway { gateway, .. }) = &self.role else { return };
-        self.prober.tick(gateway);
+        let Some(Role::Gateway(desk)) = &self.role else { return };
+        self.prober.tick(&desk.service);
         let now = host::monotonic();
         for (exchange, context) in shared::all() {
             let Ok(mut exchange) = exchange.try_borrow_mut() else { continue };
             let limit = exchange.timeouts.idle;
             if silent(&mut exchange.flow, now, limit) {
+                exchange.silent(now);
+                // The log of the stream is written within this call.
+                drop(exchange);
                 host::close(context);
             }
         }
+        desk.service.tick();
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -96,9 +98,7 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.role {
-            Some(Role::Gateway { gateway, since }) => {
-                Box::new(GatewayStream::new(id, Rc::clone(gateway), *since))
-            }
+            Some(Role::Gateway(desk)) => Box::new(GatewayStream::new(id, Rc::clone(desk))),
             Some(Role::Provider(credentials)) => {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
@@ -108,6 +108,14 @@ impl RootContext for Root {
             None => Box::new(Unconfigured),
         })
     }
+}
+
+/// Says what is wrong with a configuration.
+fn refused(problems: Vec<impl std::fmt::Display>) -> bool {
+    for problem in problems {
+        host::log(Level::Error, &format!("waypost configuration: {problem}"));
+    }
+    false
 }
 
 struct Unconfigured;

@@ -7,8 +7,9 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Map};
+use super::shared::Envoy;
 use crate::config::Gateway;
-use crate::health::{Fleet, Store, Traffic};
+use crate::health::{Fleet, Traffic};
 use crate::providers::Headers;
 use crate::routing::plan::BY_MODEL;
 use crate::telemetry::{Answer, status};
@@ -42,22 +43,10 @@ impl HttpContext for StatusStream {
 /// served nothing tells the same as the others.
 fn status_now() -> Option<Vec<u8>> {
     let gateway = GATEWAY.with_borrow(Clone::clone)?;
-    let now = host::unix_time() * 1000;
+    let now = host::unix_millis();
     let fleet = Fleet::new(gateway.fleet());
     let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
     let traffic = Traffic::new(rules.map(str::to_owned).collect(), fleet.watched());
-    let traffic = traffic.report(&Shared, now);
-    Some(status::write(&gateway, &fleet.report(&Shared, now), &traffic, now))
-}
-
-struct Shared;
-
-impl Store for Shared {
-    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
-        host::shared(key).filter(|(value, _)| !value.is_empty())
-    }
-
-    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-        host::share(key, value, version.unwrap_or(0))
-    }
+    let traffic = traffic.report(&Envoy, now);
+    Some(status::write(&gateway, &fleet.report(&Envoy, now), &traffic, now))
 }

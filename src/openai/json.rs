@@ -196,6 +196,18 @@ pub fn string(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
     raw.and_then(RawStr::from_raw)
 }
 
+/// The text of an object's member. A number and a truth value are their own text; an object or a
+/// list has none.
+#[must_use]
+pub fn member<'a>(object: &'a RawValue, name: &str) -> Option<Cow<'a, str>> {
+    let found = super::outer::members(object).into_iter().find(|member| member.name == name)?;
+    match found.value.get().bytes().next()? {
+        b'"' => RawStr::from_raw(found.value).map(RawStr::decode),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(found.value.get())),
+    }
+}
+
 /// `text` as it stands between the quotes of a JSON string.
 #[must_use]
 pub fn escape(text: &str) -> String {
@@ -265,6 +277,19 @@ mod tests {
         let num: Num<'_> = from_str("1.0e0").unwrap();
         assert_eq!((num.written, num.value), ("1.0e0", 1.0));
         assert!(from_str::<Num<'_>>("\"1\"").is_err());
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_name_and_read_as_text() {
+        let object: &RawValue =
+            serde_json::from_str(r#"{"a":"x\u0062","b":7,"c":null,"d":[1],"e":true}"#).unwrap();
+        assert_eq!(member(object, "a").as_deref(), Some("xb"));
+        assert_eq!(member(object, "b").as_deref(), Some("7"));
+        assert_eq!(member(object, "e").as_deref(), Some("true"));
+        for none in ["c", "d", "f"] {
+            assert_eq!(member(object, none), None, "{none}");
+        }
+        assert_eq!(member(serde_json::from_str("[1]").unwrap(), "a"), None);
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl<'a> Place<'a> for Fields<'a> {
     }
 }
 
+/// The members of an object; none when it is no object, or has more than [`MAX_FIELDS`].
+pub(super) fn members(object: &RawValue) -> Vec<Field<'_>> {
+    serde_json::from_str::<Read<Fields<'_>>>(object.get()).map(|fields| fields.0.0).unwrap_or_default()
+}
+
 impl<'a> Entries<'a> for Fields<'a> {
     fn wanted(&self) -> &'static str {
         "a JSON object"

@@ -33,6 +33,7 @@ pub mod wishes;
 pub use attempts::{Attempt, Attempts, Outcome};
 pub use comparable::comparable;
 pub use needs::{Needs, Skipped, Why};
+pub use order::all_saturated;
 pub use plan::{Moment, Plan, Question, models, plan};
 pub use wishes::Wishes;
 

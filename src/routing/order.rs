@@ -337,7 +337,9 @@ fn reasons(target: TargetId, scene: &Scene<'_, '_>) -> bool {
     })
 }
 
-fn all_saturated() -> Error {
+/// The error when nobody has room for a request.
+#[must_use]
+pub fn all_saturated() -> Error {
     let error = Error::new(
         Class::Overloaded,
         "All candidates for this request have as many requests in flight as they may; try again shortly.",

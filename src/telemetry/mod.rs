@@ -2,11 +2,13 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`metrics`] | names and labels of metrics |
 //! | [`answer`] | what the status listener answers |
 //! | [`status`] | who does how, and which rule went where, as JSON |
 //! | `page.html` | a page that draws it: [`PAGE`] |
 
 pub mod answer;
+pub mod metrics;
 pub mod status;
 
 pub use answer::Answer;

@@ -42,6 +42,8 @@ def arena() -> Iterator[Arena]:
         Place("limited", settings=BRISK), Place("unlimited"),
         Place("hung", settings=BRISK), Place("awake"),
         Place("mute", settings=BRISK), Place("talking"),
+        # Asked when the second took too long because the machine is busy.
+        Place("spare"),
         Place("cutting", settings=BRISK), Place("whole"),
         Place("failing", settings=BRISK), Place("sound"),
         Place("flapping", settings=BRISK), Place("steady"),
@@ -49,13 +51,13 @@ def arena() -> Iterator[Arena]:
         Place("berlin", region="eu", settings=BRISK), Place("boston", region="us"),
         Place("deserted", latency=0.05), Place("unneeded"),
     ]  # fmt: skip
-    short = {"first_token": "500ms", "answer": "500ms"}
+    short = {"first_token": "1s", "answer": "1s"}
     rules = [
         rule("kill", "killed", "heir"),
         rule("eject", "ejected", "ejected-heir"),
         rule("limit", "limited", "unlimited"),
-        rule("hang", "hung", "awake", timeouts=short),
-        rule("mute", "mute", "talking", timeouts=short),
+        rule("hang", "hung", "awake", "spare", timeouts=short),
+        rule("mute", "mute", "talking", "spare", timeouts=short),
         rule("cut", "cutting", "whole"),
         rule("fail", "failing", "sound"),
         rule("flap", "flapping", "steady"),
@@ -212,16 +214,16 @@ def test_only_the_first_few_wait_for_a_silent_provider(arena: Arena, model: str,
         until(lambda: came(standin), 3)
         standin.fault = fault
         began = time.monotonic()
-        until(lambda: came(arena[other]), 0.5 + NOTICED)
-        time.sleep(max(0, began + 4 - time.monotonic()))
+        until(lambda: came(arena[other]), 1 + NOTICED)
+        time.sleep(max(0, began + 5 - time.monotonic()))
         standin.fault, ended = FINE, time.monotonic()
         until(lambda: came(standin), BACKOFF)
         heard = crowd.stop()
     assert_served(heard)
-    # Half a second until the first of them is given up, and what came in the meantime.
+    # A second until the first of them is given up, and what came in the meantime.
     waited = [one for one in crowd.since(began) if one.attempts > 1]
-    assert min(one.took for one in waited) >= 0.5
-    noticed = began + 0.5 + NOTICED
+    assert min(one.took for one in waited) >= 1
+    noticed = began + 1 + NOTICED
     assert standin.between(noticed, ended) <= TRIALS, standin.histogram(began, ended)
     late = [one for one in crowd.since(noticed, ended) if one.attempts > 1]
     assert len(late) <= TRIALS and len(crowd.since(noticed, ended)) >= RATE
