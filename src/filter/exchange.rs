@@ -60,8 +60,6 @@ pub struct Exchange {
     pub flow: Flow,
     /// What the answer used, where the provider said so.
     pub usage: Option<Usage>,
-    /// Who gets a copy of it.
-    pub mirror: Option<Candidate>,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
 }
@@ -116,7 +114,6 @@ impl Exchange {
             committed: false,
             flow: Flow::None,
             usage: None,
-            mirror: plan.mirror.or(mirror),
             call: None,
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();

@@ -130,8 +130,8 @@ impl Call {
                 Asked::Embeddings(parsed)
             }
         };
-        let gateway = Rc::clone(&self.service.gateway);
-        let mut exchange = Exchange::open(gateway, parsed, plan, request_id, created)?;
+        let service = Rc::clone(&self.service);
+        let mut exchange = Exchange::open(service, parsed, plan, request_id, created)?;
         exchange.call = Some(Rc::clone(self));
         Ok(exchange)
     }

@@ -220,7 +220,7 @@ impl ProviderStream {
         self.phase = Phase::Over { swallow: true };
         if let Some(attempt) = &self.attempt {
             let mut exchange = attempt.exchange.borrow_mut();
-            exchange.attempts.settle(attempt.at, Outcome::Answered);
+            exchange.answered(attempt.at, host::monotonic());
             commit(&mut exchange, &[], 200, "application/json", Some(0), None);
         }
         Action::Continue

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::message::{Message, Messages};
-use super::place::{Entries, Fault, Place, Source};
+use super::place::{Entries, Fault, Place, Source, from_str};
 
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
@@ -76,7 +76,7 @@ impl<'a> Place<'a> for Fields<'a> {
 
 /// The members of an object; none when it is no object, or has more than [`MAX_FIELDS`].
 pub(super) fn members(object: &RawValue) -> Vec<Field<'_>> {
-    serde_json::from_str::<Read<Fields<'_>>>(object.get()).map(|fields| fields.0.0).unwrap_or_default()
+    from_str::<Fields<'_>>(object.get()).map(|fields| fields.0).unwrap_or_default()
 }
 
 impl<'a> Entries<'a> for Fields<'a> {
