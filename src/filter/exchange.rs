@@ -128,7 +128,7 @@ impl Exchange {
         }
     }
 
-    /// What is known of the providers.
+    /// What is known of the providers of its configuration.
     #[must_use]
     pub const fn service(&self) -> &Rc<Service> {
         &self.service

@@ -19,7 +19,7 @@ pub const MAX_MIRRORED_BYTES: usize = 1 << 20;
 /// Sends the copy of a request that has just been released, if its plan wants one.
 pub fn send(exchange: &Exchange, operation: Operation) {
     let Some(candidate) = exchange.mirror else { return };
-    let gateway = &exchange.gateway;
+    let (service, gateway) = (exchange.service(), &exchange.gateway);
     let body = exchange.parsed.body();
     // Half of what may be held stays for clients: they would be refused for it otherwise.
     let room = shared::held().saturating_add(body.len() as u64) <= gateway.limits.held / 2;
@@ -31,7 +31,7 @@ pub fn send(exchange: &Exchange, operation: Operation) {
     };
     let timeouts = Timeouts { total: exchange.timeouts.answer, ..exchange.timeouts };
     let call = Call {
-        service: Rc::clone(exchange.service()),
+        service: Rc::clone(service),
         candidate,
         ask: Ask::Body(operation),
         purpose: Purpose::Mirror(exchange.request_id.clone()),

@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::host;
 use super::loopback::{self, Ask, Call, Purpose};
 use super::service::Service;
-use super::shared::Envoy;
 use super::{looped, mirror};
 use crate::config::provider::{Probe, ProbeAsk};
 use crate::config::rule::{Operation, Timeouts};
@@ -53,9 +52,15 @@ impl Prober {
         for (place, provider) in gateway.providers.iter().enumerate() {
             let Some(probe) = &provider.probe else { continue };
             for (endpoint, at) in provider.endpoints.iter().enumerate() {
-                let (now, random) = (host::unix_millis(), host::random());
+                let now = host::unix_millis();
                 if !loopback::calls(|all| all.has_room())
-                    || !schedule::due(&Envoy, &at.cluster, now, probe.every, random)
+                    || !schedule::due(
+                        service.store(),
+                        &at.cluster,
+                        now,
+                        probe.every,
+                        host::random(),
+                    )
                 {
                     continue;
                 }
@@ -133,6 +138,7 @@ fn send(service: &Rc<Service>, cluster: &str, candidate: Candidate, probe: &Prob
 pub fn told(call: &Call, every: Duration, up: Option<bool>) {
     let at = call.candidate.resolve(&call.service.gateway);
     let (Some(at), Some(up)) = (at, up) else { return };
-    let (now, random) = (host::unix_millis(), host::random());
-    schedule::told(&Envoy, &at.endpoint.cluster, up, now, every, random);
+    let now = host::unix_millis();
+    let store = call.service.store();
+    schedule::told(store, &at.endpoint.cluster, up, now, every, host::random());
 }

@@ -12,7 +12,7 @@ use super::looped::LoopbackStream;
 use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
-use super::status::StatusStream;
+use super::status::{self, StatusStream};
 use crate::config::{Config, ProviderRole};
 
 /// How often streams are looked at for silence, and workers tell each other how providers do, in
@@ -55,7 +55,7 @@ impl RootContext for Root {
                     Err(problems) => return refused(problems),
                 };
                 host::tick_every(TICK_MILLIS);
-                shared::serve(Rc::clone(&desk.service));
+                status::configured(&desk.service);
                 self.role = Some(Role::Gateway(desk));
                 true
             }

@@ -98,7 +98,7 @@ impl Service {
             // Workers must not go round in step.
             let turn = turns.entry(provider).or_insert_with(|| self.world.random() >> 1);
             *turn += 1;
-            *turn
+            *turn - 1
         };
         let standing = |slot: Slot| fleet.standing(slot, now);
         let random = self.world.random();
@@ -273,6 +273,8 @@ pub mod tests {
         pub memory: Rc<Memory>,
         /// The time.
         pub now: Rc<Cell<Millis>>,
+        /// Chance.
+        pub random: Rc<Cell<u64>>,
         /// Counters and gauges, in the order of their changes.
         pub metrics: Rc<RefCell<Vec<(String, Option<u64>)>>>,
     }
@@ -293,7 +295,7 @@ pub mod tests {
         }
 
         fn random(&self) -> u64 {
-            0x9e37_79b9
+            self.random.get()
         }
 
         fn count(&self, metric: &str) {

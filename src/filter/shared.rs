@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::host::{self, Metric};
-use super::service::{Service, World};
+use super::service::World;
 use crate::health::{Millis, Store};
 
 /// An exchange as the roles hold it.
@@ -73,19 +73,8 @@ fn metric_id(kind: Metric, name: &str) -> Option<u32> {
     })
 }
 
-/// Makes a service the one that this worker's other roles see.
-pub fn serve(service: Rc<Service>) {
-    SERVICE.set(Some(service));
-}
-
-/// The service of the gateway role that was configured last in this worker.
-pub fn serving() -> Option<Rc<Service>> {
-    SERVICE.with_borrow(Clone::clone)
-}
-
 thread_local! {
     static METRICS: RefCell<HashMap<String, u32>> = RefCell::new(HashMap::new());
-    static SERVICE: RefCell<Option<Rc<Service>>> = const { RefCell::new(None) };
     static OPEN: RefCell<HashMap<u64, Open>> = RefCell::new(HashMap::new());
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
     static HELD: Cell<u64> = const { Cell::new(0) };

@@ -1,16 +1,24 @@
 //! The role in the status listener: what can be seen of the gateway, for people.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Map};
-use super::shared::{self, Envoy};
-use crate::health::{Fleet, Traffic};
+use super::service::Service;
 use crate::providers::Headers;
-use crate::routing::plan::BY_MODEL;
 use crate::telemetry::{Answer, status};
+
+thread_local! {
+    static SERVICE: RefCell<Option<Rc<Service>>> = const { RefCell::new(None) };
+}
+
+/// Tells of the gateway that was configured last in this VM.
+pub fn configured(service: &Rc<Service>) {
+    SERVICE.set(Some(Rc::clone(service)));
+}
 
 /// A request to the status listener.
 pub struct StatusStream;
@@ -31,11 +39,9 @@ impl HttpContext for StatusStream {
 /// The status as all workers know it: everything is read from what they share, so one that has
 /// served nothing tells the same as the others.
 fn status_now() -> Option<Vec<u8>> {
-    let gateway = Rc::clone(&shared::serving()?.gateway);
-    let now = host::unix_millis();
-    let fleet = Fleet::new(gateway.fleet());
-    let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
-    let traffic = Traffic::new(rules.map(str::to_owned).collect(), fleet.watched());
-    let traffic = traffic.report(&Envoy, now);
-    Some(status::write(&gateway, &fleet.report(&Envoy, now), &traffic, now))
+    let service = SERVICE.with_borrow(Clone::clone)?;
+    let store = service.store();
+    Some(service.seen(|fleet, traffic, now| {
+        status::write(&service.gateway, &fleet.report(store, now), &traffic.report(store, now), now)
+    }))
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::{Exchange, Flow};
 use crate::config::reader::show;
-use crate::filter::asked::Asked;
+use crate::filter::loopback::Purpose;
 use crate::filter::service::Place;
 use crate::health::{Event, Gate, Refused, Slot};
 use crate::openai::{Class, Error};
@@ -124,9 +124,7 @@ impl Exchange {
     }
 
     fn slot(&self, at: usize) -> Option<Slot> {
-        let slot = self.attempts.candidates().get(at)?.slot(&self.gateway)?;
-        // A list of models says nothing of any of them.
-        Some(if matches!(self.parsed, Asked::Models) { slot.without_target() } else { slot })
+        self.attempts.candidates().get(at)?.slot(&self.gateway)
     }
 
     /// Begins an attempt at the next candidate. Gives the attempt's and the candidate's places;
@@ -144,11 +142,8 @@ impl Exchange {
         let ahead = self.prepared.as_mut().and_then(|prepared| prepared.place.take());
         let place = ahead.or_else(|| slot.and_then(|slot| self.service.admit(slot, true).ok()));
         self.places.extend(place.map(|place| (at, place)));
-        if let Some(slot) = slot {
-            // What the gateway asks for itself no rule led there.
-            if self.call.is_none() {
-                self.service.led(self.rule_at, slot);
-            }
+        if let Some(slot) = slot.filter(|_| self.call.is_none()) {
+            self.service.led(self.rule_at, slot);
         }
         self.name_next(candidate);
         Some((at, candidate))
@@ -170,7 +165,8 @@ impl Exchange {
     /// The first content of a stream came.
     pub fn flows(&mut self, attempt: usize, now: u64) {
         self.attempts.flow(attempt, now);
-        if let Some((_, place)) = self.places.iter().find(|(at, _)| *at == attempt)
+        if !self.is_probe()
+            && let Some((_, place)) = self.places.iter().find(|(at, _)| *at == attempt)
             && let Some(slot) = place.slot()
         {
             self.service.first_token(slot, self.millis(attempt, now));
@@ -180,7 +176,17 @@ impl Exchange {
     /// The client has got, or is getting, a whole answer.
     pub fn answered(&mut self, attempt: usize, now: u64) {
         let (total, stream) = (self.millis(attempt, now), self.parsed.stream());
-        self.end_attempt(attempt, Outcome::Answered, Event::Answered { total, stream }, now);
+        let event = match self.is_probe() {
+            false => Event::Answered { total, stream },
+            // How long a probe takes is not how long requests do. What is at the request's own fault
+            // is such an answer: one that counts, without its time.
+            true => Event::Failed { class: Class::Client, retry_after: None },
+        };
+        self.end_attempt(attempt, Outcome::Answered, event, now);
+    }
+
+    fn is_probe(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| matches!(call.purpose, Purpose::Probe(_)))
     }
 
     /// An attempt failed: `status` is the provider's own.
@@ -312,7 +318,7 @@ impl Exchange {
 
 /// How much earlier than it was told Envoy's timer may fire, by our clock: it counts from the
 /// beginning of its loop's turn, in which much else may have been done.
-const EARLY: Duration = Duration::from_millis(20);
+pub(super) const EARLY: Duration = Duration::from_millis(20);
 
 fn passed(began: Option<u64>, now: u64, limit: Duration) -> bool {
     began.is_some_and(|began| {
