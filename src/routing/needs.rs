@@ -218,7 +218,8 @@ impl Plan {
         let behind = self.candidates.iter().take(after.unwrap_or(0)).filter(|c| !reasons(c));
         let reason = "it does not reason: asked last";
         self.skipped.extend(behind.map(|candidate| Skipped::new(*candidate, reason)));
-        self.candidates.sort_by_key(|candidate| !reasons(candidate));
+        let last: Vec<Candidate> = self.candidates.extract_if(.., |it| !reasons(it)).collect();
+        self.candidates.extend(last);
     }
 
     fn nobody(&self, lacks: &[Lack], gateway: &Gateway) -> Error {
