@@ -316,7 +316,9 @@ mod tests {
         let outbound = exchange.outbound(0).unwrap();
         assert_eq!((outbound.method, &*outbound.path), ("GET", "/v1/models?limit=1"));
         assert!(outbound.headers.contains(&("anthropic-version", "2026-10-21".to_owned())));
-        assert!(record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#));
+        assert!(
+            record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#)
+        );
     }
 
     #[test]

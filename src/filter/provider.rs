@@ -18,8 +18,8 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, Overflow};
 use super::asked::Asked;
+use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, Overflow};
 use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
 use super::host::{self, Buffer, Level, Map};
