@@ -1,13 +1,10 @@
 //! What holds of every decision, whatever the strategy, whoever is down, whatever a client wishes.
 #![cfg(not(target_arch = "wasm32"))]
-#![cfg_attr(
-    test,
-    expect(
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used,
-        reason = "what these tests share stands outside of any test function"
-    )
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what these tests share stands outside of any test function"
 )]
 
 use std::borrow::Cow;
