@@ -316,7 +316,9 @@ mod tests {
         let outbound = exchange.outbound(0).unwrap();
         assert_eq!((outbound.method, &*outbound.path), ("GET", "/v1/models?limit=1"));
         assert!(outbound.headers.contains(&("anthropic-version", "2026-10-21".to_owned())));
-        assert!(record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#));
+        assert!(
+            record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#)
+        );
     }
 
     #[test]
@@ -392,7 +394,7 @@ mod tests {
     fn down() -> (Fleet, Memory, Slot) {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
         let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
-        let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
+        let (mut fleet, store) = (Fleet::new(call.service.gateway.fleet()), Memory::default());
         for class in [Class::NotFound, Class::Auth] {
             let pass = fleet.insist(slot, &store, 1_000).unwrap();
             fleet.settle(pass, Event::Failed { class, retry_after: None }, &store, 1_000, 7);
@@ -429,7 +431,7 @@ mod tests {
     fn a_list_of_models_says_nothing_of_any_model() {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
         let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
-        let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
+        let (mut fleet, store) = (Fleet::new(call.service.gateway.fleet()), Memory::default());
         for class in [Class::NotFound, Class::RateLimit, Class::Permission] {
             for _ in 0..10 {
                 let pass = fleet.admit(slot.without_target(), &store, 1_000).unwrap();
