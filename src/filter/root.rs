@@ -55,7 +55,7 @@ impl RootContext for Root {
                     Err(problems) => return refused(problems),
                 };
                 host::tick_every(TICK_MILLIS);
-                status::configured(&desk.service.gateway);
+                status::configured(&desk.service);
                 self.role = Some(Role::Gateway(desk));
                 true
             }

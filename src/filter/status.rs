@@ -7,20 +7,17 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Map};
-use super::shared::Envoy;
-use crate::config::Gateway;
-use crate::health::{Fleet, Traffic};
+use super::service::Service;
 use crate::providers::Headers;
-use crate::routing::plan::BY_MODEL;
 use crate::telemetry::{Answer, status};
 
 thread_local! {
-    static GATEWAY: RefCell<Option<Rc<Gateway>>> = const { RefCell::new(None) };
+    static SERVICE: RefCell<Option<Rc<Service>>> = const { RefCell::new(None) };
 }
 
-/// Tells of the gateway that this VM runs.
-pub fn configured(gateway: &Rc<Gateway>) {
-    GATEWAY.replace(Some(Rc::clone(gateway)));
+/// Tells of the gateway that was configured last in this VM.
+pub fn configured(service: &Rc<Service>) {
+    SERVICE.set(Some(Rc::clone(service)));
 }
 
 /// A request to the status listener.
@@ -42,11 +39,9 @@ impl HttpContext for StatusStream {
 /// The status as all workers know it: everything is read from what they share, so one that has
 /// served nothing tells the same as the others.
 fn status_now() -> Option<Vec<u8>> {
-    let gateway = GATEWAY.with_borrow(Clone::clone)?;
-    let now = host::unix_millis();
-    let fleet = Fleet::new(gateway.fleet());
-    let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
-    let traffic = Traffic::new(rules.map(str::to_owned).collect(), fleet.watched());
-    let traffic = traffic.report(&Envoy, now);
-    Some(status::write(&gateway, &fleet.report(&Envoy, now), &traffic, now))
+    let service = SERVICE.with_borrow(Clone::clone)?;
+    let store = service.store();
+    Some(service.seen(|fleet, traffic, now| {
+        status::write(&service.gateway, &fleet.report(store, now), &traffic.report(store, now), now)
+    }))
 }
