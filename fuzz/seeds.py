@@ -89,3 +89,7 @@ for target in ("config", "check"):
         place = number.to_bytes(2, "big") if target == "check" else bytes([0, number % 256])
         base = b"" if target == "check" else bytes([number % 6])
         seed(target, f"edit-{number}", b"\0" + base + place + bytes([number % 6, number % 251]))
+
+# Values of the shared store: which key and which length in the first byte, then the value's own.
+for kind in range(32):
+    seed("health_slot", f"kind-{kind}", bytes([kind, 1]) + bytes(25) + bytes([3]) + bytes(64))

@@ -157,7 +157,6 @@ fn a_rule_can_match_unless_one_above_takes_all_its_requests() {
         (json!({"operation": "chat"}), json!({"stream": true}), false),
         (json!({"operation": "chat"}), json!({"stream": false}), true),
         (json!({"operation": "chat"}), json!({"capabilities": ["vision"]}), false),
-        (json!({"operation": "embeddings"}), json!({"capabilities": ["embeddings"]}), false),
         (json!({"capabilities": ["vision"]}), json!({"capabilities": ["vision", "tools"]}), false),
         (json!({"capabilities": ["vision", "tools"]}), json!({"capabilities": ["vision"]}), true),
         (

@@ -1,8 +1,8 @@
 //! What a client asked for, parsed once: a chat or vectors; or what a probe asks for.
 
-use crate::openai::{Class, Error};
 use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
+use crate::openai::{Class, Error};
 use crate::providers::{Dialect, Outbound, Target};
 
 /// A request together with its body.

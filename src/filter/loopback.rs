@@ -11,8 +11,9 @@
 //!
 //! What is asked of whom does not travel in headers. It stays in the memory of the worker, whose
 //! internal listener runs in the same thread; the request names only its number. Whoever else might
-//! reach that listener can therefore ask for nothing: numbers are taken once, and only those that
-//! are under way.
+//! reach that listener can therefore ask for nothing: numbers are random, and taken once, while they
+//! are under way. Neither can a request that outlives its module: the one that takes its place has
+//! other numbers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -136,6 +137,12 @@ impl Call {
     }
 }
 
+/// Whether the candidate gave an answer, to its end.
+#[must_use]
+pub fn is_answered(exchange: &Exchange) -> bool {
+    exchange.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Answered)
+}
+
 /// Whether an endpoint that was asked is up; nothing when it was not asked. What it refuses by the
 /// request's fault it does answer.
 #[must_use]
@@ -162,25 +169,22 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct Calls {
     open: Vec<Open>,
-    last: u64,
     mirrors: usize,
     reached: bool,
 }
 
 impl Calls {
-    /// Keeps a call and gives it its number; nothing when there are [`MAX_CALLS`]. `now` is in
-    /// nanoseconds of a clock that never goes back.
-    pub fn add(&mut self, call: Call, now: u64) -> Option<u64> {
-        if self.open.len() >= MAX_CALLS {
-            return None;
+    /// Keeps a call under a number that nobody can guess; false when there are [`MAX_CALLS`]. `now`
+    /// is in nanoseconds of a clock that never goes back.
+    pub fn add(&mut self, call: Call, number: u64, now: u64) -> bool {
+        if !self.has_room() || self.open.iter().any(|open| open.number == number) {
+            return false;
         }
-        self.last += 1;
         self.mirrors += usize::from(is_mirror(&call));
         let limit = call.timeouts.total.saturating_add(GRACE).as_nanos();
         let until = now.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
-        let number = self.last;
         self.open.push(Open { number, call: Rc::new(call), until, taken: false });
-        Some(number)
+        true
     }
 
     /// The call of that number, which has arrived: it arrives once.
@@ -316,7 +320,9 @@ mod tests {
         let outbound = exchange.outbound(0).unwrap();
         assert_eq!((outbound.method, &*outbound.path), ("GET", "/v1/models?limit=1"));
         assert!(outbound.headers.contains(&("anthropic-version", "2026-10-21".to_owned())));
-        assert!(record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#));
+        assert!(
+            record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#)
+        );
     }
 
     #[test]
@@ -350,34 +356,35 @@ mod tests {
     fn a_call_arrives_once_and_ends_once() {
         let mut calls = Calls::default();
         assert!(calls.take(1).is_none());
-        let number = calls.add(mirror(), 0).unwrap();
-        assert!(calls.take(number + 1).is_none() && !calls.reached());
-        assert!(calls.take(number).is_some() && calls.reached());
-        assert!(calls.take(number).is_none());
+        assert!(calls.add(mirror(), 7, 0) && !calls.add(mirror(), 7, 0));
+        assert!(calls.take(8).is_none() && !calls.reached());
+        assert!(calls.take(7).is_some() && calls.reached());
+        assert!(calls.take(7).is_none());
         assert_eq!(calls.mirrors(), 1);
-        assert!(calls.end(number).is_some());
-        assert!(calls.end(number).is_none());
+        assert!(calls.end(7).is_some());
+        assert!(calls.end(7).is_none());
         assert_eq!(calls.mirrors(), 0);
     }
 
     #[test]
     fn no_more_than_so_many_calls_are_under_way() {
         let mut calls = Calls::default();
-        for _ in 0..MAX_CALLS {
-            assert!(calls.has_room() && calls.add(mirror(), 0).is_some());
+        for number in 0..MAX_CALLS as u64 {
+            assert!(calls.has_room() && calls.add(mirror(), number, 0));
         }
-        assert!(!calls.has_room() && calls.add(mirror(), 0).is_none());
+        assert!(!calls.has_room() && !calls.add(mirror(), u64::MAX, 0));
         calls.end(1);
         assert_eq!(calls.mirrors(), MAX_CALLS - 1);
-        assert!(calls.add(mirror(), 0).is_some());
+        assert!(calls.add(mirror(), u64::MAX, 0));
     }
 
     #[test]
     fn what_does_not_arrive_in_its_time_is_lost_and_calls_count_as_not_arriving() {
         let mut calls = Calls::default();
-        let first = calls.add(mirror(), 0).unwrap();
+        let (first, second) = (3, 2);
+        calls.add(mirror(), first, 0);
         calls.take(first);
-        let second = calls.add(mirror(), 1).unwrap();
+        calls.add(mirror(), second, 1);
         let limit = (Timeouts::default().total + GRACE).as_nanos() as u64;
         assert!(calls.lost(limit - 1).is_empty());
         assert_eq!(calls.lost(limit), [first]);
@@ -392,7 +399,7 @@ mod tests {
     fn down() -> (Fleet, Memory, Slot) {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
         let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
-        let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
+        let (mut fleet, store) = (Fleet::new(call.service.gateway.fleet()), Memory::default());
         for class in [Class::NotFound, Class::Auth] {
             let pass = fleet.insist(slot, &store, 1_000).unwrap();
             fleet.settle(pass, Event::Failed { class, retry_after: None }, &store, 1_000, 7);
@@ -429,7 +436,7 @@ mod tests {
     fn a_list_of_models_says_nothing_of_any_model() {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
         let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
-        let (mut fleet, store) = (Fleet::new(call.gateway.fleet()), Memory::default());
+        let (mut fleet, store) = (Fleet::new(call.service.gateway.fleet()), Memory::default());
         for class in [Class::NotFound, Class::RateLimit, Class::Permission] {
             for _ in 0..10 {
                 let pass = fleet.admit(slot.without_target(), &store, 1_000).unwrap();

@@ -5,8 +5,8 @@
 use std::rc::Rc;
 
 use super::exchange::Exchange;
-use super::looped::{self, Started};
 use super::loopback::{self, Ask, Call, Purpose};
+use super::looped::{self, Started};
 use super::shared;
 use crate::config::rule::{Operation, Timeouts};
 

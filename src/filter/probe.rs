@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::host;
 use super::loopback::{self, Ask, Call, Purpose};
-use super::{looped, mirror};
 use super::service::Service;
+use super::{looped, mirror};
 use crate::config::provider::{Probe, ProbeAsk};
 use crate::config::rule::{Operation, Timeouts};
 use crate::health::probe as schedule;
@@ -54,7 +54,13 @@ impl Prober {
             for (endpoint, at) in provider.endpoints.iter().enumerate() {
                 let now = host::unix_millis();
                 if !loopback::calls(|all| all.has_room())
-                    || !schedule::due(service.store(), &at.cluster, now, probe.every, host::random())
+                    || !schedule::due(
+                        service.store(),
+                        &at.cluster,
+                        now,
+                        probe.every,
+                        host::random(),
+                    )
                 {
                     continue;
                 }

@@ -296,6 +296,7 @@ impl Fleet {
     /// Gives a place back with what became of the attempt. A failure is written at once, and so is a
     /// success when the breaker is not closed or the last that was known was a failure; others wait
     /// for the tick.
+    #[expect(clippy::needless_pass_by_value, reason = "a place can be given back once")]
     pub fn settle(
         &mut self,
         pass: Pass,

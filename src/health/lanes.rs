@@ -36,9 +36,10 @@ pub struct Lanes {
 impl Lanes {
     /// Those that are known to the store.
     pub fn read(store: &dyn Store) -> (Self, u32) {
-        store.read(KEY).map_or((Self::default(), ABSENT), |(value, version)| {
-            (Self::decode(&value).unwrap_or_default(), version)
-        })
+        store.read(KEY).map_or_else(
+            || (Self::default(), ABSENT),
+            |(value, version)| (Self::decode(&value).unwrap_or_default(), version),
+        )
     }
 
     /// Says that the worker of `lane` lives, which claims one if it has none or has lost it. Nothing
@@ -120,9 +121,10 @@ pub struct InFlight(Vec<(u32, u32)>);
 impl InFlight {
     /// What the store knows under `key`.
     pub fn read(store: &dyn Store, key: &str) -> (Self, u32) {
-        store.read(key).map_or((Self::default(), ABSENT), |(value, version)| {
-            (Self::decode(&value).unwrap_or_default(), version)
-        })
+        store.read(key).map_or_else(
+            || (Self::default(), ABSENT),
+            |(value, version)| (Self::decode(&value).unwrap_or_default(), version),
+        )
     }
 
     /// Attempts in flight over all living lanes.

@@ -9,7 +9,7 @@ use super::invalid;
 use super::json::{RawStr, is_null};
 use super::message::Bounded;
 use super::outer::{Field, Fields};
-use super::place::{Fault, List, Place, Source, from_str};
+use super::place::{Fault, List, Place, Slot, from_str};
 use super::request::read;
 use super::validate::{check_model, missing};
 
@@ -187,8 +187,8 @@ impl<'a> Place<'a> for Tokens {
     fn blank() -> Self {
         Self { count: 0, last: 0 }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.list(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
     }
 }
 
@@ -197,9 +197,9 @@ impl<'a> List<'a> for Tokens {
         "a list of tokens"
     }
 
-    fn next(&mut self) -> Option<&mut dyn Place<'a>> {
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
         self.count += 1;
-        Some(&mut self.last)
+        Some(self.last.slot())
     }
 
     fn check(&mut self) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::blame::misfit;
-use super::place::{Entries, Fault, Place, Source};
+use super::place::{Entries, Fault, Own, Place, Slot};
 
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,8 +104,16 @@ impl<'a> Place<'a> for RawStr<'a> {
     fn blank() -> Self {
         RawStr::EMPTY
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let raw = source.raw()?;
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
+        Slot::Str(place)
+    }
+}
+
+impl<'a> Own<'a> for RawStr<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
         *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
         Ok(())
     }
@@ -124,8 +132,13 @@ impl<'a> Place<'a> for Num<'a> {
     fn blank() -> Self {
         Self { written: "0", value: 0.0 }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let raw = source.raw()?;
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+}
+
+impl<'a> Own<'a> for Num<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
         let written = raw.get();
         match written.bytes().next() {
             Some(b'-' | b'0'..=b'9') => {
@@ -160,14 +173,14 @@ impl<'a> Place<'a> for Members<'a> {
     fn blank() -> Self {
         Self::default()
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 
 impl<'a> Entries<'a> for Members<'a> {
-    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
-        self.0.push((name, value.raw()?));
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
+        self.0.push((name, value));
         Ok(())
     }
 }

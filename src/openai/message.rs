@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::blame::misfit;
 use super::json::{RawStr, is_null};
-use super::place::{Entries, Fault, List, Place, Source, from_str, members};
+use super::place::{Entries, Fault, List, Place, Slot, Word, from_str, members};
 
 /// Most messages in a request. A message takes a few hundred bytes of memory however short it is,
 /// so the size of the body alone is no bound.
@@ -67,10 +67,18 @@ impl<'a> Place<'a> for Role {
     fn blank() -> Self {
         Self::User
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let at = source.word("a role", &ROLE_WORDS)?;
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Word(self)
+    }
+}
+
+impl Word for Role {
+    fn words(&self) -> (&'static str, &'static [&'static str]) {
+        ("a role", &ROLE_WORDS)
+    }
+
+    fn choose(&mut self, at: usize) {
         *self = ROLES.get(at).copied().unwrap_or(Self::User);
-        Ok(())
     }
 }
 
@@ -89,8 +97,7 @@ pub enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn read(source: &mut dyn Source<'a>) -> Result<Self, Fault> {
-        let raw = source.raw()?;
+    fn read(raw: &'a RawValue) -> Result<Self, Fault> {
         match raw.get().as_bytes().first() {
             Some(b'"') => RawStr::from_raw(raw).map(Content::Text),
             Some(b'[') => Some(Content::Parts(raw)),
@@ -106,6 +113,8 @@ impl<'a> Content<'a> {
 pub struct Message<'a> {
     /// Who speaks.
     pub role: Role,
+    /// Whether that was said; it is of every message that was read.
+    has_role: bool,
     /// What is said.
     pub content: Content<'a>,
     /// The speaker's or, for `function`, the function's name.
@@ -128,16 +137,11 @@ pub struct Message<'a> {
     pub rest: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
-/// A message that is being read.
-struct Reading<'m, 'a> {
-    message: &'m mut Message<'a>,
-    role: bool,
-}
-
 impl<'a> Place<'a> for Message<'a> {
     fn blank() -> Self {
         Self {
             role: Role::User,
+            has_role: false,
             content: Content::Absent,
             name: None,
             tool_call_id: None,
@@ -150,65 +154,60 @@ impl<'a> Place<'a> for Message<'a> {
             rest: Vec::new(),
         }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(&mut Reading { message: self, role: false })
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 
-impl<'a> Entries<'a> for Reading<'_, 'a> {
+impl<'a> Entries<'a> for Message<'a> {
     fn wanted(&self) -> &'static str {
         "a message object"
     }
 
-    fn entry(&mut self, key: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let message = &mut *self.message;
-        match &*key {
-            "role" if self.role => return Err(Fault::duplicate("role")),
-            "role" => {
-                self.role = true;
-                message.role.fill(value)?;
-            }
+    fn place(&mut self, name: &str) -> Result<Option<Slot<'_, 'a>>, Fault> {
+        let message = self;
+        let (twice, slot) = match name {
+            "role" => (std::mem::replace(&mut message.has_role, true), message.role.slot()),
+            "name" => (false, message.name.slot()),
+            "refusal" => (false, message.refusal.slot()),
+            "tool_call_id" => (message.tool_call_id.is_some(), message.tool_call_id.slot()),
+            "tool_calls" => (message.tool_calls.is_some(), message.tool_calls.slot()),
+            "function_call" => (false, message.function_call.slot()),
+            "audio" => (false, message.audio.slot()),
+            _ => return Ok(None),
+        };
+        if twice { Err(Fault::duplicate(name)) } else { Ok(Some(slot)) }
+    }
+
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
+        let message = self;
+        match &*name {
             "content" if !matches!(message.content, Content::Absent) => {
                 return Err(Fault::duplicate("content"));
             }
             "content" => message.content = Content::read(value)?,
-            "name" => message.name.fill(value)?,
-            "tool_call_id" if message.tool_call_id.is_some() => {
-                return Err(Fault::duplicate("tool_call_id"));
-            }
-            "tool_call_id" => message.tool_call_id.fill(value)?,
-            "tool_calls" if message.tool_calls.is_some() => {
-                return Err(Fault::duplicate("tool_calls"));
-            }
-            "tool_calls" => message.tool_calls = present(value.raw()?),
-            "function_call" => message.function_call = present(value.raw()?),
-            "refusal" => message.refusal.fill(value)?,
-            "reasoning_content" | "reasoning" | "thinking_blocks" => {
-                let raw = value.raw()?;
-                match present(raw) {
-                    // Some providers refuse even the null, so it is not forgotten.
-                    None if message.rest.len() < MAX_UNKNOWN_FIELDS => {
-                        message.rest.push((key, raw));
-                    }
-                    None => {}
-                    Some(raw) if key == "thinking_blocks" => message.thinking_blocks = Some(raw),
-                    Some(raw) => {
-                        let text = RawStr::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
-                        message.reasoning_content.get_or_insert(text);
-                    }
+            "reasoning_content" | "reasoning" | "thinking_blocks" => match present(value) {
+                // Some providers refuse even the null, so it is not forgotten.
+                None if message.rest.len() < MAX_UNKNOWN_FIELDS => {
+                    message.rest.push((name, value));
                 }
-            }
-            "audio" => message.audio = present(value.raw()?),
+                None => {}
+                Some(raw) if name == "thinking_blocks" => message.thinking_blocks = Some(raw),
+                Some(raw) => {
+                    let text = RawStr::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
+                    message.reasoning_content.get_or_insert(text);
+                }
+            },
             _ if message.rest.len() >= MAX_UNKNOWN_FIELDS => {
                 return Err(Fault::new(format!("more than {MAX_UNKNOWN_FIELDS} unknown fields")));
             }
-            _ => message.rest.push((key, value.raw()?)),
+            _ => message.rest.push((name, value)),
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Fault> {
-        if self.role { Ok(()) } else { Err(Fault::new("missing field `role`".to_owned())) }
+        if self.has_role { Ok(()) } else { Err(Fault::new("missing field `role`".to_owned())) }
     }
 }
 
@@ -224,13 +223,13 @@ impl<'a> Place<'a> for Messages<'a> {
     fn blank() -> Self {
         Self { entries: Vec::new(), unknown: 0 }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.list(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
     }
 }
 
 impl<'a> List<'a> for Messages<'a> {
-    fn next(&mut self) -> Option<&mut dyn Place<'a>> {
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
         self.entries.next()
     }
 
@@ -267,13 +266,13 @@ impl<'a, T: Place<'a>, const MAX: usize> Place<'a> for Bounded<T, MAX> {
     fn blank() -> Self {
         Self::default()
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.list(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
     }
 }
 
 impl<'a, T: Place<'a>, const MAX: usize> List<'a> for Bounded<T, MAX> {
-    fn next(&mut self) -> Option<&mut dyn Place<'a>> {
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
         self.0.next()
     }
 

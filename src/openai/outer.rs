@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::message::{Message, Messages};
-use super::place::{Entries, Fault, Place, Source, from_str};
+use super::message::Messages;
+use super::place::{Entries, Fault, Place, Slot, from_str};
 
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
@@ -24,7 +24,7 @@ pub struct Field<'a> {
 /// The request's object: messages read, everything else as text.
 #[derive(Debug)]
 pub(super) struct Outer<'a> {
-    pub messages: Vec<Message<'a>>,
+    pub messages: Option<Messages<'a>>,
     pub messages_at: usize,
     /// Whether there were messages, if only a null.
     read: bool,
@@ -33,10 +33,10 @@ pub(super) struct Outer<'a> {
 
 impl<'a> Place<'a> for Outer<'a> {
     fn blank() -> Self {
-        Self { messages: Vec::new(), messages_at: 0, read: false, fields: Vec::with_capacity(16) }
+        Self { messages: None, messages_at: 0, read: false, fields: Vec::with_capacity(16) }
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 
@@ -45,19 +45,20 @@ impl<'a> Entries<'a> for Outer<'a> {
         "a JSON object"
     }
 
-    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
+    fn place(&mut self, name: &str) -> Result<Option<Slot<'_, 'a>>, Fault> {
         if name != "messages" {
-            return add(&mut self.fields, name, value);
+            return Ok(None);
         }
         if self.read {
             return Err(Fault::duplicate("messages"));
         }
         self.read = true;
         self.messages_at = self.fields.len();
-        let mut list: Option<Messages<'a>> = None;
-        list.fill(value)?;
-        self.messages = list.map(|list| list.entries).unwrap_or_default();
-        Ok(())
+        Ok(Some(self.messages.slot()))
+    }
+
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
+        add(&mut self.fields, name, value)
     }
 }
 
@@ -69,8 +70,8 @@ impl<'a> Place<'a> for Fields<'a> {
     fn blank() -> Self {
         Self(Vec::with_capacity(8))
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.entries(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
     }
 }
 
@@ -84,16 +85,16 @@ impl<'a> Entries<'a> for Fields<'a> {
         "a JSON object"
     }
 
-    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault> {
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
         add(&mut self.0, name, value)
     }
 }
 
-/// Adds the field `name`, whose value is next in `value`.
+/// Adds the field `name`.
 fn add<'a>(
     fields: &mut Vec<Field<'a>>,
     name: Cow<'a, str>,
-    value: &mut dyn Source<'a>,
+    value: &'a RawValue,
 ) -> Result<(), Fault> {
     if fields.len() >= MAX_FIELDS {
         return Err(Fault::new(format!("more than {MAX_FIELDS} fields in the request")));
@@ -103,6 +104,6 @@ fn add<'a>(
     if fields.iter().any(|field| field.name == name) {
         return Err(Fault::duplicate(&name));
     }
-    fields.push(Field { name, value: value.raw()? });
+    fields.push(Field { name, value });
     Ok(())
 }

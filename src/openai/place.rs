@@ -5,13 +5,14 @@
 //! it down, and the parser exists once. What is an error, and where, is the same.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny};
-use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::usage::count;
+use super::json::RawStr;
+
+mod parser;
+
+use parser::fill;
 
 /// Reads `text` as a `T`.
 ///
@@ -19,7 +20,7 @@ use super::usage::count;
 /// What does not fit, or where the JSON is broken.
 pub fn from_str<'a, T: Place<'a>>(text: &'a str) -> Result<T, serde_json::Error> {
     let mut value = T::blank();
-    fill(text, &mut value)?;
+    fill(text, value.slot())?;
     Ok(value)
 }
 
@@ -28,46 +29,65 @@ pub fn from_str<'a, T: Place<'a>>(text: &'a str) -> Result<T, serde_json::Error>
 /// # Errors
 /// As [`from_str`], and what is not UTF-8.
 pub fn from_slice<'a, T: Place<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
-    let mut value = T::blank();
     // Broken JSON, like the empty text.
-    let text = simdutf8::basic::from_utf8(bytes).unwrap_or_default();
-    fill(text, &mut value)?;
-    Ok(value)
-}
-
-#[inline(never)]
-fn fill<'a>(text: &'a str, place: &mut dyn Place<'a>) -> Result<(), serde_json::Error> {
-    let mut parser = serde_json::Deserializer::from_str(text);
-    Seed(place).deserialize(&mut parser)?;
-    parser.end()
+    from_str(simdutf8::basic::from_utf8(bytes).unwrap_or_default())
 }
 
 /// Where a value of a known form goes.
-pub trait Place<'a> {
+pub trait Place<'a>: Sized {
     /// What stands there before.
-    fn blank() -> Self
-    where
-        Self: Sized;
+    fn blank() -> Self;
 
-    /// Reads the value that is next in `source`.
-    ///
-    /// # Errors
-    /// It has another form, or the JSON is broken.
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault>;
+    /// How it is read.
+    fn slot(&mut self) -> Slot<'_, 'a>;
+
+    /// How it is read where it may be null.
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
+        Slot::Maybe(place)
+    }
 }
 
-/// Why a value was not read.
+/// Where a value goes, and so how it is read.
+pub enum Slot<'p, 'a> {
+    /// As it was written, or null.
+    Raw(&'p mut Option<&'a RawValue>),
+    /// As it was written, null too.
+    Written(&'p mut Option<&'a RawValue>),
+    /// A string as it was written, or null.
+    Str(&'p mut Option<RawStr<'a>>),
+    /// A string.
+    Text(&'p mut Cow<'a, str>),
+    /// One of some words.
+    Word(&'p mut dyn Word),
+    /// A [`super::usage::count`].
+    Count(&'p mut u64),
+    /// A whole number from 0 on.
+    Whole(&'p mut u64),
+    /// A whole number from 0 on that fits into 32 bits.
+    Small(&'p mut u32),
+    /// `true` or `false`.
+    Flag(&'p mut bool),
+    /// An object with known members; others are passed over.
+    Members(&'p mut dyn Members<'a>),
+    /// An object with any members.
+    Entries(&'p mut dyn Entries<'a>),
+    /// A list.
+    List(&'p mut dyn List<'a>),
+    /// A value or null.
+    Maybe(&'p mut dyn Maybe<'a>),
+    /// What is made of the value as it was written.
+    Own(&'p mut dyn Own<'a>),
+}
+
+/// Why a value was not taken.
 #[derive(Debug)]
-pub struct Fault(
-    /// Nothing where the source knows it already.
-    Option<String>,
-);
+pub struct Fault(String);
 
 impl Fault {
     /// The fault that `said` tells.
     #[must_use]
     pub const fn new(said: String) -> Self {
-        Self(Some(said))
+        Self(said)
     }
 
     /// The member `name` is there twice.
@@ -78,67 +98,28 @@ impl Fault {
     }
 }
 
-/// A value that is next in the JSON. It can be read once.
-pub trait Source<'a> {
-    /// As it was written.
+/// Takes a value as it was written.
+pub trait Own<'a> {
+    /// Takes it.
     ///
     /// # Errors
-    /// The JSON is broken; so too below.
-    fn raw(&mut self) -> Result<&'a RawValue, Fault>;
-    /// A string.
-    ///
-    /// # Errors
-    /// It is something else; so too below.
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault>;
-    /// One of `words`, by its number among them.
-    ///
-    /// # Errors
-    /// See above.
-    fn word(
-        &mut self,
-        wanted: &'static str,
-        words: &'static [&'static str],
-    ) -> Result<usize, Fault>;
-    /// `true` or `false`.
-    ///
-    /// # Errors
-    /// See above.
-    fn boolean(&mut self) -> Result<bool, Fault>;
-    /// A whole number from 0 on.
-    ///
-    /// # Errors
-    /// See above.
-    fn whole(&mut self) -> Result<u64, Fault>;
-    /// A whole number from 0 on that fits into 32 bits.
-    ///
-    /// # Errors
-    /// See above.
-    fn small(&mut self) -> Result<u32, Fault>;
-    /// A number.
-    ///
-    /// # Errors
-    /// See above.
-    fn float(&mut self) -> Result<f64, Fault>;
-    /// What `place` takes, or null; says whether it was no null.
-    ///
-    /// # Errors
-    /// See above.
-    fn option(&mut self, place: &mut dyn Place<'a>) -> Result<bool, Fault>;
-    /// A list.
-    ///
-    /// # Errors
-    /// See above.
-    fn list(&mut self, list: &mut dyn List<'a>) -> Result<(), Fault>;
-    /// An object with known members; others are passed over.
-    ///
-    /// # Errors
-    /// See above, and a member may be missing or there twice.
-    fn members(&mut self, members: &mut dyn Members<'a>) -> Result<(), Fault>;
-    /// An object with any members.
-    ///
-    /// # Errors
-    /// See above.
-    fn entries(&mut self, entries: &mut dyn Entries<'a>) -> Result<(), Fault>;
+    /// It has another form.
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault>;
+}
+
+/// Takes one of some words.
+pub trait Word {
+    /// What they are together, for the error that there is no string, and all of them.
+    fn words(&self) -> (&'static str, &'static [&'static str]);
+
+    /// Takes the word of that number.
+    fn choose(&mut self, at: usize);
+}
+
+/// The place of a value that may be null.
+pub trait Maybe<'a> {
+    /// It is no null.
+    fn begin(&mut self) -> Slot<'_, 'a>;
 }
 
 /// Where the entries of a list go.
@@ -149,7 +130,7 @@ pub trait List<'a> {
     }
 
     /// The place of the next entry. Nothing to pass over it.
-    fn next(&mut self) -> Option<&mut dyn Place<'a>>;
+    fn next(&mut self) -> Option<Slot<'_, 'a>>;
 
     /// Looks at the entry that was read last.
     ///
@@ -163,10 +144,44 @@ pub trait List<'a> {
 /// A name that a member of an object may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Name {
-    /// On the wire.
-    pub word: &'static str,
+    word: &'static str,
+    /// [`tag`] of the word.
+    tag: u32,
     /// Whether the object must have it.
-    pub required: bool,
+    required: bool,
+}
+
+impl Name {
+    /// The name on the wire, and whether the object must have that member.
+    #[must_use]
+    pub const fn new(word: &'static str, required: bool) -> Self {
+        Self { word, tag: tag(word.as_bytes()), required }
+    }
+
+    /// Whether `text`, whose [`tag`] is `tag`, is the name.
+    fn is(&self, tag: u32, text: &[u8]) -> bool {
+        self.tag == tag && same(self.word.as_bytes(), text)
+    }
+}
+
+/// The length and the first and last byte of a name: nearly always enough to tell it from the others.
+const fn tag(name: &[u8]) -> u32 {
+    match name {
+        [] => 0,
+        [first, .., last] => (name.len() as u32) << 16 | (*first as u32) << 8 | *last as u32,
+        [only] => 1 << 16 | *only as u32,
+    }
+}
+
+/// Whether two names of the same [`tag`] are the same. Nearly all are short, and comparing those by
+/// a call takes longer than to find them.
+fn same(word: &[u8], text: &[u8]) -> bool {
+    match (word.first_chunk::<4>(), word.last_chunk::<4>()) {
+        (Some(start), Some(end)) if word.len() <= 8 => {
+            text.first_chunk() == Some(start) && text.last_chunk() == Some(end)
+        }
+        _ => word == text,
+    }
 }
 
 /// Where the members of an object go: see [`members`].
@@ -175,17 +190,7 @@ pub trait Members<'a> {
     fn names(&self) -> &'static [Name];
 
     /// The place of the member with the name of that number.
-    fn slot(&mut self, at: usize) -> Option<Slot<'_, 'a>>;
-}
-
-/// Where a member goes, and how it is read.
-pub enum Slot<'p, 'a> {
-    /// As its type says.
-    Place(&'p mut dyn Place<'a>),
-    /// As it was written, null too.
-    Written(&'p mut Option<&'a RawValue>),
-    /// A [`count`].
-    Count(&'p mut u64),
+    fn member(&mut self, at: usize) -> Option<Slot<'_, 'a>>;
 }
 
 /// Where any members go.
@@ -195,11 +200,20 @@ pub trait Entries<'a> {
         "an object"
     }
 
-    /// Reads the member `name`, whose value is next in `value`.
+    /// The place of the member `name`, where its value is not taken as it was written.
+    ///
+    /// # Errors
+    /// It is there twice.
+    fn place(&mut self, name: &str) -> Result<Option<Slot<'_, 'a>>, Fault> {
+        let _ = name;
+        Ok(None)
+    }
+
+    /// Takes a member that has no place.
     ///
     /// # Errors
     /// It has the wrong form, or there are too many.
-    fn entry(&mut self, name: Cow<'a, str>, value: &mut dyn Source<'a>) -> Result<(), Fault>;
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault>;
 
     /// All were read.
     ///
@@ -234,21 +248,20 @@ macro_rules! members {
         fn blank() -> Self {
             Self { $($field: $crate::openai::place::members!(@blank $($how)?)),* }
         }
-        fn fill(
-            &mut self,
-            source: &mut dyn $crate::openai::place::Source<'a>,
-        ) -> ::core::result::Result<(), $crate::openai::place::Fault> {
-            source.members(self)
+        fn slot(&mut self) -> $crate::openai::place::Slot<'_, 'a> {
+            $crate::openai::place::Slot::Members(self)
         }
     };
     (@members { $($field:ident $($word:literal)? $(($how:ident))?),* $(,)? }) => {
         fn names(&self) -> &'static [$crate::openai::place::Name] {
-            const { &[$($crate::openai::place::Name {
-                word: $crate::openai::place::members!(@word $field $($word)?),
-                required: $crate::openai::place::members!(@required $($how)?),
-            }),*] }
+            const {
+                &[$($crate::openai::place::Name::new(
+                    $crate::openai::place::members!(@word $field $($word)?),
+                    $crate::openai::place::members!(@required $($how)?),
+                )),*]
+            }
         }
-        fn slot(&mut self, at: usize) -> Option<$crate::openai::place::Slot<'_, 'a>> {
+        fn member(&mut self, at: usize) -> Option<$crate::openai::place::Slot<'_, 'a>> {
             $(
                 if at == 0 {
                     return Some($crate::openai::place::members!(@slot (self.$field) $($how)?));
@@ -268,8 +281,8 @@ macro_rules! members {
     (@blank required) => { $crate::openai::place::Place::blank() };
     (@blank written) => { None };
     (@blank count) => { 0 };
-    (@slot ($place:expr)) => { $crate::openai::place::Slot::Place(&mut $place) };
-    (@slot ($place:expr) required) => { $crate::openai::place::Slot::Place(&mut $place) };
+    (@slot ($place:expr)) => { $crate::openai::place::Place::slot(&mut $place) };
+    (@slot ($place:expr) required) => { $crate::openai::place::Place::slot(&mut $place) };
     (@slot ($place:expr) written) => { $crate::openai::place::Slot::Written(&mut $place) };
     (@slot ($place:expr) count) => { $crate::openai::place::Slot::Count(&mut $place) };
 }
@@ -279,8 +292,17 @@ impl<'a> Place<'a> for &'a RawValue {
     fn blank() -> Self {
         RawValue::NULL
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.raw()?;
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
+        Slot::Raw(place)
+    }
+}
+
+impl<'a> Own<'a> for &'a RawValue {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
+        *self = raw;
         Ok(())
     }
 }
@@ -289,9 +311,8 @@ impl<'a> Place<'a> for Cow<'a, str> {
     fn blank() -> Self {
         Cow::Borrowed("")
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.string()?;
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Text(self)
     }
 }
 
@@ -299,9 +320,8 @@ impl<'a> Place<'a> for bool {
     fn blank() -> Self {
         false
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.boolean()?;
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Flag(self)
     }
 }
 
@@ -309,9 +329,8 @@ impl<'a> Place<'a> for u64 {
     fn blank() -> Self {
         0
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.whole()?;
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Whole(self)
     }
 }
 
@@ -319,40 +338,8 @@ impl<'a> Place<'a> for u32 {
     fn blank() -> Self {
         0
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.small()?;
-        Ok(())
-    }
-}
-
-impl<'a> Place<'a> for usize {
-    fn blank() -> Self {
-        0
-    }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let whole = source.whole()?;
-        *self = Self::try_from(whole).map_err(|_| Fault::new(format!("{whole} is too large")))?;
-        Ok(())
-    }
-}
-
-impl<'a> Place<'a> for String {
-    fn blank() -> Self {
-        Self::new()
-    }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.string()?.into_owned();
-        Ok(())
-    }
-}
-
-impl<'a> Place<'a> for f64 {
-    fn blank() -> Self {
-        0.0
-    }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        *self = source.float()?;
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Small(self)
     }
 }
 
@@ -360,10 +347,14 @@ impl<'a, T: Place<'a>> Place<'a> for Option<T> {
     fn blank() -> Self {
         None
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        let mut value = T::blank();
-        *self = source.option(&mut value)?.then_some(value);
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        T::optional(self)
+    }
+}
+
+impl<'a, T: Place<'a>> Maybe<'a> for Option<T> {
+    fn begin(&mut self) -> Slot<'_, 'a> {
+        self.insert(T::blank()).slot()
     }
 }
 
@@ -371,304 +362,15 @@ impl<'a, T: Place<'a>> Place<'a> for Vec<T> {
     fn blank() -> Self {
         Self::new()
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        source.list(self)
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
     }
 }
 
 impl<'a, T: Place<'a>> List<'a> for Vec<T> {
-    fn next(&mut self) -> Option<&mut dyn Place<'a>> {
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
         self.push(T::blank());
-        self.last_mut().map(|place| place as &mut dyn Place<'a>)
-    }
-}
-
-/// Lets the parser fill a place.
-struct Seed<'p, 'a>(&'p mut dyn Place<'a>);
-
-impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
-        let mut next = Next { parser: Some(parser), error: None };
-        let filled = self.0.fill(&mut next);
-        next.result(filled)
-    }
-}
-
-/// The value that is next in a parser, for those who know no parser.
-struct Next<'a, D: Deserializer<'a>> {
-    parser: Option<D>,
-    error: Option<D::Error>,
-}
-
-impl<'a, D: Deserializer<'a>> Next<'a, D> {
-    fn read<T>(&mut self, read: impl FnOnce(D) -> Result<T, D::Error>) -> Result<T, Fault> {
-        let parser = self.parser.take().ok_or(Fault(None))?;
-        read(parser).map_err(|error| {
-            self.error = Some(error);
-            Fault(None)
-        })
-    }
-
-    fn result(self, filled: Result<(), Fault>) -> Result<(), D::Error> {
-        match filled {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(self.error.unwrap_or_else(|| error(fault))),
-        }
-    }
-}
-
-#[cold]
-fn error<E: serde::de::Error>(fault: Fault) -> E {
-    E::custom(fault.0.unwrap_or_default())
-}
-
-impl<'a, D: Deserializer<'a>> Source<'a> for Next<'a, D> {
-    fn raw(&mut self) -> Result<&'a RawValue, Fault> {
-        self.read(<&RawValue>::deserialize)
-    }
-
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.read(|parser| parser.deserialize_str(TextVisitor))
-    }
-
-    fn word(
-        &mut self,
-        wanted: &'static str,
-        words: &'static [&'static str],
-    ) -> Result<usize, Fault> {
-        self.read(|parser| parser.deserialize_str(WordVisitor { wanted, words }))
-    }
-
-    fn boolean(&mut self) -> Result<bool, Fault> {
-        self.read(bool::deserialize)
-    }
-
-    fn whole(&mut self) -> Result<u64, Fault> {
-        self.read(u64::deserialize)
-    }
-
-    fn small(&mut self) -> Result<u32, Fault> {
-        self.read(u32::deserialize)
-    }
-
-    fn float(&mut self) -> Result<f64, Fault> {
-        self.read(f64::deserialize)
-    }
-
-    fn option(&mut self, place: &mut dyn Place<'a>) -> Result<bool, Fault> {
-        self.read(|parser| parser.deserialize_option(OptionVisitor(place)))
-    }
-
-    fn list(&mut self, list: &mut dyn List<'a>) -> Result<(), Fault> {
-        self.read(|parser| parser.deserialize_seq(ListVisitor(list)))
-    }
-
-    fn members(&mut self, members: &mut dyn Members<'a>) -> Result<(), Fault> {
-        self.read(|parser| parser.deserialize_map(MembersVisitor(members)))
-    }
-
-    fn entries(&mut self, entries: &mut dyn Entries<'a>) -> Result<(), Fault> {
-        self.read(|parser| parser.deserialize_map(EntriesVisitor(entries)))
-    }
-}
-
-struct TextVisitor;
-
-impl<'a> Visitor<'a> for TextVisitor {
-    type Value = Cow<'a, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for TextVisitor {
-    type Value = Cow<'a, str>;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Cow<'a, str>, D::Error> {
-        parser.deserialize_str(self)
-    }
-}
-
-struct WordVisitor {
-    wanted: &'static str,
-    words: &'static [&'static str],
-}
-
-impl Visitor<'_> for WordVisitor {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.wanted)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<usize, E> {
-        let at = self.words.iter().position(|word| *word == text);
-        at.ok_or_else(|| E::unknown_variant(&shorten(text), self.words))
-    }
-}
-
-/// The start of a text that is quoted back to the client.
-pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(64) {
-        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(text),
-    }
-}
-
-struct OptionVisitor<'p, 'a>(&'p mut dyn Place<'a>);
-
-impl<'a> Visitor<'a> for OptionVisitor<'_, 'a> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_none<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_some<D: Deserializer<'a>>(self, parser: D) -> Result<bool, D::Error> {
-        Seed(self.0).deserialize(parser)?;
-        Ok(true)
-    }
-}
-
-struct ListVisitor<'p, 'a>(&'p mut dyn List<'a>);
-
-impl<'a> Visitor<'a> for ListVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.wanted())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_element_seed(EntrySeed(self.0))?.is_some() {
-            self.0.check().map_err(error)?;
-        }
-        Ok(())
-    }
-}
-
-struct EntrySeed<'p, 'a>(&'p mut dyn List<'a>);
-
-impl<'a> DeserializeSeed<'a> for EntrySeed<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
-        match self.0.next() {
-            Some(place) => Seed(place).deserialize(parser),
-            None => IgnoredAny::deserialize(parser).map(|_| ()),
-        }
-    }
-}
-
-struct MembersVisitor<'p, 'a>(&'p mut dyn Members<'a>);
-
-impl<'a> Visitor<'a> for MembersVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let names = self.0.names();
-        let mut seen: u64 = 0;
-        while let Some(at) = map.next_key_seed(NameVisitor(names))? {
-            let Some((name, slot)) = names.get(at).zip(self.0.slot(at)) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let bit = 1 << (at as u64 & 63);
-            if seen & bit != 0 {
-                return Err(A::Error::duplicate_field(name.word));
-            }
-            seen |= bit;
-            match slot {
-                Slot::Place(place) => map.next_value_seed(Seed(place))?,
-                Slot::Written(place) => *place = Some(map.next_value()?),
-                Slot::Count(place) => *place = count(map.next_value()?),
-            }
-        }
-        for (at, name) in names.iter().enumerate() {
-            if name.required && seen & (1 << (at as u64 & 63)) == 0 {
-                return Err(A::Error::missing_field(name.word));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Finds a name's number; of an unknown one, how many there are.
-struct NameVisitor(&'static [Name]);
-
-impl<'a> DeserializeSeed<'a> for NameVisitor {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<usize, D::Error> {
-        parser.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for NameVisitor {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field name")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<usize, E> {
-        let at = self.0.iter().position(|name| name.word == text);
-        Ok(at.unwrap_or(self.0.len()))
-    }
-}
-
-struct EntriesVisitor<'p, 'a>(&'p mut dyn Entries<'a>);
-
-impl<'a> Visitor<'a> for EntriesVisitor<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.wanted())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key_seed(TextVisitor)? {
-            map.next_value_seed(EntrySeedOf { name, entries: self.0 })?;
-        }
-        self.0.end().map_err(error)
-    }
-}
-
-struct EntrySeedOf<'p, 'a> {
-    name: Cow<'a, str>,
-    entries: &'p mut dyn Entries<'a>,
-}
-
-impl<'a> DeserializeSeed<'a> for EntrySeedOf<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
-        let mut next = Next { parser: Some(parser), error: None };
-        let read = self.entries.entry(self.name, &mut next);
-        next.result(read)
+        self.last_mut().map(T::slot)
     }
 }
 
@@ -750,8 +452,8 @@ mod tests {
         fn blank() -> Self {
             Self(Vec::new())
         }
-        fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-            source.list(&mut self.0)
+        fn slot(&mut self) -> Slot<'_, 'a> {
+            self.0.slot()
         }
     }
 

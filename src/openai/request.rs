@@ -110,8 +110,8 @@ impl<'a> Chat<'a> {
             .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
         let outer: Outer<'a> =
             from_str(text).map_err(|error| invalid::explain(text, "messages", &error))?;
-        let mut chat =
-            Self { messages: outer.messages, messages_at: outer.messages_at, ..Self::default() };
+        let messages = outer.messages.map(|list| list.entries).unwrap_or_default();
+        let mut chat = Self { messages, messages_at: outer.messages_at, ..Self::default() };
         let mut max_completion_tokens = None;
         for Field { name, value } in &outer.fields {
             if is_null(value) {

@@ -1,6 +1,6 @@
 //! Tokens, in one split that counts nothing twice.
 
-use super::place::{Fault, Place, Source, members};
+use super::place::{Place, Slot, members};
 use serde_json::value::RawValue;
 
 /// What a request used. Every token stands in exactly one of the first four counts; the rest say
@@ -123,9 +123,8 @@ impl<'a> Place<'a> for Count {
     fn blank() -> Self {
         Self(0)
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
-        self.0 = count(source.raw()?);
-        Ok(())
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Count(&mut self.0)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Operation, Require, TargetId, When};
 use crate::config::model::Model;
 use crate::config::provider::Provider;
 use crate::config::reader::{Problems, nearest};
-use crate::providers::catalogue::{Capabilities, Mode};
+use crate::providers::catalogue::{Capabilities, Mode, Rates};
 
 /// Reports an operation that no target is known for.
 pub(super) fn check_operation(
@@ -122,8 +122,10 @@ fn lacks_capability(wanted: Capabilities, model: &Model) -> Option<String> {
 fn too_dear(most: MaxPrice, model: &Model) -> Option<String> {
     let Some(price) = &model.facts.price else { return Some("has no price".to_owned()) };
     let base = &price.base;
-    let dear = |most: Option<_>, rate| most.is_some_and(|most| rate > most);
-    (dear(most.input, base.input) || dear(most.output, base.output)).then(|| {
+    let over = |most: Option<_>, rate| most.is_some_and(|most| rate > most);
+    let dear = |rates: &Rates| over(most.input, rates.input) || over(most.output, rates.output);
+    // One of the tiers may be cheaper.
+    (dear(base) && price.tiers.iter().all(|tier| dear(&tier.rates))).then(|| {
         format!(
             "costs {} USD per million tokens of input and {} of output",
             base.input.usd_per_mtok(),

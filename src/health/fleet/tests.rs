@@ -225,10 +225,10 @@ fn trials_are_exact_over_all_workers_and_close_it() {
     let mut transitions = Vec::new();
     for allowed in 1..=4 {
         let mut passes = Vec::new();
-        for at in 0..4 {
-            workers[at].refresh(&store, now);
+        for (at, worker) in workers.iter_mut().enumerate() {
+            worker.refresh(&store, now);
             for slot in [A, A2, A] {
-                match workers[at].admit(slot, &store, now) {
+                match worker.admit(slot, &store, now) {
                     Ok(pass) => passes.push((at, pass)),
                     Err(why) => assert_eq!(why, Refused::Trying),
                 }

@@ -95,7 +95,7 @@ members!(Chunk<'a> { web, retrieved_context "retrievedContext" });
 
 struct Support<'a> {
     segment: Option<Segment<'a>>,
-    grounding_chunk_indices: Option<Vec<usize>>,
+    grounding_chunk_indices: Option<Vec<u32>>,
 }
 
 members!(Support<'a> { segment, grounding_chunk_indices "groundingChunkIndices" });
@@ -137,7 +137,7 @@ impl List {
                 for support in supports {
                     let Some(segment) = support.segment else { continue };
                     for at in support.grounding_chunk_indices.unwrap_or_default() {
-                        if let Some(chunk) = chunks.get(at) {
+                        if let Some(chunk) = chunks.get(at as usize) {
                             self.add(chunk.source(), segment);
                         }
                     }

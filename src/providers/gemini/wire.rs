@@ -10,7 +10,7 @@ use crate::openai::Usage;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string, write_compact};
 use crate::openai::message::Items;
-use crate::openai::place::{Fault, Place, Source, from_str, members};
+use crate::openai::place::{Fault, Own, Place, Slot, from_str, members};
 use crate::providers::failure::no_answer;
 use crate::providers::ids::sign;
 
@@ -286,24 +286,24 @@ impl<'a> Response<'a> {
     /// What it used, as far as it is said.
     pub(super) fn usage(&self) -> Option<Usage> {
         let raw = self.usage_metadata.filter(|raw| is_object(raw))?;
-        from_str::<WireUsage>(raw.get()).ok().map(Usage::from)
+        from_str::<WireUsage<'_>>(raw.get()).ok().map(Usage::from)
     }
 }
 
 /// Counts. Each may be missing, and stands for zero then.
 #[derive(Debug, Default)]
-struct WireUsage {
+struct WireUsage<'a> {
     prompt_token_count: u64,
     tool_use_prompt_token_count: u64,
     cached_content_token_count: u64,
     candidates_token_count: u64,
     thoughts_token_count: u64,
     total_token_count: u64,
-    prompt_tokens_details: Modalities,
-    candidates_tokens_details: Modalities,
+    prompt_tokens_details: Modalities<'a>,
+    candidates_tokens_details: Modalities<'a>,
 }
 
-members!(WireUsage {
+members!(WireUsage<'a> {
     prompt_token_count "promptTokenCount" (count),
     tool_use_prompt_token_count "toolUsePromptTokenCount" (count),
     cached_content_token_count "cachedContentTokenCount" (count),
@@ -316,36 +316,42 @@ members!(WireUsage {
 
 /// Counts by kind of media.
 #[derive(Debug, Default)]
-struct Modalities(Vec<Modality>);
+struct Modalities<'a>(Vec<Modality<'a>>);
 
 #[derive(Debug)]
-struct Modality {
-    modality: Option<String>,
+struct Modality<'a> {
+    modality: Option<Cow<'a, str>>,
     token_count: u64,
 }
 
-members!(Modality { modality, token_count "tokenCount" (count) });
+members!(Modality<'a> { modality, token_count "tokenCount" (count) });
 
-impl<'a> Place<'a> for Modalities {
+impl<'a> Place<'a> for Modalities<'a> {
     fn blank() -> Self {
         Self::default()
     }
-    fn fill(&mut self, source: &mut dyn Source<'a>) -> Result<(), Fault> {
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+}
+
+impl<'a> Own<'a> for Modalities<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
         // A strange list must not cost the client its counts.
-        self.0 = from_str(source.raw()?.get()).unwrap_or_default();
+        self.0 = from_str(raw.get()).unwrap_or_default();
         Ok(())
     }
 }
 
-impl Modalities {
+impl Modalities<'_> {
     fn audio(&self) -> u64 {
-        let audio = |entry: &&Modality| entry.modality.as_deref() == Some("AUDIO");
+        let audio = |entry: &&Modality<'_>| entry.modality.as_deref() == Some("AUDIO");
         self.0.iter().filter(audio).map(|entry| entry.token_count).fold(0, u64::saturating_add)
     }
 }
 
-impl From<WireUsage> for Usage {
-    fn from(wire: WireUsage) -> Self {
+impl From<WireUsage<'_>> for Usage {
+    fn from(wire: WireUsage<'_>) -> Self {
         let prompt = wire.prompt_token_count.saturating_add(wire.tool_use_prompt_token_count);
         let words = wire.candidates_token_count;
         // Some models count their thoughts among the words already; the total tells.
@@ -373,7 +379,7 @@ mod tests {
     use super::*;
 
     fn usage(json: &str) -> Usage {
-        from_str::<WireUsage>(json).unwrap().into()
+        from_str::<WireUsage<'_>>(json).unwrap().into()
     }
 
     #[test]
