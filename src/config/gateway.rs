@@ -149,6 +149,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
             let around = Around {
                 providers: &providers,
                 timeouts,
+                by_name: clients_may.rule,
                 tenants: tenant_header.is_some(),
                 loopback: loopback.is_some(),
             };

@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use super::model::Model;
-use super::provider::{Probe, ProbeAsk};
+use super::provider::{Probe, ProbeAsk, Provider};
 use super::reader::{Node, Problems, nearest, show};
 use crate::health::{Breaker, Settings};
 use crate::providers::catalogue::Mode;
-use crate::providers::registry::Api;
 
 /// How long between two probes where nothing is said.
 const EVERY: Duration = Duration::from_secs(30);
-
-/// APIs that have no list of models at the place where requests are sent.
-const LIST_NO_MODELS: [&str; 2] = ["bedrock", "vertex"];
 
 /// Reads `health` at the top.
 pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Settings {
@@ -75,8 +71,7 @@ pub(super) fn read_rate(node: &Node<'_>, high: u16, problems: &mut Problems) -> 
 /// Reads `probe`.
 pub(super) fn read_probe(
     node: &Node<'_>,
-    api: &Api,
-    models: &[Model],
+    provider: &Provider,
     problems: &mut Problems,
 ) -> Option<Probe> {
     let mut fields = node.fields(problems);
@@ -92,6 +87,8 @@ pub(super) fn read_probe(
         Some(node) => node.text(problems)?,
         None => "models",
     };
+    let models = &provider.models;
+    let lists = |model: &Model| provider.api.dialect.models(&provider.target(model)).is_some();
     let chats = |model: &&Model| model.facts.mode == Mode::Chat;
     let known: Vec<&str> = models.iter().filter(chats).map(|model| &*model.name).collect();
     let ask = match models.iter().position(|model| model.name == word) {
@@ -103,12 +100,12 @@ pub(super) fn read_probe(
             );
             return None;
         }
-        None if word == "models" && LIST_NO_MODELS.contains(&api.name) => {
+        None if word == "models" && !models.first().is_some_and(lists) => {
             problems.add(
                 path,
                 format!(
                     "\"{}\" has no list of models to ask for; write ask: and one of: {}",
-                    api.name,
+                    provider.api.name,
                     known.join(", ")
                 ),
             );

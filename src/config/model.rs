@@ -207,8 +207,16 @@ fn read_model(
 const SEE_CATALOGUE: &str =
     " (`waypost catalog` lists what there is; leave the field out for a model that is not there)";
 
+/// Reads a list of abilities that something asks for, so that one is named at least.
+pub(super) fn read_needed(node: &Node<'_>, problems: &mut Problems) -> Capabilities {
+    if node.value.as_array().is_some_and(Vec::is_empty) {
+        problems.add(&node.path, "the list is empty and says nothing; remove it");
+    }
+    read_capabilities(node, problems)
+}
+
 /// Reads a list of abilities.
-pub(super) fn read_capabilities(node: &Node<'_>, problems: &mut Problems) -> Capabilities {
+fn read_capabilities(node: &Node<'_>, problems: &mut Problems) -> Capabilities {
     let known = Capability::ALL.map(Capability::name);
     let mut capabilities = Capabilities::default();
     for node in node.list(problems) {

@@ -246,10 +246,8 @@ fn read_entry(
     };
     fields.finish(problems);
     let models = models.map(|node| model::read(&node, api, catalogue, problems));
-    let probe = probe.zip(models.as_deref());
-    let probe = probe.and_then(|(node, models)| health::read_probe(&node, api, models, problems));
     let may_miss = alone.is_some();
-    Some(Provider {
+    let mut provider = Provider {
         name: name.to_owned(),
         api,
         base: base?,
@@ -258,10 +256,12 @@ fn read_entry(
         balance: balance.unwrap_or_default(),
         max_concurrency,
         breaker,
-        probe,
+        probe: None,
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
-    })
+    };
+    provider.probe = probe.and_then(|node| health::read_probe(&node, &provider, problems));
+    Some(provider)
 }
 
 fn read_api(

@@ -86,6 +86,12 @@ impl<'a> Node<'a> {
         self.value.get(name).is_some()
     }
 
+    /// Whether it is an object without fields.
+    #[must_use]
+    pub fn is_empty_object(&self) -> bool {
+        self.value.as_object().is_some_and(Map::is_empty)
+    }
+
     /// The fields of an object; a problem, and no fields, when it is none.
     pub fn fields(&self, problems: &mut Problems) -> Fields<'a> {
         let object = self.value.as_object();

@@ -4,6 +4,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use serde_json::json;
 
 use super::*;
+use crate::providers::catalogue::Catalogue;
+use crate::providers::{Payload, registry};
 
 #[test]
 fn a_small_configuration_is_enough() {
@@ -39,69 +41,7 @@ fn gateway(value: &Value) -> Result<Gateway, Vec<String>> {
 
 /// A configuration with every key of routing.
 fn everything() -> Value {
-    json!({
-        "role": "gateway",
-        "tenant_header": "x-tenant",
-        "clients_may": ["rule", "models"],
-        "loopback": "waypost_loopback",
-        "health": {"breaker": {"error_rate": "40%", "min_requests": 10, "open_for": "3s"}},
-        "providers": {
-            "openai": {
-                "api": "openai",
-                "endpoints": [{"cluster": "openai-us", "region": "us"}, {"cluster": "openai-eu", "region": "eu"}],
-                "balance": "latency",
-                "max_concurrency": 200,
-                "breaker": {"consecutive_failures": 3, "error_rate": "0.5%"},
-                "probe": {"every": "10s"},
-                "models": {
-                    "gpt-4o": {"quality": 0.92},
-                    "gpt-4o-mini": {"quality": {"general": 0.7, "classification": 0.95}},
-                },
-            },
-            "claude": {
-                "api": "anthropic",
-                "endpoints": [{"cluster": "anthropic", "region": "eu"}],
-                "probe": {"ask": "claude-haiku-4-5"},
-                "models": {"claude-haiku-4-5": {}, "claude-sonnet-4-5": {}},
-            },
-        },
-        "rules": [
-            {
-                "name": "all",
-                "when": {
-                    "model": "gpt-*", "operation": "chat", "stream": false,
-                    "metadata": {"task": ["classification"], "priority": "high*"},
-                    "input_tokens": {"at_least": 1000, "at_most": 100_000},
-                    "capabilities": ["tools", "vision"],
-                    "cel": "request.headers['x-tier'] == 'gold' && connection.mtls",
-                },
-                "require": {
-                    "region": "eu", "capabilities": ["json_schema"], "max_latency": "2s", "min_quality": 0.8,
-                    "max_price": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15},
-                },
-                "choose": "cost",
-                "targets": ["openai/gpt-4o", {"target": "openai/gpt-4o-mini"}],
-                "mirror": {"target": "claude/claude-haiku-4-5", "share": "2.5%"},
-            },
-            {
-                "name": "leaves", "when": {"metadata": {"task": "a"}}, "choose": "failover",
-                "leave": {"error_rate": "20%", "min_requests": 5, "window": "5m"},
-                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
-            },
-            {
-                "name": "quick", "when": {"cel": "true"}, "choose": "latency", "explore": "0.25%",
-                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
-            },
-            {
-                "name": "best", "when": {"tenant": "a"}, "choose": "quality",
-                "targets": ["openai/gpt-4o", "claude/claude-sonnet-4-5"],
-            },
-            {
-                "name": "shares", "choose": "canary", "sticky": "metadata:conversation",
-                "targets": [{"target": "openai/gpt-4o", "weight": 70}, {"target": "claude/claude-sonnet-4-5", "weight": 30}],
-            },
-        ],
-    })
+    serde_json::from_str(include_str!("../../tests/check/routing.json")).unwrap()
 }
 
 #[test]
@@ -177,10 +117,10 @@ fn second_can_match(first: &Value, second: &Value) -> bool {
     let read = gateway(&json!({
         "role": "gateway",
         "tenant_header": "x-tenant",
-        "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"gpt-4o": {}}}},
+        "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"any": {}}}},
         "rules": [
-            {"name": "first", "when": first, "targets": ["openai/gpt-4o"]},
-            {"name": "second", "when": second, "targets": ["openai/gpt-4o"]},
+            {"name": "first", "when": first, "targets": ["openai/any"]},
+            {"name": "second", "when": second, "targets": ["openai/any"]},
         ],
     }));
     match read {
@@ -210,6 +150,28 @@ fn a_rule_can_match_unless_one_above_takes_all_its_requests() {
         (json!({"headers": {"a": "1", "b": "2"}}), json!({"headers": {"a": "1"}}), true),
         (json!({"headers": {"a": ["1", "2"]}}), json!({"headers": {"a": "2"}}), false),
         (json!({"headers": {"a": "1"}}), json!({"headers": {"b": "1"}}), true),
+        (json!({"metadata": {"a": ["1", "2"]}}), json!({"metadata": {"a": "2", "b": "3"}}), false),
+        (json!({"metadata": {"a": "1"}}), json!({"headers": {"a": "1"}}), true),
+        (json!({"operation": "chat"}), json!({"operation": "embeddings"}), true),
+        (json!({"operation": "chat"}), json!({}), true),
+        (json!({"operation": "chat"}), json!({"stream": true}), false),
+        (json!({"operation": "chat"}), json!({"stream": false}), true),
+        (json!({"operation": "chat"}), json!({"capabilities": ["vision"]}), false),
+        (json!({"capabilities": ["vision"]}), json!({"capabilities": ["vision", "tools"]}), false),
+        (json!({"capabilities": ["vision", "tools"]}), json!({"capabilities": ["vision"]}), true),
+        (
+            json!({"input_tokens": {"at_least": 5}}),
+            json!({"input_tokens": {"at_least": 5, "at_most": 9}}),
+            false,
+        ),
+        (json!({"input_tokens": {"at_least": 5}}), json!({"input_tokens": {"at_least": 4}}), true),
+        (json!({"input_tokens": {"at_least": 5}}), json!({"input_tokens": {"at_most": 9}}), true),
+        (json!({"input_tokens": {"at_most": 9}}), json!({"input_tokens": {"at_most": 9}}), false),
+        (json!({"input_tokens": {"at_most": 9}}), json!({"input_tokens": {"at_least": 1}}), true),
+        (json!({"input_tokens": {"at_least": 0}}), json!({}), false),
+        (json!({"cel": "a"}), json!({"cel": "a", "stream": true}), false),
+        (json!({"cel": "a"}), json!({"cel": "b"}), true),
+        (json!({"cel": "a"}), json!({}), true),
     ] {
         assert_eq!(second_can_match(&first, &second), can, "{first} above {second}");
     }
@@ -266,6 +228,85 @@ fn numbers_arrive_from_envoy_as_doubles() {
     assert_eq!(read(json!({"body": "512 KiB"})).unwrap().limits.body, 512 << 10);
 }
 
+/// Every number as Envoy hands it over.
+fn doubled(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.iter().map(doubled).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), doubled(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn routing_reads_the_same_when_all_numbers_are_doubles() {
+    let (plain, double) = (gateway(&everything()), gateway(&doubled(&everything())));
+    assert_eq!(format!("{:?}", plain.unwrap()), format!("{:?}", double.unwrap()));
+}
+
+#[test]
+fn shares_are_read_to_the_hundredth_of_a_percent() {
+    let explore = |share: Value| {
+        let mut whole = everything();
+        whole["rules"][2]["explore"] = share;
+        gateway(&whole).map(|gateway| match gateway.rules[2].choose {
+            rule::Choose::Latency { explore } => explore,
+            _ => panic!("a latency rule"),
+        })
+    };
+    for (text, share) in
+        [("0%", 0), ("5%", 500), ("0.05%", 5), ("0.5%", 50), ("12.34%", 1234), ("100.0%", 10_000)]
+    {
+        assert_eq!(explore(json!(text)), Ok(share), "{text}");
+    }
+    for text in
+        ["5", "%", ".5%", "5.%", "-1%", "+1%", "1e1%", "100.01%", "655.36%", "0.005%", "5 %"]
+    {
+        assert!(explore(json!(text)).is_err(), "{text}");
+    }
+    for (number, remedy) in [(0.05, "\"5%\""), (5.0, "\"5%\""), (0.125, "\"12.5%\"")] {
+        let told = explore(json!(number)).unwrap_err();
+        assert!(told[0].contains(remedy), "{told:?}");
+    }
+}
+
+#[test]
+fn more_targets_than_have_a_place_are_refused() {
+    let read = |models: usize| {
+        let models: serde_json::Map<String, Value> =
+            (0..models).map(|at| (format!("m{at}"), json!({}))).collect();
+        let endpoints: Vec<Value> =
+            (0..16).map(|at| json!({"cluster": format!("c{at}")})).collect();
+        gateway(&json!({
+            "role": "gateway",
+            "providers": {"p": {"api": "openai", "endpoints": endpoints, "models": models}},
+        }))
+    };
+    assert!(read(gateway::MAX_TARGETS / 16).is_ok());
+    assert_eq!(
+        read(gateway::MAX_TARGETS / 16 + 1).unwrap_err(),
+        [
+            "providers: 4112 targets (models, counted at each endpoint that has them); at most 4096 are watched"
+        ]
+    );
+}
+
+#[test]
+fn scores_for_more_tasks_than_the_limit_are_refused() {
+    let read = |tasks: usize| {
+        let tasks: serde_json::Map<String, Value> =
+            (0..tasks).map(|at| (format!("t{at}"), json!(0.5))).collect();
+        let mut whole = everything();
+        whole["providers"]["openai"]["models"]["gpt-4o"] = json!({"quality": tasks});
+        whole["rules"] = json!([]);
+        gateway(&whole)
+    };
+    assert!(read(model::MAX_TASKS).is_ok());
+    assert!(read(model::MAX_TASKS + 1).unwrap_err()[0].contains("needs 1 to 64 scores"));
+}
+
 #[test]
 fn problems_are_gathered_up_to_a_limit() {
     let rules: Vec<Value> = (0..100).map(|_| json!({})).collect();
@@ -284,4 +325,52 @@ fn a_configuration_over_the_limit_is_not_parsed() {
     assert_eq!(problems[0].message, "the configuration is larger than 4194304 bytes");
     let problems = Config::parse(&vec![b' '; MAX_CONFIG_BYTES]).unwrap_err();
     assert!(!problems[0].message.contains("larger"), "{problems:?}");
+}
+
+#[test]
+fn whoever_has_a_list_of_models_can_be_probed_with_it() {
+    let catalogue = Catalogue::builtin();
+    let paths: Vec<(&str, String)> = registry::APIS
+        .iter()
+        .filter_map(|api| {
+            let probed = json!({"models": {"m": {}}, "probe": {}, "endpoint": "e", "region": "r"});
+            let mut entry = json!({"models": {"m": {}}});
+            for setting in api.settings.iter().filter(|setting| setting.required) {
+                entry[setting.name] = json!("x");
+            }
+            for (name, value) in probed.as_object().unwrap() {
+                if *name == "probe" || api.settings.iter().any(|setting| setting.name == *name) {
+                    entry[name] = value.clone();
+                }
+            }
+            let taken = provider::read_alone(&entry, api, &catalogue).is_ok();
+            entry.as_object_mut().unwrap().remove("probe");
+            let provider = provider::read_alone(&entry, api, &catalogue).unwrap();
+            let outbound = api.dialect.models(&provider.target(&provider.models[0]));
+            assert_eq!(taken, outbound.is_some(), "{}", api.name);
+            let outbound = outbound?;
+            assert_eq!((outbound.method, outbound.body), ("GET", Payload::Same), "{}", api.name);
+            Some((api.name, outbound.path))
+        })
+        .collect();
+    let paths: Vec<(&str, &str)> = paths.iter().map(|(name, path)| (*name, &**path)).collect();
+    assert_eq!(
+        paths,
+        [
+            ("openai", "/v1/models"),
+            ("azure", "/openai/v1/models"),
+            ("anthropic", "/v1/models?limit=1"),
+            ("gemini", "/v1beta/models?pageSize=1"),
+            ("mistral", "/v1/models"),
+            ("cohere", "/v1/models?page_size=1"),
+            ("deepseek", "/v1/models"),
+            ("groq", "/openai/v1/models"),
+            ("qwen", "/compatible-mode/v1/models"),
+            ("xai", "/v1/models"),
+            ("openrouter", "/api/v1/models"),
+            ("together", "/v1/models"),
+            ("ollama", "/v1/models"),
+            ("vllm", "/v1/models"),
+        ]
+    );
 }

@@ -52,6 +52,8 @@ class Heard:
     due: float
     """When it should have been sent, as `time.monotonic` tells it: how long it took counts from there."""
     stream: bool
+    worker: int | None = None
+    """Which of Envoy's workers had the connection, if that is known."""
     sent: float = 0.0
     took: float = 0.0
     status: int = 0
@@ -101,9 +103,19 @@ def chat(model: str, text: str = "hi", headers: dict[str, str] | None = None, **
 
 
 class Crowd:
-    """So many requests a second, until it is stopped. `make` gives the request of a number."""
+    """So many requests a second, until it is stopped. `make` gives the request of a number; `placed` is called after each of the
+    first connections has been opened and tells which worker has it."""
 
-    def __init__(self, loop: Loop, port: int, per_second: float, make: Callable[[int], Ask], seconds: float = 60) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        port: int,
+        per_second: float,
+        make: Callable[[int], Ask],
+        seconds: float = 60,
+        placed: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.placed = placed
         self.loop, self.port, self.per_second, self.make = loop, port, per_second, make
         self.heard: list[Heard] = []
         self.limit = min(MAX_REQUESTS, int(per_second * seconds))
@@ -128,8 +140,10 @@ class Crowd:
         return [one for one in list(self.heard) if start <= one.due < end]
 
     async def _run(self) -> None:
-        opened = [self._open() for _ in range(CONNECTIONS)]
-        self._idle.extend(one for one in await asyncio.gather(*opened) if one)
+        for _ in range(CONNECTIONS):
+            if client := await self._open():
+                client.worker = self.placed()
+                self._idle.append(client)
         began = time.monotonic()
         for number in range(self.limit):
             due = began + number / self.per_second
@@ -181,6 +195,7 @@ class _Client(asyncio.Protocol):
         self.crowd = crowd
         self.wire = Wire()
         self.heard: Heard | None = None
+        self.worker: int | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport
 
@@ -192,6 +207,7 @@ class _Client(asyncio.Protocol):
     def ask(self, ask: Ask, heard: Heard) -> None:
         self.heard = heard
         heard.sent = time.monotonic()
+        heard.worker = self.worker
         self.wire.next()
         self.transport.write(ask.message())
         if ask.leaves_after is not None:

@@ -143,7 +143,8 @@ class Standin:
         return counts
 
     async def _listen(self) -> asyncio.Server:
-        listening = socket.socket()
+        # asyncio sends small writes at once only on a socket whose protocol is named.
+        listening = socket.socket(proto=socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         return await self.loop.loop.create_server(lambda: _Served(self), sock=listening, backlog=1024)

@@ -65,6 +65,22 @@ pub enum Sticky {
     Metadata(String),
 }
 
+impl Choose {
+    /// The word behind `choose`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Static => Strategy::Static,
+            Self::Failover(_) => Strategy::Failover,
+            Self::Cost => Strategy::Cost,
+            Self::Quality => Strategy::Quality,
+            Self::Latency { .. } => Strategy::Latency,
+            Self::Canary { .. } => Strategy::Canary,
+        }
+        .word()
+    }
+}
+
 /// The words of `choose`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strategy {
@@ -169,16 +185,18 @@ fn check_options(
         (weight, Strategy::Canary),
     ] {
         let Some(node) = node.filter(|_| strategy != of) else { continue };
-        let said = if options.choose.is_some() { "" } else { ", as it does not say" };
-        problems.add(
-            &node.path,
+        let message = if options.choose.is_none() && of == Strategy::Failover {
+            "is for \"failover\", but this rule has one candidate only; remove it, or add a target"
+                .to_owned()
+        } else {
             format!(
-                "is for \"{}\", but this rule has \"{}\"{said}; remove it, or write choose: {}",
+                "is for \"{}\", but this rule has \"{}\"; remove it, or write choose: {}",
                 of.word(),
                 strategy.word(),
                 of.word()
-            ),
-        );
+            )
+        };
+        problems.add(&node.path, message);
     }
     let some = !targets.weights.is_empty() && targets.weights.len() < targets.list.len();
     if strategy == Strategy::Canary && targets.whole && some {

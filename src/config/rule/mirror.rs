@@ -1,8 +1,9 @@
 //! A copy of some requests to another target.
 
 use super::target::{self, Targets};
-use super::{Around, Require, TargetId};
+use super::{Around, Require, TargetId, possible};
 use crate::config::reader::{Node, Problems};
+use crate::providers::catalogue::Mode;
 
 /// A share of the requests that is also sent elsewhere. The answer is thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,22 @@ pub(super) fn read(
             "is the rule's only target: it would answer its own requests a second time; name another",
         );
     }
-    let provider = around.providers.get(target.provider)?;
+    let (provider, model) = target.of(around.providers)?;
+    let (mode, other) = match model.facts.mode {
+        Mode::Chat => (Mode::Embedding, "chats"),
+        Mode::Embedding => (Mode::Chat, "embeddings"),
+    };
+    if model.facts.known
+        && targets.whole
+        && possible::serve_only(mode, &targets.list, around.providers)
+    {
+        problems.add(
+            &target_node.path,
+            format!(
+                "is known to be for {other}, and none of the targets is: it could answer no copy"
+            ),
+        );
+    }
     if !provider.endpoints.iter().any(|endpoint| require.allows(endpoint.region.as_deref())) {
         problems.add(
             &target_node.path,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `when` | which requests |
 //! | `require` | what whoever answers must be or have |
-//! | `possible` | requirements and copies that could never be |
+//! | `possible` | requirements that nobody could ever meet |
 //! | `choose` | how the targets are ordered |
 //! | `target` | who may answer |
 //! | `mirror` | a copy of some requests to another target |
@@ -60,6 +60,8 @@ pub struct Around<'a> {
     pub timeouts: Timeouts,
     /// Whether a header names the tenant.
     pub tenants: bool,
+    /// Whether a client may ask for a rule by its name: then none is out of reach.
+    pub by_name: bool,
     /// Whether requests can be sent to this gateway itself.
     pub loopback: bool,
 }
@@ -75,7 +77,10 @@ pub fn read(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Vec
         if rules.iter().any(|earlier| earlier.name == rule.name) {
             problems.add(&node.path, format!("a rule named \"{}\" stands above", rule.name));
         } else if let Some(earlier) = rules.iter().find(|earlier| {
-            understood && !doubtful.contains(&earlier.name) && earlier.when.covers(&rule.when)
+            understood
+                && !around.by_name
+                && !doubtful.contains(&earlier.name)
+                && earlier.when.covers(&rule.when)
         }) {
             problems.add(
                 &node.path,
@@ -108,9 +113,11 @@ fn read_rule(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Op
         }
         Some(name)
     });
+    let before = problems.count();
     let when = fields
         .take("when")
         .map_or_else(When::default, |node| when::read(&node, around.tenants, problems));
+    let sensible = problems.count() == before;
     let require = fields.take("require");
     let wanted =
         require.as_ref().map_or_else(Require::default, |node| require::read(node, problems));
@@ -124,6 +131,9 @@ fn read_rule(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Op
     fields.finish(problems);
     let targets = target::read(&targets?, around.providers, problems);
     let choose = choose::read(&options, &targets, around, problems);
+    if sensible {
+        possible::check_operation(&when, &targets, around.providers, problems);
+    }
     if let Some(node) = &require {
         possible::check(&node.path, &wanted, &targets, around.providers, problems);
     }

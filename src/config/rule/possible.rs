@@ -1,12 +1,38 @@
-//! Requirements that nobody could ever meet.
+//! Requirements that nobody could ever meet, and operations that nobody is for.
 
-use super::Require;
 use super::require::MaxPrice;
 use super::target::Targets;
+use super::{Operation, Require, TargetId, When};
 use crate::config::model::Model;
 use crate::config::provider::Provider;
 use crate::config::reader::{Problems, nearest};
-use crate::providers::catalogue::Capabilities;
+use crate::providers::catalogue::{Capabilities, Mode, Rates};
+
+/// Reports an operation that no target is known for.
+pub(super) fn check_operation(
+    when: &When,
+    targets: &Targets<'_>,
+    providers: &[Provider],
+    problems: &mut Problems,
+) {
+    let (mode, other) = match when.only_operation() {
+        Some(Operation::Chat) => (Mode::Embedding, "embeddings, and the rule is for chats"),
+        Some(Operation::Embeddings) => (Mode::Chat, "chats, and the rule is for embeddings"),
+        None => return,
+    };
+    if targets.whole && serve_only(mode, &targets.list, providers) {
+        problems.add(
+            &targets.path,
+            format!("no target could ever answer: each is known to be for {other}"),
+        );
+    }
+}
+
+/// Whether each of these is known to be a model of this kind.
+pub(super) fn serve_only(mode: Mode, targets: &[TargetId], providers: &[Provider]) -> bool {
+    let mut models = targets.iter().filter_map(|target| target.of(providers));
+    models.all(|(_, model)| model.facts.known && model.facts.mode == mode)
+}
 
 /// Reports each requirement that no target meets, or all of them when no target meets them together.
 pub(super) fn check(
@@ -33,7 +59,10 @@ pub(super) fn check(
         if let Some(lacks) = lacks {
             problems.add(
                 format!("{path}.{name}"),
-                format!("no target could ever answer: {}", lacks.join(", ")),
+                format!(
+                    "no target could ever answer: {}; ask for less, or add a target",
+                    lacks.join(", ")
+                ),
             );
         }
     };
@@ -75,8 +104,8 @@ fn check_region(
     problems.add(
         format!("{path}.region"),
         format!(
-            "no endpoint of any target is in {}, so nobody could ever answer{hint} ({there})",
-            require.region.join(", ")
+            "no endpoint of any target is in \"{}\", so nobody could ever answer{hint} ({there})",
+            require.region.join("\" or \"")
         ),
     );
 }
@@ -93,9 +122,16 @@ fn lacks_capability(wanted: Capabilities, model: &Model) -> Option<String> {
 fn too_dear(most: MaxPrice, model: &Model) -> Option<String> {
     let Some(price) = &model.facts.price else { return Some("has no price".to_owned()) };
     let base = &price.base;
-    let dear = |most: Option<_>, rate| most.is_some_and(|most| rate > most);
-    (dear(most.input, base.input) || dear(most.output, base.output))
-        .then(|| format!("costs {} and {}", base.input.usd_per_mtok(), base.output.usd_per_mtok()))
+    let over = |most: Option<_>, rate| most.is_some_and(|most| rate > most);
+    let dear = |rates: &Rates| over(most.input, rates.input) || over(most.output, rates.output);
+    // One of the tiers may be cheaper.
+    (dear(base) && price.tiers.iter().all(|tier| dear(&tier.rates))).then(|| {
+        format!(
+            "costs {} USD per million tokens of input and {} of output",
+            base.input.usd_per_mtok(),
+            base.output.usd_per_mtok()
+        )
+    })
 }
 
 fn too_bad(least: u16, model: &Model) -> Option<String> {

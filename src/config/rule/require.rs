@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::model::{read_capabilities, read_score};
+use crate::config::model::{read_needed, read_score};
 use crate::config::price::read_rate;
 use crate::config::reader::{Node, Problems};
 use crate::providers::catalogue::{Capabilities, Rate};
@@ -49,7 +49,7 @@ pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Require {
         require.region = read_regions(&node, problems);
     }
     if let Some(node) = fields.take("capabilities") {
-        require.capabilities = read_capabilities(&node, problems);
+        require.capabilities = read_needed(&node, problems);
     }
     if let Some(node) = fields.take("max_price") {
         require.max_price = Some(read_max_price(&node, problems));
@@ -86,10 +86,8 @@ fn read_max_price(node: &Node<'_>, problems: &mut Problems) -> MaxPrice {
     let mut fields = node.fields(problems);
     let mut rate = |name| read_rate(&fields.take(name)?, problems);
     let most = MaxPrice { input: rate("input_usd_per_mtok"), output: rate("output_usd_per_mtok") };
-    let empty =
-        !node.has("input_usd_per_mtok") && !node.has("output_usd_per_mtok") && fields.is_object();
     fields.finish(problems);
-    if empty {
+    if node.is_empty_object() {
         problems.add(&node.path, "needs input_usd_per_mtok, output_usd_per_mtok or both");
     }
     most

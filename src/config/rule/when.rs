@@ -1,6 +1,6 @@
 //! Which requests a rule is for.
 
-use crate::config::model::read_capabilities;
+use crate::config::model::read_needed;
 use crate::config::pattern::Pattern;
 use crate::config::reader::{Node, Problems};
 use crate::providers::catalogue::{Capabilities, Capability};
@@ -11,8 +11,10 @@ pub const MAX_EXPRESSION_BYTES: usize = 1024;
 /// Most tokens that a condition can name.
 const MAX_TOKENS: u64 = 1 << 32;
 
-/// Abilities that no request needs: a model without them answers as well.
-const NO_NEED: [Capability; 2] = [Capability::ParallelTools, Capability::PromptCaching];
+/// Abilities that no request is said to need: a model without them answers as well, or what becomes
+/// of the wish is its dialect's to say.
+const NO_NEED: [Capability; 3] =
+    [Capability::ParallelTools, Capability::PromptCaching, Capability::WebSearch];
 
 /// Which requests a rule is for. Everything that is said must hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -84,15 +86,10 @@ impl When {
             })
     }
 
-    /// The operation that the conditions leave, when they leave one only.
-    fn only_operation(&self) -> Option<Operation> {
-        let chats = self.stream == Some(true)
-            || self.capabilities.iter().any(|one| one != Capability::Embeddings);
-        match self.operation {
-            None if chats => Some(Operation::Chat),
-            None if self.capabilities.has(Capability::Embeddings) => Some(Operation::Embeddings),
-            said => said,
-        }
+    /// The operation that the conditions leave, when they leave one only. Vectors need no abilities.
+    pub(super) fn only_operation(&self) -> Option<Operation> {
+        let chats = self.stream == Some(true) || self.capabilities.iter().next().is_some();
+        self.operation.or_else(|| chats.then_some(Operation::Chat))
     }
 }
 
@@ -134,7 +131,7 @@ pub(super) fn read(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> W
         when.input_tokens = read_tokens(&node, problems);
     }
     if let Some(node) = fields.take("capabilities") {
-        when.capabilities = read_capabilities(&node, problems);
+        when.capabilities = read_needed(&node, problems);
     }
     if let Some(node) = fields.take("cel") {
         when.cel = read_expression(&node, problems);
@@ -144,35 +141,28 @@ pub(super) fn read(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> W
     when
 }
 
-/// Reports conditions that no request can meet together.
+/// Reports conditions that no request can meet, by themselves or together.
 fn check(path: &str, when: &When, problems: &mut Problems) {
-    let embeds = when.capabilities.has(Capability::Embeddings);
-    let chats = when.capabilities.iter().find(|one| *one != Capability::Embeddings);
-    if when.operation == Some(Operation::Embeddings) && when.stream == Some(true) {
+    let vectors = when.operation == Some(Operation::Embeddings);
+    if vectors && when.stream == Some(true) {
         problems.add(
             format!("{path}.stream"),
             "no request for embeddings is a stream, so the rule could never match; remove stream or operation",
         );
     }
-    let mut capabilities = |message: String| {
-        problems.add(format!("{path}.capabilities"), message);
-    };
-    if let Some(one) = NO_NEED.into_iter().find(|one| when.capabilities.has(*one)) {
-        capabilities(format!(
+    let needs = when.capabilities;
+    let message = if needs.has(Capability::Embeddings) {
+        "a request for embeddings is told by operation: embeddings; write that instead".to_owned()
+    } else if let Some(one) = NO_NEED.into_iter().find(|one| needs.has(*one)) {
+        format!(
             "no request needs {one}, so the rule could never match; to have it of whoever answers, write it under require"
-        ));
-    } else if let Some(one) = chats
-        && (embeds || when.operation == Some(Operation::Embeddings))
-    {
-        capabilities(format!(
-            "no request for embeddings needs {one}, so the rule could never match; remove it"
-        ));
-    } else if embeds && when.operation == Some(Operation::Chat) {
-        capabilities(
-            "no chat needs embeddings, so the rule could never match; write operation: embeddings"
-                .to_owned(),
-        );
-    }
+        )
+    } else if let Some(one) = needs.iter().next().filter(|_| vectors) {
+        format!("no request for embeddings needs {one}, so the rule could never match; remove it")
+    } else {
+        return;
+    };
+    problems.add(format!("{path}.capabilities"), message);
 }
 
 /// Reads `input_tokens`.
@@ -180,9 +170,8 @@ fn read_tokens(node: &Node<'_>, problems: &mut Problems) -> (Option<u64>, Option
     let mut fields = node.fields(problems);
     let mut count = |name| fields.take(name)?.whole(0, MAX_TOKENS, problems);
     let (least, most) = (count("at_least"), count("at_most"));
-    let empty = fields.is_object() && !node.has("at_least") && !node.has("at_most");
     fields.finish(problems);
-    if empty {
+    if node.is_empty_object() {
         problems.add(&node.path, "needs at_least, at_most or both");
     }
     if let (Some(low), Some(high)) = (least, most)
