@@ -32,7 +32,7 @@ def probing(fakes, **changes):
             del providers[name]["probe"]
     rules = [{"name": "all", "targets": ["first/gpt-4o", "second/claude-haiku-4-5"]}]
     return configuration(
-        {"loopback": "waypost_loopback", "providers": providers, "rules": rules},
+        {"loopback": "waypost_loopback", "providers": providers, "rules": rules, "health": {}},
         [
             Cluster("first", "first", f"127.0.0.1:{first}"),
             Cluster("second", "second", f"127.0.0.1:{second}", "ANTHROPIC_API_KEY"),
