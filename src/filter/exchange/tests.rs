@@ -257,7 +257,8 @@ fn however_a_request_ends_its_place_is_given_back() {
             exchange.given_up(at, None, &down(), 1);
         }),
         ("Envoy's pool is full", |mut exchange| {
-            assert_eq!(exchange.overflowed().code.as_deref(), Some("all_candidates_saturated"));
+            let told = exchange.overflowed(b"a");
+            assert_eq!(told.code.as_deref(), Some("all_candidates_saturated"));
         }),
         ("the stream is cut", |mut exchange| {
             let (at, _) = exchange.begin(0).unwrap();
@@ -277,6 +278,25 @@ fn however_a_request_ends_its_place_is_given_back() {
         let stage = Stage::new();
         end(stage.ask().unwrap());
         assert_eq!((stage.held(0), stage.held(1)), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_full_pool_speaks_of_its_own_cluster_whether_or_not_the_attempt_had_begun() {
+    for begun in [false, true] {
+        let stage = Stage::new();
+        let mut exchange = stage.ask().unwrap();
+        if begun {
+            let (at, _) = exchange.begin(0).unwrap();
+            exchange.gone(at, None, 1);
+        }
+        exchange.overflowed(b"a");
+        let providers = stage.service.gateway.providers.iter();
+        let full = |slot| stage.service.standing(slot).saturated;
+        let full: Vec<bool> = providers.map(|provider| full(provider.endpoints[0].slot)).collect();
+        // The next one was given no place, or gives it back.
+        assert_eq!((full[0], stage.held(1)), (true, 0), "{begun}");
+        assert!(!full[1], "{begun}");
     }
 }
 
