@@ -466,7 +466,7 @@ fn a_new_configuration_keeps_what_is_known_by_name() {
     assert_eq!(gate(&mut after, of(0, 0), &store, T0), Gate::Closed);
     assert!(matches!(gate(&mut after, of(2, 2), &store, T0), Gate::Open(_)));
     assert_eq!(after.standing(of(1, 1), T0).counts[0].requests, 1);
-    assert_eq!(after.standing(of(2, 3), T0).counts[0].failures, 5);
+    assert_eq!(after.report(&store, T0)[2].targets[1].counts[0].failures, 5);
 }
 
 /// Refuses all writes, and gives garbage for every key.
