@@ -470,7 +470,7 @@ mod tests {
 
     /// A list in a list in a list.
     #[derive(Debug)]
-    struct Nest(Vec<Nest>);
+    struct Nest(Vec<Self>);
 
     impl<'a> Place<'a> for Nest {
         fn blank() -> Self {
