@@ -62,7 +62,7 @@ class Render(unittest.TestCase):
         marks = re.findall(r"# mark: (\w+)", TEMPLATE)
         self.assertEqual(
             sorted(set(marks)),
-            ["admin_port", "anthropic", "anthropic_http", "anthropic_tls", "ca", "gateway", "listener_port", "openai", "openai_http", "openai_tls", "wasm"],
+            ["admin_port", "anthropic", "anthropic_http", "anthropic_tls", "ca", "gateway", "listener_port", "openai", "openai_http", "openai_tls", "status_port", "wasm"],
         )
 
     def test_the_demo_talks_to_this_machine_only(self):

@@ -77,7 +77,8 @@ if not count:
 
 # Files as they are, and edits: a zero byte, then the places in turn, each with every kind of edit.
 CHECKED = ROOT / "tests" / "check"
-seed("config", "config.json", (CHECKED / "config.json").read_bytes())
+for name in ("config.json", "routing.json"):
+    seed("config", name, (CHECKED / name).read_bytes())
 for path in (ROOT / "envoy" / "envoy.yaml", ROOT / "tests" / "bench" / "envoy.yaml"):
     seed("check", path.parent.name + ".yaml", path.read_bytes())
 for target in ("config", "check"):
@@ -86,5 +87,9 @@ for target in ("config", "check"):
             seed(target, f"text-{number}", json.loads(line[5:]).encode())
     for number in range(600):
         place = number.to_bytes(2, "big") if target == "check" else bytes([0, number % 256])
-        base = b"" if target == "check" else bytes([number % 4])
+        base = b"" if target == "check" else bytes([number % 6])
         seed(target, f"edit-{number}", b"\0" + base + place + bytes([number % 6, number % 251]))
+
+# Values of the shared store: which key and which length in the first byte, then the value's own.
+for kind in range(32):
+    seed("health_slot", f"kind-{kind}", bytes([kind, 1]) + bytes(25) + bytes([3]) + bytes(64))

@@ -5,6 +5,7 @@
 //!                           │ config: what users write                   │ providers: dialects
 //!                           │ openai: the canonical API                  │ wire: framing
 //!                           └ routing: who may answer ◄── health: how well they do ◄──┘
+//!  operator ─► status listener ─► filter (status role) ◄── telemetry: what can be seen of it
 //! ```
 //!
 //! Applications speak [`openai`] to it. The gateway role parses and validates a request once and
@@ -21,4 +22,5 @@ pub mod health;
 pub mod openai;
 pub mod providers;
 pub mod routing;
+pub mod telemetry;
 pub mod wire;

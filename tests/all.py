@@ -62,6 +62,9 @@ def steps():
             run("ENVOY", "--mode", "validate", "-c", "examples/providers/envoy.yaml", "--log-level", "warning"),
             run("target/release/waypost", "check", "examples/bedrock/envoy.yaml"),
             run("ENVOY", "--mode", "validate", "-c", "examples/bedrock/envoy.yaml", "--log-level", "warning"),
+            run(sys.executable, "envoy/render.py", "--set", "gateway=@examples/mirror/gateway.json", "-o", LOGS / "mirror.yaml"),
+            run("target/release/waypost", "check", LOGS / "mirror.yaml"),
+            run("ENVOY", "--mode", "validate", "-c", LOGS / "mirror.yaml", "--log-level", "warning"),
             run("ENVOY", "--mode", "validate", "-c", "tests/bench/envoy.yaml", "--log-level", "warning"),
         ]),
         ("demo", "the requests that the README and the demos show, against a real Envoy", [

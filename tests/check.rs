@@ -224,6 +224,43 @@ fn every_broken_file_is_told_what_is_wrong() {
 }
 
 #[test]
+fn every_broken_listener_that_is_not_for_clients_is_told() {
+    // The reference configuration with a way back in and a status page before all else.
+    let mut yaml: Value = serde_yaml_ng::from_str(&read("envoy/envoy.yaml")).unwrap();
+    let inner: Value = serde_yaml_ng::from_str(&read("tests/check/inner.yaml")).unwrap();
+    let hcm = "/filter_chains/0/filters/0/typed_config";
+    let plugin = format!("{hcm}/http_filters/0/typed_config/config");
+    let gateway = format!("/static_resources/listeners/0{plugin}");
+    let vm = yaml.pointer(&format!("{gateway}/vm_config")).unwrap().clone();
+    let routes = yaml.pointer(&format!("/static_resources/listeners/0{hcm}/route_config"));
+    let routes = routes.unwrap().clone();
+    yaml.pointer_mut(&format!("{gateway}/configuration/value")).unwrap()["loopback"] =
+        "inner_loop".into();
+    yaml["bootstrap_extensions"] = inner["bootstrap_extensions"].clone();
+    for name in ["clusters", "listeners"] {
+        let mut list = inner[name].as_array().unwrap().clone();
+        for listener in list.iter_mut().filter(|_| name == "listeners") {
+            listener.pointer_mut(&plugin).unwrap()["vm_config"] = vm.clone();
+            if listener.get("internal_listener").is_some() {
+                listener.pointer_mut(hcm).unwrap()["route_config"] = routes.clone();
+            }
+        }
+        let there = yaml["static_resources"][name].as_array_mut().unwrap();
+        list.append(there);
+        *there = list;
+    }
+    assert_eq!(said_of_file(&yaml.to_string()), [""; 0]);
+    let report = check("envoy.yaml", &yaml).to_string();
+    for line in [
+        "loopback  inner_loop               internal",
+        "status    inner_status             127.0.0.1:9902",
+    ] {
+        assert!(report.contains(line), "{line} is not in {report}");
+    }
+    assert!(run("tests/check/inner.txt", &yaml, said_of_file) >= 20);
+}
+
+#[test]
 fn every_broken_part_of_the_module_is_told_what_is_wrong() {
     let base: Value = serde_json::from_str(&read("tests/check/config.json")).unwrap();
     assert_eq!(said_of_config(&base.to_string()), [""; 0]);
@@ -243,6 +280,48 @@ fn whatever_stands_in_the_wrong_place_nothing_panics() {
         *broken.pointer_mut(pointer).unwrap() = serde_json::from_str(new).unwrap();
         let _ = check("envoy.yaml", &broken).to_string();
     }
+}
+
+#[test]
+fn whatever_stands_in_the_wrong_place_of_a_gateway_is_told_or_taken() {
+    let base: Value = serde_json::from_str(&read("tests/check/routing.json")).unwrap();
+    assert_eq!(said_of_config(&base.to_string()), [""; 0]);
+    let mut pointers = Vec::new();
+    collect(&base, String::new(), &mut pointers);
+    assert!(pointers.len() > 100, "{}", pointers.len());
+    for pointer in &pointers {
+        for new in ["null", "[]", "{}", "7", "-0.5", "1e300", "\"x\"", "\"5%\"", "true", "[[]]"] {
+            let mut broken = base.clone();
+            *broken.pointer_mut(pointer).unwrap() = serde_json::from_str(new).unwrap();
+            if let Err(problems) = Config::read(&broken) {
+                assert!(!problems.is_empty(), "{pointer} is {new}");
+            }
+        }
+    }
+}
+
+/// The first block of YAML has the providers; each later one stands in place of what it names.
+#[test]
+fn every_example_of_the_page_on_routing_is_right() {
+    let page = read("docs/routing.md");
+    let mut blocks = page
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .map(|block| serde_yaml_ng::from_str::<Value>(block).unwrap());
+    let mut base = blocks.next().unwrap();
+    base["role"] = "gateway".into();
+    assert_eq!(said_of_config(&base.to_string()), [""; 0]);
+    let mut count = 0;
+    for block in blocks {
+        let mut whole = base.clone();
+        for (key, value) in block.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        assert_eq!(said_of_config(&whole.to_string()), [""; 0], "{block}");
+        count += 1;
+    }
+    assert!(count >= 7, "{count}");
 }
 
 fn collect(value: &Value, pointer: String, pointers: &mut Vec<String>) {

@@ -56,6 +56,7 @@ class Ports(NamedTuple):
 
     gateway: int = 10000
     admin: int = 9901
+    status: int = 9902
     openai: int = 9001
     anthropic: int = 9002
 
@@ -74,6 +75,7 @@ Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with fake providers behind i
 
   OpenAI     127.0.0.1:{ports.openai}      access log   {log}
   Anthropic  127.0.0.1:{ports.anthropic}      Envoy admin  127.0.0.1:{ports.admin}
+  Status     http://127.0.0.1:{ports.status}/waypost/
 
 Try, in another terminal:
 
@@ -100,6 +102,7 @@ Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, in front of api.openai.com a
   keys         {keys}
   access log   {log}
   Envoy admin  127.0.0.1:{ports.admin}
+  status       http://127.0.0.1:{ports.status}/waypost/
 
 Try, in another terminal:
 
@@ -125,6 +128,7 @@ Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with a fake of every provide
   all models          curl 127.0.0.1:{ports.gateway}/v1/models
   access log          {log}
   Envoy admin         127.0.0.1:{ports.admin}
+  status              http://127.0.0.1:{ports.status}/waypost/
 
 Ctrl-C stops it.
 """
@@ -221,7 +225,7 @@ def start_envoy(children, ports, path, fakes, env):
     if fakes:
         # Never a real key to a fake.
         env = env | dict.fromkeys(re.findall(r"\{ env: (\w+) \}", template), "demo-key")
-    values = {"listener_port": str(ports.gateway), "admin_port": str(ports.admin)}
+    values = {"listener_port": str(ports.gateway), "admin_port": str(ports.admin), "status_port": str(ports.status)}
     values.update({name: f"127.0.0.1:{port}" for name, port in fakes.items()})
     config = RUN / "envoy.yaml"
     config.write_text(render.render(template, bool(fakes), values), encoding="utf-8")
@@ -239,6 +243,7 @@ def start(children, ports, to_real, fakes):
     RUN.mkdir(parents=True, exist_ok=True)
     need_free(ports.gateway, "the gateway")
     need_free(ports.admin, "Envoy's admin interface")
+    need_free(ports.status, "the status page")
     env = dict(os.environ)
     if to_real:
         have = [key for key in KEYS if env.get(key)]
@@ -271,8 +276,22 @@ def fault(ports, value):
     urllib.request.urlopen(request, timeout=5).close()
 
 
+def seen(ports):
+    """The status, and whether its page is there."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{ports.status}/waypost/status", timeout=5) as answer:
+        told = json.load(answer)
+    return told, answers(f"http://127.0.0.1:{ports.status}/waypost/")
+
+
+def names_all(ports, providers):
+    """The case that the status names these providers."""
+    told, page = seen(ports)
+    named = {provider["name"] for provider in told["providers"]}
+    return ("the status page shows every provider", page and named == set(providers), str(sorted(named)))
+
+
 def attempt(ports):
-    """The three requests of the demo, once; for tests."""
+    """The requests of the demo, once; for tests."""
     cases = []
     status, headers, body = ask(ports)
     cases.append(("a chat is answered by openai", status == 200 and headers["x-waypost-provider"] == "openai", body))
@@ -282,6 +301,7 @@ def attempt(ports):
     status, headers, body = ask(ports)
     cases.append(("claude answers when openai fails", status == 200 and headers["x-waypost-provider"] == "claude", body))
     fault(ports, None)
+    cases.append(names_all(ports, ["claude", "openai"]))
     report(cases)
 
 
@@ -291,6 +311,7 @@ def attempt_everyone(ports, fakes):
     for name in fakes:
         status, headers, body = ask(ports, model=f"{name}/{MODELS[name]}")
         cases.append((f"{name} answers", status == 200 and headers["x-waypost-provider"] == name and f"Hello from {name}" in body, body))
+    cases.append(names_all(ports, fakes))
     report(cases)
 
 

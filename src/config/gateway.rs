@@ -1,9 +1,10 @@
 //! `role: gateway`: providers, rules, limits.
 
-use super::provider::{self, Endpoint, Provider};
-use super::reader::{Fields, Problems};
-use super::rule::{self, Rule, Timeouts};
-use crate::health::{Slot, Watched};
+use super::health;
+use super::provider::{self, Defaults, Endpoint, Provider};
+use super::reader::{Fields, Node, Problems};
+use super::rule::{self, Around, Expression, Rule, Timeouts};
+use crate::health::{Settings, Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
 
@@ -63,6 +64,11 @@ impl Gateway {
         self.providers.iter().flat_map(of).collect()
     }
 
+    /// The expressions of all rules, in the order of [`Expression::at`].
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.rules.iter().filter_map(|rule| rule.when.cel.as_ref())
+    }
+
     /// Gives each endpoint and each target its place in the fleet.
     fn number(providers: &mut [Provider]) {
         let mut next = Slot::default();
@@ -108,6 +114,13 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         rule::check_header(name, &node.path, problems);
         Some(name.to_owned())
     });
+    let clients_may = fields
+        .take("clients_may")
+        .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
+    let loopback = fields.take("loopback");
+    let settings =
+        fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
+    let defaults = Defaults { policy, breaker: settings.breaker };
     let mut providers = Vec::new();
     let before = problems.count();
     if let Some(node) = fields.need("providers", problems) {
@@ -116,30 +129,36 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
             problems.add(&node.path, format!("there must be 1 to {MAX_PROVIDERS} providers"));
         }
         for (name, node) in entries.iter().take(MAX_PROVIDERS) {
-            providers.extend(provider::read(name, node, &catalogue, policy, problems));
+            providers.extend(provider::read(name, node, &catalogue, defaults, problems));
         }
         check_clusters(&node.path, &providers, problems);
+        check_count(&node.path, &providers, problems);
+        for (name, node) in &entries {
+            if loopback.is_none() && node.has("probe") {
+                problems.add(format!("{}.probe", node.path), format!("needs loopback at the top: the cluster that leads back to this gateway, through which \"{name}\" is asked"));
+            }
+        }
     }
+    let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
     let whole = problems.count() == before;
     let rules = fields.take("rules");
     fields.finish(problems);
     // With a broken provider every rule that names it would be called broken too.
     let rules = match rules {
         Some(node) if whole => {
-            rule::read(&node, &providers, timeouts, tenant_header.is_some(), problems)
+            let around = Around {
+                providers: &providers,
+                timeouts,
+                by_name: clients_may.rule,
+                tenants: tenant_header.is_some(),
+                loopback: loopback.is_some(),
+            };
+            rule::read(&node, around, problems)
         }
         _ => Vec::new(),
     };
     Gateway::number(&mut providers);
-    Some(Gateway {
-        providers,
-        rules,
-        timeouts,
-        limits,
-        tenant_header,
-        clients_may: ClientsMay::default(),
-        loopback: None,
-    })
+    Some(Gateway { providers, rules, timeouts, limits, tenant_header, clients_may, loopback })
 }
 
 fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {
@@ -160,6 +179,46 @@ fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {
         );
     }
     limits
+}
+
+/// Reads `clients_may`.
+fn read_clients_may(node: &Node<'_>, problems: &mut Problems) -> ClientsMay {
+    let mut may = ClientsMay::default();
+    for node in node.list(problems) {
+        match node.word(&[("rule", 0), ("target", 1), ("models", 2)], problems) {
+            Some(0) => may.rule = true,
+            Some(1) => may.target = true,
+            Some(_) => may.models = true,
+            None => {}
+        }
+    }
+    may
+}
+
+/// Reads `loopback`, which must not be where a provider is.
+fn read_loopback(
+    node: &Node<'_>,
+    providers: &[Provider],
+    problems: &mut Problems,
+) -> Option<String> {
+    let cluster = node.text(problems)?;
+    let owns = |provider: &&Provider| provider.endpoints.iter().any(|at| at.cluster == cluster);
+    if let Some(owner) = providers.iter().find(owns) {
+        let message = format!(
+            "the cluster \"{cluster}\" belongs to \"{}\"; the way back to this gateway is a cluster of its own",
+            owner.name
+        );
+        problems.add(&node.path, message);
+    }
+    Some(cluster.to_owned())
+}
+
+/// Each target has a place in shared data, and its number must fit.
+fn check_count(path: &str, providers: &[Provider], problems: &mut Problems) {
+    let targets: usize = providers.iter().map(|at| at.models.len() * at.endpoints.len()).sum();
+    if targets > MAX_TARGETS {
+        problems.add(path, format!("{targets} targets (models, counted at each endpoint that has them); at most {MAX_TARGETS} are watched"));
+    }
 }
 
 /// A cluster carries one provider filter, so it can belong to one provider only.

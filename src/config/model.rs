@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::price;
-use super::reader::{Node, Problems, nearest, unknown};
+use super::reader::{Fields, Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
     Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters, ThinkingOff,
 };
@@ -14,6 +14,9 @@ const MAX_TOKENS: u64 = 1 << 32;
 
 /// Most numbers that an embedding can have.
 const MAX_VECTOR_SIZE: u64 = 1 << 20;
+
+/// Most tasks that a model has scores for.
+pub const MAX_TASKS: usize = 64;
 
 /// A model of a provider.
 #[derive(Debug)]
@@ -63,22 +66,26 @@ pub(super) fn read(
                     .add(&node.path, "a model's name is 1 to 256 bytes without control characters");
             }
             let known = catalogue.presume(api.family, name).map(Cow::into_owned);
-            let facts =
-                read_facts(&node, api, catalogue, known.unwrap_or_else(Facts::unknown), problems);
-            Model { name: name.to_owned(), facts, quality: Quality::default() }
+            let mut fields = node.fields(problems);
+            let known = known.unwrap_or_else(Facts::unknown);
+            let facts = read_facts(&mut fields, api, catalogue, known, problems);
+            let quality = fields.take("quality");
+            fields.finish(problems);
+            let quality =
+                quality.map_or_else(Quality::default, |node| read_quality(&node, problems));
+            Model { name: name.to_owned(), facts, quality }
         })
         .collect()
 }
 
 /// What a user knows better than the catalogue, on top of what that says of the model's name.
 fn read_facts(
-    node: &Node<'_>,
+    fields: &mut Fields<'_>,
     api: &Api,
     catalogue: &Catalogue,
     mut facts: Facts,
     problems: &mut Problems,
 ) -> Facts {
-    let mut fields = node.fields(problems);
     if let Some(node) = fields.take("model")
         && let Some(said) = read_model(&node, api, catalogue, problems)
     {
@@ -108,8 +115,36 @@ fn read_facts(
     {
         facts.price = Some(price);
     }
-    fields.finish(problems);
     facts
+}
+
+/// Reads `quality`: one score, or scores by task.
+fn read_quality(node: &Node<'_>, problems: &mut Problems) -> Quality {
+    let mut quality = Quality::default();
+    if !node.value.is_object() {
+        quality.general = read_score(node, problems);
+        return quality;
+    }
+    let entries = node.entries(problems);
+    if entries.is_empty() || entries.len() > MAX_TASKS {
+        let message = format!(
+            "needs 1 to {MAX_TASKS} scores, such as {{ general: 0.7, classification: 0.95 }}"
+        );
+        problems.add(&node.path, message);
+    }
+    for (task, node) in entries.into_iter().take(MAX_TASKS) {
+        let Some(score) = read_score(&node, problems) else { continue };
+        match task {
+            "general" => quality.general = Some(score),
+            _ => quality.tasks.push((task.to_owned(), score)),
+        }
+    }
+    quality
+}
+
+/// Reads a score from 0 to 1, in parts of a thousand.
+pub(super) fn read_score(node: &Node<'_>, problems: &mut Problems) -> Option<u16> {
+    node.number(0.0, 1.0, problems).map(|score| (score * 1000.0).round() as u16)
 }
 
 /// Reads `model`: what a deployment, an ARN or a name of one's own is in the catalogue, as `name` or
@@ -172,6 +207,15 @@ fn read_model(
 const SEE_CATALOGUE: &str =
     " (`waypost catalog` lists what there is; leave the field out for a model that is not there)";
 
+/// Reads a list of abilities that something asks for, so that one is named at least.
+pub(super) fn read_needed(node: &Node<'_>, problems: &mut Problems) -> Capabilities {
+    if node.value.as_array().is_some_and(Vec::is_empty) {
+        problems.add(&node.path, "the list is empty and says nothing; remove it");
+    }
+    read_capabilities(node, problems)
+}
+
+/// Reads a list of abilities.
 fn read_capabilities(node: &Node<'_>, problems: &mut Problems) -> Capabilities {
     let known = Capability::ALL.map(Capability::name);
     let mut capabilities = Capabilities::default();

@@ -17,6 +17,11 @@ pub(super) fn read(node: &Node<'_>, mode: Mode, problems: &mut Problems) -> Opti
     Some(Price { base: base?, tiers })
 }
 
+/// Reads a rate in US dollars per million tokens.
+pub(super) fn read_rate(node: &Node<'_>, problems: &mut Problems) -> Option<Rate> {
+    Rate::from_usd_per_mtok(node.number(0.0, MAX_USD_PER_MTOK, problems)?)
+}
+
 fn read_tiers(node: &Node<'_>, mode: Mode, problems: &mut Problems) -> Vec<Tier> {
     let nodes = node.list(problems);
     if nodes.len() > MAX_TIERS {
@@ -52,9 +57,9 @@ fn read_rates(
     let mut wrong = false;
     let mut rate = |name| {
         let node = fields.take(name)?;
-        let usd = node.number(0.0, MAX_USD_PER_MTOK, problems);
-        wrong |= usd.is_none();
-        Rate::from_usd_per_mtok(usd?)
+        let rate = read_rate(&node, problems);
+        wrong |= rate.is_none();
+        rate
     };
     let input = rate("input_usd_per_mtok");
     let output = rate("output_usd_per_mtok");

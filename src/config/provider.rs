@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::health;
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
 use crate::health::{Breaker, Slot};
@@ -52,6 +53,12 @@ pub enum Balance {
     /// Each in proportion to how quick it is, 1/p50.
     Latency,
 }
+
+const BALANCES: [(&str, Balance); 3] = [
+    ("round_robin", Balance::RoundRobin),
+    ("least_requests", Balance::LeastRequests),
+    ("latency", Balance::Latency),
+];
 
 /// Requests of our own, to know how a provider does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,19 +115,28 @@ impl Provider {
     }
 }
 
-/// Reads one entry. `policy` is the configuration's own, which the entry may change.
+/// What holds where an entry says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Defaults {
+    /// What happens to parameters it does not take.
+    pub policy: Policy,
+    /// When its breakers open and close.
+    pub breaker: Breaker,
+}
+
+/// Reads one entry.
 pub fn read(
     name: &str,
     node: &Node<'_>,
     catalogue: &Catalogue,
-    policy: Policy,
+    defaults: Defaults,
     problems: &mut Problems,
 ) -> Option<Provider> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.';
     if name.is_empty() || !name.bytes().all(plain) {
         problems.add(&node.path, "a provider's name is letters, digits, '.', '_' and '-'");
     }
-    read_entry(name, node, None, catalogue, policy, problems)
+    read_entry(name, node, None, catalogue, defaults, problems)
 }
 
 /// Reads an entry that stands alone, for a request to `api` that no rule has led there: `api`,
@@ -135,8 +151,8 @@ pub fn read_alone(
 ) -> Result<Provider, Vec<Problem>> {
     let mut problems = Problems::default();
     let node = Node::root(entry);
-    let policy = Policy::default();
-    match read_entry(api.name, &node, Some(api), catalogue, policy, &mut problems) {
+    let defaults = Defaults::default();
+    match read_entry(api.name, &node, Some(api), catalogue, defaults, &mut problems) {
         Some(provider) if problems.is_empty() => Ok(provider),
         _ => Err(problems.into_vec()),
     }
@@ -148,7 +164,7 @@ fn read_entry(
     node: &Node<'_>,
     alone: Option<&'static Api>,
     catalogue: &Catalogue,
-    policy: Policy,
+    defaults: Defaults,
     problems: &mut Problems,
 ) -> Option<Provider> {
     let mut fields = node.fields(problems);
@@ -163,9 +179,16 @@ fn read_entry(
     let endpoints = field("endpoints", problems).map(|node| read_endpoints(&node, problems));
     let models = field("models", problems);
     let policy = match fields.take("parameters") {
-        Some(node) => read_policy(&node, policy, problems),
-        None => policy,
+        Some(node) => read_policy(&node, defaults.policy, problems),
+        None => defaults.policy,
     };
+    let balance = fields.take("balance").and_then(|node| node.word(&BALANCES, problems));
+    let max_concurrency = fields.take("max_concurrency").and_then(|node| node.count(problems));
+    let breaker = match fields.take("breaker") {
+        Some(node) => health::read_breaker(&node, defaults.breaker, problems),
+        None => defaults.breaker,
+    };
+    let probe = fields.take("probe");
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -224,19 +247,21 @@ fn read_entry(
     fields.finish(problems);
     let models = models.map(|node| model::read(&node, api, catalogue, problems));
     let may_miss = alone.is_some();
-    Some(Provider {
+    let mut provider = Provider {
         name: name.to_owned(),
         api,
         base: base?,
         settings,
         policy,
-        balance: Balance::default(),
-        max_concurrency: None,
-        breaker: Breaker::default(),
+        balance: balance.unwrap_or_default(),
+        max_concurrency,
+        breaker,
         probe: None,
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
-    })
+    };
+    provider.probe = probe.and_then(|node| health::read_probe(&node, &provider, problems));
+    Some(provider)
 }
 
 fn read_api(
@@ -335,7 +360,7 @@ mod tests {
         let mut problems = Problems::default();
         let catalogue = Catalogue::builtin();
         let node = Node::root(&entry);
-        let listed = read("anthropic", &node, &catalogue, Policy::default(), &mut problems);
+        let listed = read("anthropic", &node, &catalogue, Defaults::default(), &mut problems);
         for provider in [alone(&entry).unwrap(), listed.unwrap()] {
             assert_eq!(
                 provider.base,

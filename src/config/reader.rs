@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 /// Most problems that are gathered; whoever has more mends these first.
 pub const MAX_PROBLEMS: usize = 50;
 
+/// The highest number of things that can be said.
+const MAX_COUNT: u64 = 1_000_000;
+
 /// Something wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -81,6 +84,12 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.value.get(name).is_some()
+    }
+
+    /// Whether it is an object without fields.
+    #[must_use]
+    pub fn is_empty_object(&self) -> bool {
+        self.value.as_object().is_some_and(Map::is_empty)
     }
 
     /// The fields of an object; a problem, and no fields, when it is none.
@@ -154,6 +163,37 @@ impl<'a> Node<'a> {
             Some(number) if (low..=high).contains(&number) => Some(number),
             _ => self.wrong(&format!("a number from {low} to {high}"), problems),
         }
+    }
+
+    /// How many of something, at least one.
+    pub fn count(&self, problems: &mut Problems) -> Option<u32> {
+        self.whole(1, MAX_COUNT, problems).and_then(|count| u32::try_from(count).ok())
+    }
+
+    /// A share such as `5%` or `0.25%`, in parts of ten thousand: between two others, and a
+    /// multiple of a third.
+    pub fn share(&self, low: u16, high: u16, step: u16, problems: &mut Problems) -> Option<u16> {
+        let share = self.value.as_str().and_then(parse_share);
+        let fits = |share: &u16| (low..=high).contains(share) && share.is_multiple_of(step);
+        if let Some(share) = share.filter(fits) {
+            return Some(share);
+        }
+        // A plain number could be either; which of them is meant is told by its size.
+        let remedy = match self.value.as_f64() {
+            Some(number) if (0.0..1.0).contains(&number) => number * 100.0,
+            Some(number) if (1.0..=100.0).contains(&number) => number,
+            _ => 5.0,
+        };
+        let remedy = show_share((remedy * 100.0).round() as u16);
+        let mut wanted = format!("a share from {} to {}", show_share(low), show_share(high));
+        if step > 1 {
+            wanted.push_str(" in steps of ");
+            wanted.push_str(&show_share(step));
+        }
+        wanted.push_str(", such as \"");
+        wanted.push_str(&remedy);
+        wanted.push('"');
+        self.wrong(&wanted, problems)
     }
 
     /// A time such as `500ms`, `30s` or `5m`, between two others.
@@ -303,6 +343,34 @@ pub fn show(time: Duration) -> String {
         _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
         _ if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
         _ => format!("{millis}ms"),
+    }
+}
+
+/// A share in parts of ten thousand, of at most three digits and two behind the point.
+fn parse_share(text: &str) -> Option<u16> {
+    let digits = |text: &str, most: usize| {
+        let plain = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| text.parse::<u16>().ok()).flatten()
+    };
+    let text = text.strip_suffix('%')?;
+    let (whole, rest) = match text.split_once('.') {
+        Some((whole, rest)) => {
+            let tenth = if rest.len() == 1 { 10 } else { 1 };
+            (whole, digits(rest, 2)? * tenth)
+        }
+        None => (text, 0),
+    };
+    digits(whole, 3)?.checked_mul(100)?.checked_add(rest)
+}
+
+/// A share in parts of ten thousand, as users write it.
+#[must_use]
+pub fn show_share(share: u16) -> String {
+    let (whole, rest) = (share / 100, share % 100);
+    match rest {
+        0 => format!("{whole}%"),
+        _ if rest.is_multiple_of(10) => format!("{whole}.{}%", rest / 10),
+        _ => format!("{whole}.{rest:02}%"),
     }
 }
 

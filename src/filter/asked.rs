@@ -1,8 +1,8 @@
-//! What a client asked for, parsed once: a chat or vectors.
+//! What a client asked for, parsed once: a chat or vectors; or what a probe asks for.
 
-use crate::openai::Error;
 use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
+use crate::openai::{Class, Error};
 use crate::providers::{Dialect, Outbound, Target};
 
 /// A request together with its body.
@@ -12,6 +12,8 @@ pub enum Asked {
     Chat(ParsedChat),
     /// `POST /v1/embeddings`.
     Embeddings(ParsedEmbeddings),
+    /// The provider's list of models, for a probe.
+    Models,
 }
 
 impl Asked {
@@ -21,6 +23,7 @@ impl Asked {
         match self {
             Self::Chat(parsed) => parsed.body(),
             Self::Embeddings(parsed) => parsed.body(),
+            Self::Models => &[],
         }
     }
 
@@ -38,6 +41,9 @@ impl Asked {
         match self {
             Self::Chat(parsed) => dialect.request(parsed.chat(), parsed.body(), target),
             Self::Embeddings(parsed) => dialect.embed(parsed.asked(), parsed.body(), target),
+            Self::Models => dialect.models(target).ok_or_else(|| {
+                Error::new(Class::Client, "this API has no list of models to probe it with")
+            }),
         }
     }
 }

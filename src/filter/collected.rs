@@ -19,6 +19,10 @@ pub const MAX_ANSWERS_BYTES: usize = 128 << 20;
 /// far below the smallest buffer.
 pub const MAX_LEFT_BYTES: usize = 64 << 10;
 
+/// The code of the error when this worker has no room for an answer, which is not its provider's
+/// fault.
+pub const NO_ROOM: &str = "gateway_overloaded";
+
 /// What has arrived of an answer's body.
 pub struct Collected {
     /// The answer's headers.
@@ -82,7 +86,7 @@ impl Overflow {
                     MAX_ANSWERS_BYTES >> 20
                 ),
             )
-            .with_code("gateway_overloaded"),
+            .with_code(NO_ROOM),
         }
     }
 }

@@ -13,7 +13,16 @@ const OK: u32 = 0;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_close_stream(kind: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
         start: usize,
@@ -28,7 +37,16 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+    fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
@@ -61,6 +79,13 @@ unsafe extern "C" {
         path_size: usize,
         value: *const u8,
         value_size: usize,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        version: u32,
     ) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
 }
@@ -173,12 +198,87 @@ pub fn remove_header(map: Map, name: &[u8]) {
     unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
 }
 
-/// A value that one of our roles left with the stream.
+/// A value that one of our roles left with the stream, or that Envoy knows of it: the parts of a
+/// path stand behind each other with a zero byte between them.
 pub fn property(name: &str) -> Option<Vec<u8>> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both results are written before the call returns; the name is only read.
     let status =
         unsafe { proxy_get_property(name.as_ptr(), name.len(), &raw mut data, &raw mut size) };
+    taken(status, data, size)
+}
+
+/// The value of `key` that all workers can see, and its version. Nothing when there is none; a key
+/// that was removed has an empty one.
+pub fn shared(key: &str) -> Option<(Vec<u8>, u32)> {
+    let (mut data, mut size, mut version) = (null_mut(), 0, 0);
+    // SAFETY: all results are written before the call returns; the key is only read.
+    let status = unsafe {
+        proxy_get_shared_data(
+            key.as_ptr(),
+            key.len(),
+            &raw mut data,
+            &raw mut size,
+            &raw mut version,
+        )
+    };
+    taken(status, data, size).map(|value| (value, version))
+}
+
+/// Writes a value that all workers can see, if it is still of that version; the host takes 0 for
+/// any. It also takes any for a key that is not there. False when another worker was quicker.
+pub fn share(key: &str, value: &[u8], version: u32) -> bool {
+    // SAFETY: the pointers and lengths are those of the slices, which the host only reads.
+    let status = unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version)
+    };
+    status == OK
+}
+
+/// A kind of metric, as the host counts them.
+#[derive(Clone, Copy, Debug)]
+pub enum Metric {
+    /// Only ever grows.
+    Counter = 0,
+    /// As it is now.
+    Gauge = 1,
+}
+
+/// A new id for a metric. The host gives another one at each call and forgets none: ask once.
+pub fn define_metric(kind: Metric, name: &str) -> Option<u32> {
+    let mut id = 0;
+    // SAFETY: the result is written before the call returns; the name is only read.
+    let status =
+        unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) };
+    (status == OK).then_some(id)
+}
+
+/// Adds to a counter. The host refuses 0.
+pub fn count(id: u32, by: u32) {
+    // SAFETY: takes numbers only.
+    unsafe { proxy_increment_metric(id, i64::from(by)) };
+}
+
+/// Sets a gauge.
+pub fn record(id: u32, value: u64) {
+    // SAFETY: takes numbers only.
+    unsafe { proxy_record_metric(id, value) };
+}
+
+/// Calls a function of Envoy's own; nothing when it is not there or refuses.
+pub fn foreign(name: &str, argument: &[u8]) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: both results are written before the call returns; name and argument are only read.
+    let status = unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            argument.as_ptr(),
+            argument.len(),
+            &raw mut data,
+            &raw mut size,
+        )
+    };
     taken(status, data, size)
 }
 
@@ -218,6 +318,42 @@ pub fn close(context: u32) -> bool {
     unsafe { proxy_set_effective_context(context) == OK && proxy_close_stream(RESPONSE) == OK }
 }
 
+/// Sends a request of our own to `cluster`; false when Envoy does not take it. Nobody reads the
+/// answer: the loopback's filter sees all that is to be known of it.
+///
+/// This is the SDK's call and not one of ours, because its dispatcher must know the number that
+/// Envoy gives: an answer with another number is a trap. That has rules:
+///
+/// - The SDK traps on any refusal but `BadArgument` (no such cluster, a header missing, a negative
+///   timeout) and `InternalFailure` (no host, overflow). Envoy 1.40 gives no other, as long as the
+///   pointers are right.
+/// - `cluster` must not have a filter of ours: it would run inside this call. Only the cluster of
+///   the internal listener will do, behind which the filter runs on a later turn of the event loop.
+/// - Never while a context is created: the SDK would give the answer to another one.
+/// - The answer arrives at the context that is active now; when that has gone, the SDK drops it.
+///   When Envoy gave up it has no headers, and reading one of an absent map is a trap in the SDK:
+///   who ever reads it must look at their number first.
+/// - A timeout of zero would be none.
+pub fn call(
+    cluster: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    timeout: std::time::Duration,
+) -> bool {
+    /// Envoy reads it as a signed number.
+    const LONGEST: std::time::Duration = std::time::Duration::from_millis(i32::MAX as u64);
+    let timeout = timeout.clamp(std::time::Duration::from_millis(1), LONGEST);
+    let body = (!body.is_empty()).then_some(body);
+    let sent = proxy_wasm::hostcalls::dispatch_http_call(
+        cluster,
+        headers.to_vec(),
+        body,
+        Vec::new(),
+        timeout,
+    );
+    sent.is_ok()
+}
+
 /// Asks for a tick every so many milliseconds.
 pub fn tick_every(millis: u32) {
     // SAFETY: takes a number only.
@@ -234,10 +370,34 @@ pub fn monotonic() -> u64 {
 }
 
 /// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
 pub fn unix_time() -> u64 {
+    unix_millis() / 1000
+}
+
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
+pub fn unix_millis() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_secs())
+    now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Any number. Good for taking turns and drawing lots, not for secrets: splitmix64 from a seed that
+/// each VM gets from the host once.
+pub fn random() -> u64 {
+    thread_local! {
+        static STATE: std::cell::Cell<u64> = std::cell::Cell::new(seed());
+    }
+    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(state);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The keys of a new map are random: std asks the host for them.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
 }
 
 /// Headers as the host packs them: a count, then the lengths of each name and value, then names

@@ -7,13 +7,16 @@ use super::asked::Asked;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::service::Service;
 use crate::config::Gateway;
-use crate::config::rule::Operation;
+use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
+use crate::openai::json::{self, member};
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
-use crate::routing::{self, Needs, Question};
+use crate::routing::wishes::{MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
+use crate::routing::{self, Needs, Plan, Question, Wishes, estimate};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,45 +134,102 @@ fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// A request whose body has come.
+pub struct Incoming<'a> {
+    /// What it asks for.
+    pub operation: Operation,
+    /// Its headers, those included that no provider sees.
+    pub headers: &'a Headers<'a>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// For the client, the logs and ids of answers that bring none.
+    pub request_id: String,
+    /// When it came, in seconds since 1970.
+    pub created: u64,
+    /// What Envoy says of an expression.
+    pub cel: &'a dyn Fn(&Expression) -> bool,
+}
+
 /// Parses, validates and routes a request.
 ///
 /// # Errors
 /// What the client is told instead.
-pub fn open(
-    gateway: &Rc<Gateway>,
-    operation: Operation,
-    headers: &Headers<'_>,
-    body: Vec<u8>,
-    request_id: String,
-    created: u64,
-) -> Result<Exchange, Refusal> {
+pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, Refusal> {
+    let Incoming { operation, headers, body, request_id, created, cel } = incoming;
+    let gateway = &*service.gateway;
     let header = |name: &str| headers.text(name);
     let (parsed, plan) = match operation {
         Operation::Chat => {
             let parsed = ParsedChat::parse(body)?;
             let chat = parsed.chat();
             let media = chat.validate()?;
-            let question = Question::new(operation, &chat.model, chat.stream, &header);
-            let mut plan = routing::plan(gateway, &question)?;
             let needs = Needs::of(chat, media, parsed.body().len());
-            if let Err(error) = plan.keep_able(&needs, gateway) {
-                return Err(Refusal::of(error, plan));
-            }
+            let metadata = chat.field("metadata");
+            let user = json::string(chat.field("user")).map(|user| user.decode());
+            let question = Question {
+                metadata: &|name| member(metadata?, name),
+                user: user.as_deref(),
+                input: &|| estimate::chat(chat),
+                output_tokens: chat.max_tokens,
+                capabilities: needs.capabilities(),
+                cel,
+                wishes: wishes(gateway, headers, || chat.field(MODELS_FIELD))?,
+                ..Question::new(operation, &chat.model, chat.stream, &header)
+            };
+            let plan = route(service, &question, |plan| plan.keep_able(&needs, gateway))?;
             (Asked::Chat(parsed), plan)
         }
         Operation::Embeddings => {
             let parsed = ParsedEmbeddings::parse(body)?;
             let asked = parsed.asked();
             asked.validate()?;
-            let question = Question::new(operation, &asked.model, false, &header);
-            let mut plan = routing::plan(gateway, &question)?;
-            if let Err(error) = routing::comparable(gateway, &mut plan, asked.dimensions) {
-                return Err(Refusal::of(error, plan));
-            }
+            let metadata = asked.field("metadata");
+            let user = json::string(asked.field("user")).map(|user| user.decode());
+            let question = Question {
+                metadata: &|name| member(metadata?, name),
+                user: user.as_deref(),
+                input: &|| estimate::embeddings(&asked.input),
+                cel,
+                wishes: wishes(gateway, headers, || asked.field(MODELS_FIELD))?,
+                ..Question::new(operation, &asked.model, false, &header)
+            };
+            let comparable = |plan: &mut Plan| routing::comparable(gateway, plan, asked.dimensions);
+            let plan = route(service, &question, comparable)?;
             (Asked::Embeddings(parsed), plan)
         }
     };
-    Exchange::open(Rc::clone(gateway), parsed, plan, request_id, created)
+    Exchange::open(Rc::clone(service), parsed, plan, request_id, created)
+}
+
+/// Rules to candidates, those that can serve the request, and their order now.
+fn route(
+    service: &Service,
+    question: &Question<'_>,
+    keep: impl FnOnce(&mut Plan) -> Result<(), Error>,
+) -> Result<Plan, Refusal> {
+    let mut plan = routing::plan(&service.gateway, question)?;
+    match keep(&mut plan).and_then(|()| service.order(&mut plan, question)) {
+        Ok(()) => Ok(plan),
+        Err(error) => {
+            plan.skipped.iter().for_each(|skipped| service.passed_over(skipped));
+            Err(Refusal::of(error, plan))
+        }
+    }
+}
+
+/// What the client asks for beside a model. A list of models that it may not send is not read: it
+/// may be of any form.
+fn wishes<'a>(
+    gateway: &Gateway,
+    headers: &Headers<'a>,
+    models: impl FnOnce() -> Option<&'a serde_json::value::RawValue>,
+) -> Result<Wishes<'a>, Error> {
+    let field = models();
+    let models = match Wishes::read_models(field) {
+        Err(error) if gateway.clients_may.models => return Err(error),
+        models => models.unwrap_or_default(),
+    };
+    Ok(Wishes { rule: headers.text(RULE_HEADER), target: headers.text(TARGET_HEADER), models })
 }
 
 #[cfg(test)]

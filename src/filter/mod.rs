@@ -7,20 +7,28 @@
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | [`service`] | a configuration, and what this worker knows of its providers |
 //! | [`record`] | the record of a request, for the access log |
+//! | [`loopback`] | requests of the gateway to itself, and the calls under way |
+//! | `looped` | the role in the internal listener: once per such request |
+//! | `mirror` | copies of clients' requests, for comparison |
+//! | `probe` | asking providers unasked, to know how they do |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
+//! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
-//! | `shared` | exchanges of this worker, found by their id |
+//! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | `host` | the only file that calls Envoy |
 
 pub mod asked;
 pub mod exchange;
 pub mod intake;
+pub mod loopback;
 pub mod record;
 pub mod refusal;
 pub mod reply;
+pub mod service;
 
 #[cfg(target_os = "wasi")]
 mod collected;
@@ -29,8 +37,16 @@ mod gateway;
 #[cfg(target_os = "wasi")]
 mod host;
 #[cfg(target_os = "wasi")]
+mod looped;
+#[cfg(target_os = "wasi")]
+mod mirror;
+#[cfg(target_os = "wasi")]
+mod probe;
+#[cfg(target_os = "wasi")]
 mod provider;
 #[cfg(target_os = "wasi")]
 mod root;
 #[cfg(target_os = "wasi")]
 mod shared;
+#[cfg(target_os = "wasi")]
+mod status;

@@ -18,7 +18,10 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, Overflow};
+use super::asked::Asked;
+use super::collected::{
+    Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, NO_ROOM, Overflow,
+};
 use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
 use super::host::{self, Buffer, Level, Map};
@@ -27,7 +30,6 @@ use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
 use crate::providers::stream::{Phase as StreamPhase, Stream};
 use crate::providers::{Headers, Payload};
-use crate::routing::Outcome;
 
 /// Longest answer, or first content of a stream, that is put into Envoy's buffer; what is longer
 /// is sent as a reply of our own, or in pieces. A
@@ -107,11 +109,10 @@ impl ProviderStream {
         let mut guard = handle.borrow_mut();
         let exchange = &mut *guard;
         let (at, candidate) = exchange
-            .attempts
             .begin(host::monotonic())
             .ok_or_else(|| ("waypost_exhausted", exchange.exhausted(503)))?;
         let outbound = exchange.outbound(candidate).map_err(|error| {
-            exchange.attempts.settle(at, failed(None, &error));
+            exchange.given_up(at, None, &error, host::monotonic());
             exchange.committed = true;
             ("waypost_untranslatable", error)
         })?;
@@ -146,9 +147,11 @@ impl ProviderStream {
             ("accept", accept),
             // What is compressed could not be read here.
             ("accept-encoding", "identity"),
-            ("content-length", &length),
             ("user-agent", concat!("waypost/", env!("CARGO_PKG_VERSION"))),
         ];
+        if outbound.method != "GET" {
+            headers.push(("content-length", &length));
+        }
         headers.extend(outbound.headers.iter().map(|(name, value)| (*name, &**value)));
         headers.extend(credential.iter().map(|(name, value)| (*name, &**value)));
         host::set_headers(Map::Request, &headers);
@@ -185,6 +188,10 @@ impl ProviderStream {
             };
             (streamed, if streamed { stream() } else { None })
         };
+        if (200..300).contains(&status) && matches!(attempt.exchange.borrow().parsed, Asked::Models)
+        {
+            return self.accept();
+        }
         let collected = |limit| Collected::new(packed, limit);
         if !(200..300).contains(&status) {
             // What is compressed explains nothing.
@@ -205,6 +212,18 @@ impl ProviderStream {
             self.phase = Phase::Whole(collected);
         }
         if end { self.end(0) } else { Action::Pause }
+    }
+
+    /// A probe's answer is a success by its status. A list of models can be long, and nobody reads
+    /// it: its bytes are thrown away as they come.
+    fn accept(&mut self) -> Action {
+        self.phase = Phase::Over { swallow: true };
+        if let Some(attempt) = &self.attempt {
+            let mut exchange = attempt.exchange.borrow_mut();
+            exchange.answered(attempt.at, host::monotonic());
+            commit(&mut exchange, &[], 200, "application/json", Some(0), None);
+        }
+        Action::Continue
     }
 
     /// Bytes of the answer are here.
@@ -280,7 +299,7 @@ impl ProviderStream {
                 }
                 let mut exchange = attempt.exchange.borrow_mut();
                 exchange.usage = answer.usage;
-                exchange.attempts.settle(attempt.at, Outcome::Answered);
+                exchange.answered(attempt.at, host::monotonic());
                 if body.len() > MAX_BUFFERED_BYTES {
                     exchange.committed = true;
                     let reply = Reply::ok("waypost_answer", body.into_owned());
@@ -337,7 +356,7 @@ impl ProviderStream {
         }
         let mut exchange = attempt.exchange.borrow_mut();
         if before == StreamPhase::Held {
-            exchange.attempts.settle(attempt.at, Outcome::Flowing);
+            exchange.flows(attempt.at, host::monotonic());
             commit(&mut exchange, &attempt.warnings, 200, "text/event-stream", None, None);
         }
         exchange.flow = match phase {
@@ -347,15 +366,15 @@ impl ProviderStream {
         };
         if phase != StreamPhase::Flowing && phase != before {
             exchange.usage = stream.usage();
-            let outcome = match stream.error() {
+            match stream.error() {
                 Some(error) => {
                     let secrets = &self.credentials.secrets;
                     out = hide(&String::from_utf8_lossy(&out), secrets).into_bytes();
-                    failed(attempt.status, &without_secrets(error, secrets))
+                    let error = without_secrets(error, secrets);
+                    exchange.failed(attempt.at, attempt.status, &error, host::monotonic());
                 }
-                None => Outcome::Answered,
-            };
-            exchange.attempts.settle(attempt.at, outcome);
+                None => exchange.answered(attempt.at, host::monotonic()),
+            }
         }
         if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {
             if end {
@@ -388,7 +407,11 @@ impl ProviderStream {
         let mut guard = attempt.exchange.borrow_mut();
         let exchange = &mut *guard;
         let error = &self.own(error);
-        exchange.attempts.settle(attempt.at, failed(attempt.status, error));
+        if error.code.as_deref() == Some(NO_ROOM) {
+            exchange.given_up(attempt.at, attempt.status, error, host::monotonic());
+        } else {
+            exchange.failed(attempt.at, attempt.status, error, host::monotonic());
+        }
         let next =
             exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
         let seen = for_client(error, &self.credentials.provider);
@@ -466,36 +489,12 @@ fn is_of_type(content_type: &str, media_type: &str) -> bool {
     kind.trim().eq_ignore_ascii_case(media_type)
 }
 
-fn failed(status: Option<u16>, error: &Error) -> Outcome {
-    let reason = match status {
-        Some(status) => format!("{status} {}", error.message),
-        None => error.message.clone(),
-    };
-    Outcome::Failed { status, class: error.class, reason }
-}
-
 impl Context for ProviderStream {
     fn on_done(&mut self) -> bool {
         let Some(attempt) = &self.attempt else { return true };
         let Ok(mut guard) = attempt.exchange.try_borrow_mut() else { return true };
-        let exchange = &mut *guard;
-        match exchange.attempts.outcome(attempt.at) {
-            // Neither verdict nor answer: no connection, a reset, or Envoy's timeout.
-            Some(Outcome::Pending) => {
-                let error = exchange.lost(attempt.at, host::monotonic());
-                exchange.attempts.settle(attempt.at, failed(attempt.status, &error));
-                if let Some(next) = exchange.move_on(attempt.candidate, &error) {
-                    let cluster = next.endpoint.cluster.clone();
-                    host::set_property(CLUSTER, &cluster);
-                }
-            }
-            Some(Outcome::Flowing) => {
-                let error =
-                    Error::new(Class::Server, "the stream was cut after content had gone out");
-                exchange.attempts.settle(attempt.at, failed(attempt.status, &error));
-                exchange.flow = Flow::None;
-            }
-            _ => {}
+        if let Some(cluster) = guard.gone(attempt.at, attempt.status, host::monotonic()) {
+            host::set_property(CLUSTER, &cluster);
         }
         true
     }

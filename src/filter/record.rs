@@ -6,15 +6,21 @@
 //! ```json
 //! {"v":1,"rule":"default","model":"gpt-4o","operation":"chat","stream":true,
 //!  "refused":{"status":400,"class":"client","code":"unsupported_capability"},
-//!  "attempts":[{"provider":"openai","model":"gpt-4o","cluster":"openai","at_ms":0,"outcome":"failed",
-//!    "status":503,"class":"overloaded","reason":"503 busy","provider_request_id":"req_1","warnings":1}],
-//!  "skipped":[{"provider":"claude","model":"claude-haiku-4-5","cluster":"anthropic","reason":"…"}],
+//!  "attempts":[{"provider":"openai","model":"gpt-4o","cluster":"openai","at_ms":0,"ms":310,
+//!    "first_token_ms":90,"outcome":"failed","status":503,"class":"overloaded","reason":"503 busy","provider_request_id":"req_1","warnings":1}],
+//!  "skipped":[{"provider":"claude","model":"claude-haiku-4-5","cluster":"anthropic",
+//!    "why":"capability","reason":"…"}],
 //!  "left_out":1}
 //! ```
 //!
+//! A request of the gateway's own has a `purpose`, `probe` or `mirror`, and the latter `mirror_of`: the
+//! id of the client's request that it is a copy of.
+//!
 //! `model` is the one asked for. `outcome` is `answered`, `failed` or `unfinished`: the client left,
-//! or the record was made while the answer flowed. `at_ms` counts from the first attempt. `left_out`
-//! is how many entries did not fit. New fields may come; what a field means changes only with `v`.
+//! or the record was made while the answer flowed. `at_ms` counts from the first attempt, `ms` and
+//! `first_token_ms` from the attempt's own beginning to its end and to the first content of a stream.
+//! `why` is the `reason` of the metric `waypost_skipped`. `left_out` is how many entries did not fit.
+//! New fields may come; what a field means changes only with `v`.
 //!
 //! Reasons are in the words of providers, without credentials; like everything in a log they may
 //! repeat a part of what a client sent.
@@ -23,6 +29,7 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::exchange::Exchange;
+use super::loopback::{Call, Purpose};
 use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::openai::error::start;
@@ -38,6 +45,10 @@ pub const MAX_REASON_BYTES: usize = 200;
 struct Head<'a> {
     v: u8,
     #[serde(skip_serializing_if = "str::is_empty")]
+    purpose: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    mirror_of: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     rule: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     model: &'a str,
@@ -47,6 +58,26 @@ struct Head<'a> {
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused<'a>>,
+}
+
+impl<'a> Head<'a> {
+    fn new(rule: &'a str, call: Option<&'a Call>) -> Self {
+        let (purpose, mirror_of) = match call.map(|call| &call.purpose) {
+            Some(purpose @ Purpose::Mirror(of)) => (purpose.word(), &**of),
+            Some(purpose) => (purpose.word(), ""),
+            None => ("", ""),
+        };
+        Self {
+            v: 1,
+            purpose,
+            mirror_of,
+            rule,
+            model: "",
+            operation: None,
+            stream: None,
+            refused: None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -72,6 +103,10 @@ struct Tried<'a> {
     model: &'a str,
     cluster: &'a str,
     at_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<u64>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
@@ -90,6 +125,7 @@ struct NotAsked<'a> {
     provider: &'a str,
     model: &'a str,
     cluster: &'a str,
+    why: &'static str,
     reason: &'a str,
 }
 
@@ -104,9 +140,10 @@ pub fn of(exchange: &Exchange) -> String {
     let (model, operation, stream) = match &exchange.parsed {
         Asked::Chat(parsed) => (&*parsed.chat().model, "chat", Some(parsed.chat().stream)),
         Asked::Embeddings(parsed) => (&*parsed.asked().model, "embeddings", None),
+        Asked::Models => ("", "models", None),
     };
-    let rule = &*exchange.rule;
-    let head = Head { v: 1, rule, model, operation: Some(operation), stream, refused: None };
+    let mut head = Head::new(&exchange.rule, exchange.call.as_deref());
+    (head.model, head.operation, head.stream) = (model, Some(operation), stream);
     let mut record = Record::new(&head);
     let gateway = &exchange.gateway;
     let first = exchange.attempts.tried().first().map_or(0, |first| first.began);
@@ -118,9 +155,10 @@ pub fn of(exchange: &Exchange) -> String {
     record.end()
 }
 
-/// The record of a request that was refused before anyone was asked.
+/// The record of a request that was refused before anyone was asked. `call` is the gateway's own
+/// that it is, if it is one.
 #[must_use]
-pub fn refused(refusal: &Refusal, gateway: &Gateway) -> String {
+pub fn refused(refusal: &Refusal, gateway: &Gateway, call: Option<&Call>) -> String {
     let error = &refusal.error;
     let refused = Refused {
         status: error.status,
@@ -128,10 +166,9 @@ pub fn refused(refusal: &Refusal, gateway: &Gateway) -> String {
         code: error.code.as_deref(),
         param: error.param.as_deref().map(|param| start(param, MAX_REASON_BYTES)),
     };
-    let rule = &*refusal.rule;
-    let refused = Some(refused);
-    let mut record =
-        Record::new(&Head { v: 1, rule, model: "", operation: None, stream: None, refused });
+    let mut head = Head::new(&refusal.rule, call);
+    head.refused = Some(refused);
+    let mut record = Record::new(&head);
     record.skipped(refusal.skipped.iter(), gateway);
     record.end()
 }
@@ -154,11 +191,14 @@ fn tried<'a>(attempt: &'a Attempt, whom: Whom<'a>, first: u64) -> Tried<'a> {
         }
     };
     let Whom { provider, model, cluster } = whom;
+    let since = |end: u64| end.saturating_sub(attempt.began) / 1_000_000;
     Tried {
         provider,
         model,
         cluster,
         at_ms: attempt.began.saturating_sub(first) / 1_000_000,
+        ms: attempt.ended.map(since),
+        first_token_ms: attempt.first_content.map(since),
         outcome,
         status,
         class,
@@ -190,7 +230,8 @@ impl Record {
     ) {
         self.list("skipped", skipped, |skipped| {
             let Whom { provider, model, cluster } = whom(skipped.candidate, gateway)?;
-            Some(NotAsked { provider, model, cluster, reason: &skipped.reason })
+            let (why, reason) = (skipped.why.word(), &*skipped.reason);
+            Some(NotAsked { provider, model, cluster, why, reason })
         });
     }
 
@@ -247,7 +288,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::config::rule::Operation;
-    use crate::filter::intake;
+    use crate::filter::service::tests as service;
     use crate::openai::Class;
     use crate::providers::Headers;
 
@@ -270,8 +311,12 @@ mod tests {
     fn open(gateway: &Rc<Gateway>, content: &str) -> Result<Exchange, Refusal> {
         let body =
             format!(r#"{{"model":"any","messages":[{{"role":"user","content":{content}}}]}}"#);
-        let headers = Headers::default();
-        intake::open(gateway, Operation::Chat, &headers, body.into_bytes(), "id".into(), 7)
+        service::open(
+            &service::alone(Rc::clone(gateway)),
+            Operation::Chat,
+            &Headers::default(),
+            &body,
+        )
     }
 
     const PICTURE: &str = r#"[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]"#;
@@ -290,19 +335,20 @@ mod tests {
         exchange.attempts.warn(first, 2);
         let reason = "529 overloaded".to_owned();
         let outcome = Outcome::Failed { status: Some(529), class: Class::Overloaded, reason };
-        exchange.attempts.settle(first, outcome);
+        exchange.attempts.end(first, outcome, 46_900_000);
         let (second, _) = exchange.attempts.begin(47_900_000).unwrap();
-        exchange.attempts.settle(second, Outcome::Answered);
+        exchange.flows(second, 147_900_000);
+        exchange.answered(second, 247_900_000);
         assert_eq!(
             read(&of(&exchange)),
             json!({
                 "v": 1, "rule": "all", "model": "any", "operation": "chat", "stream": false,
                 "attempts": [
-                    {"provider": "b", "model": "claude-sonnet-4-5", "cluster": "b", "at_ms": 0, "outcome": "failed",
+                    {"provider": "b", "model": "claude-sonnet-4-5", "cluster": "b", "at_ms": 0, "ms": 41, "outcome": "failed",
                         "status": 529, "class": "overloaded", "reason": "529 overloaded", "provider_request_id": "req_1", "warnings": 2},
-                    {"provider": "a", "model": "gpt-4o", "cluster": "a1", "at_ms": 42, "outcome": "answered"},
+                    {"provider": "a", "model": "gpt-4o", "cluster": "a1", "at_ms": 42, "ms": 200, "first_token_ms": 100, "outcome": "answered"},
                 ],
-                "skipped": [{"provider": "c", "model": "blind", "cluster": "c", "reason": "vision is not a capability of this model"}],
+                "skipped": [{"provider": "c", "model": "blind", "cluster": "c", "why": "capability", "reason": "vision is not a capability of this model"}],
             })
         );
     }
@@ -311,7 +357,7 @@ mod tests {
     fn a_refusal_says_why_and_whom_it_was_not_for() {
         let gateway = gateway("gpt-4o-mini");
         let refusal = open(&gateway, SOUND).unwrap_err();
-        let said = read(&refused(&refusal, &gateway));
+        let said = read(&refused(&refusal, &gateway, None));
         assert_eq!(said["rule"], "all");
         assert_eq!(
             said["refused"],
@@ -322,7 +368,7 @@ mod tests {
         assert_eq!(clusters, ["b", "c", "a1", "a2"]);
         let broken = Refusal::from(crate::openai::Error::invalid("model", "no model"));
         assert_eq!(
-            read(&refused(&broken, &gateway)),
+            read(&refused(&broken, &gateway, None)),
             json!({"v": 1, "refused": {"status": 400, "class": "client", "param": "model"}})
         );
     }
@@ -330,11 +376,9 @@ mod tests {
     #[test]
     fn what_no_candidate_can_express_is_noted_too() {
         let gateway = gateway("gpt-4o");
-        let body = br#"{"model":"any","n":2,"messages":[{"role":"user","content":"x"}]}"#;
-        let headers = Headers::default();
-        let exchange =
-            intake::open(&gateway, Operation::Chat, &headers, body.to_vec(), "id".into(), 7)
-                .unwrap();
+        let body = r#"{"model":"any","n":2,"messages":[{"role":"user","content":"x"}]}"#;
+        let service = service::alone(gateway);
+        let exchange = service::open(&service, Operation::Chat, &Headers::default(), body).unwrap();
         let skipped = &read(&of(&exchange))["skipped"];
         assert_eq!(skipped[0]["cluster"], "b");
         assert!(skipped[0]["reason"].as_str().unwrap().contains("'n'"), "{skipped}");

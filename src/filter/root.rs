@@ -6,13 +6,17 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use super::exchange::Flow;
-use super::gateway::GatewayStream;
+use super::gateway::{Desk, GatewayStream};
 use super::host::{self, Buffer, Level};
+use super::looped::LoopbackStream;
+use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
-use crate::config::{Config, Gateway, ProviderRole};
+use super::status::{self, StatusStream};
+use crate::config::{Config, ProviderRole};
 
-/// How often streams are looked at for silence, in milliseconds.
+/// How often streams are looked at for silence, and workers tell each other how providers do, in
+/// milliseconds.
 const TICK_MILLIS: u32 = 500;
 
 mod entry {
@@ -24,16 +28,19 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| {
         host::log(Level::Critical, &format!("waypost: {panic}"));
     }));
-    proxy_wasm::set_root_context(|_| Box::new(Root { role: None }));
+    proxy_wasm::set_root_context(|_| Box::new(Root { role: None, prober: Prober::default() }));
 }
 
 struct Root {
     role: Option<Role>,
+    prober: Prober,
 }
 
 enum Role {
-    Gateway { gateway: Rc<Gateway>, since: u64 },
+    Gateway(Rc<Desk>),
     Provider(Rc<Credentials>),
+    Loopback,
+    Status,
 }
 
 impl Context for Root {}
@@ -43,36 +50,46 @@ impl RootContext for Root {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match Config::parse(&json) {
             Ok(Config::Gateway(gateway)) => {
+                let desk = match Desk::new(*gateway, host::unix_time()) {
+                    Ok(desk) => Rc::new(desk),
+                    Err(problems) => return refused(problems),
+                };
                 host::tick_every(TICK_MILLIS);
-                let since = host::unix_time();
-                self.role = Some(Role::Gateway { gateway: Rc::from(gateway), since });
+                status::configured(&desk.service);
+                self.role = Some(Role::Gateway(desk));
                 true
             }
             Ok(Config::Provider(role)) => {
                 self.role = Some(Role::Provider(Rc::new(read_credentials(role))));
                 true
             }
-            // Their filters are not built in yet: every request passes them by.
-            Ok(Config::Loopback | Config::Status) => false,
-            Err(problems) => {
-                for problem in problems {
-                    host::log(Level::Error, &format!("waypost configuration: {problem}"));
-                }
-                false
+            Ok(Config::Loopback) => {
+                self.role = Some(Role::Loopback);
+                true
             }
+            Ok(Config::Status) => {
+                self.role = Some(Role::Status);
+                true
+            }
+            Err(problems) => refused(problems),
         }
     }
 
     fn on_tick(&mut self) {
-        let Some(Role::Gateway { .. }) = self.role else { return };
+        let Some(Role::Gateway(desk)) = &self.role else { return };
+        self.prober.tick(&desk.service);
         let now = host::monotonic();
         for (exchange, context) in shared::all() {
             let Ok(mut exchange) = exchange.try_borrow_mut() else { continue };
             let limit = exchange.timeouts.idle;
             if silent(&mut exchange.flow, now, limit) {
+                exchange.silent(now);
+                // The log of the stream is written within this call.
+                drop(exchange);
                 host::close(context);
             }
         }
+        desk.service.tick();
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -81,16 +98,24 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.role {
-            Some(Role::Gateway { gateway, since }) => {
-                Box::new(GatewayStream::new(id, Rc::clone(gateway), *since))
-            }
+            Some(Role::Gateway(desk)) => Box::new(GatewayStream::new(id, Rc::clone(desk))),
             Some(Role::Provider(credentials)) => {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
+            Some(Role::Loopback) => Box::new(LoopbackStream::new(id)),
+            Some(Role::Status) => Box::new(StatusStream),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),
         })
     }
+}
+
+/// Says what is wrong with a configuration.
+fn refused(problems: Vec<impl std::fmt::Display>) -> bool {
+    for problem in problems {
+        host::log(Level::Error, &format!("waypost configuration: {problem}"));
+    }
+    false
 }
 
 struct Unconfigured;

@@ -1,12 +1,15 @@
-//! Exchanges of this worker, found by their id: how the two roles meet.
+//! Exchanges of this worker, found by their id: how the two roles meet. And what all workers share.
 //!
-//! Both roles run in one VM per worker, so a `thread_local` is theirs together.
+//! All roles run in one VM per worker, so a `thread_local` is theirs together.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
+use super::host::{self, Metric};
+use super::service::World;
+use crate::health::{Millis, Store};
 
 /// An exchange as the roles hold it.
 pub type Handle = Rc<RefCell<Exchange>>;
@@ -20,7 +23,58 @@ struct Open {
     bytes: u64,
 }
 
+/// Envoy's shared data, clock, and metrics.
+pub struct Envoy;
+
+impl Store for Envoy {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        host::shared(key).filter(|(value, _)| !value.is_empty())
+    }
+
+    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        /// The host's number for any version.
+        const ANY: u32 = 0;
+        host::share(key, value, version.unwrap_or(ANY))
+    }
+}
+
+impl World for Envoy {
+    fn now(&self) -> Millis {
+        host::unix_millis()
+    }
+
+    fn random(&self) -> u64 {
+        host::random()
+    }
+
+    fn count(&self, metric: &str) {
+        if let Some(id) = metric_id(Metric::Counter, metric) {
+            host::count(id, 1);
+        }
+    }
+
+    fn gauge(&self, metric: &str, value: u64) {
+        if let Some(id) = metric_id(Metric::Gauge, metric) {
+            host::record(id, value);
+        }
+    }
+}
+
+/// The id of a metric: asked for once, as each answer of the host is another one and is kept by it
+/// for ever. Names come of configurations, so a VM that lives through many knows those of all.
+fn metric_id(kind: Metric, name: &str) -> Option<u32> {
+    METRICS.with_borrow_mut(|known| {
+        if let Some(id) = known.get(name) {
+            return Some(*id);
+        }
+        let id = host::define_metric(kind, name)?;
+        known.insert(name.to_owned(), id);
+        Some(id)
+    })
+}
+
 thread_local! {
+    static METRICS: RefCell<HashMap<String, u32>> = RefCell::new(HashMap::new());
     static OPEN: RefCell<HashMap<u64, Open>> = RefCell::new(HashMap::new());
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
     static HELD: Cell<u64> = const { Cell::new(0) };
@@ -63,6 +117,11 @@ pub fn hold(bytes: u64, limit: u64) -> bool {
         HELD.set(held);
     }
     fits
+}
+
+/// What is held.
+pub fn held() -> u64 {
+    HELD.get()
 }
 
 /// Counts `bytes` as no longer held.

@@ -7,7 +7,7 @@
 //! that it speaks of ([`Scope`]).
 //!
 //! ```text
-//!  attempt ──► Fleet::observe ──► shared slot (failures at once, successes on the tick)
+//!  attempt ──► Fleet::settle ──► shared record (failures at once, successes on the tick)
 //!                                     │ epoch
 //!  decision ◄── Fleet::standing ◄── snapshot of this worker, refreshed when the epoch moved
 //! ```
@@ -15,12 +15,45 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`settings`] | thresholds, as a configuration says them |
+//! | [`fleet`] | all endpoints and targets as one worker knows them; takes places, settles attempts |
+//! | [`flush`] | the tick: what a worker writes, and what it reads again |
+//! | [`entry`] | one record as a worker knows it; all writes go through it |
+//! | [`slot`] | a record as all workers share it: a breaker and what it goes by |
+//! | [`breaker`] | the circuit breaker |
+//! | [`window`] | counts over sliding windows |
+//! | [`histogram`] | times over sliding windows, and their percentiles |
+//! | [`lanes`] | who is in flight where, by worker |
+//! | [`epoch`] | what moved since a worker looked last |
+//! | [`bytes`] | numbers in the values of a store |
+//! | [`transition`] | breakers that change their state |
+//! | [`report`] | what a status page shows |
+//! | [`probe`] | when an endpoint is asked without being asked for |
+//! | [`traffic`] | which rule went where |
+//! | [`memory`] | values of a single process, for tests, the simulation and the command line |
 
+pub mod breaker;
+mod bytes;
+mod entry;
+mod epoch;
+pub mod fleet;
+mod flush;
+pub mod histogram;
+mod lanes;
+pub mod memory;
+pub mod probe;
+pub mod report;
 pub mod settings;
+pub mod slot;
+pub mod traffic;
+pub mod transition;
+pub mod window;
 
 use crate::openai::Class;
 
+pub use fleet::{Fleet, Pass, Refused};
 pub use settings::{Breaker, Settings};
+pub use traffic::Traffic;
+pub use transition::{Level, State, Transition};
 
 /// Milliseconds since 1970: the one clock that all workers share.
 pub type Millis = u64;
@@ -34,15 +67,29 @@ pub struct Slot {
     pub target: u16,
 }
 
+impl Slot {
+    /// The endpoint without any of its models: for an attempt that asks for none, and so says
+    /// nothing of them.
+    #[must_use]
+    pub const fn without_target(self) -> Self {
+        Self { target: u16::MAX, ..self }
+    }
+}
+
 /// Values that all workers can see.
 pub trait Store {
     /// The value of `key` and its version. An empty value counts as none.
     fn read(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Writes if the value is still of that version; without one, whatever is there. False when
-    /// another worker was quicker.
+    /// Writes if the value is still of that version; without one, whatever is there. A key that has
+    /// no value is written whatever the version, as Envoy's shared data does it. False when another
+    /// worker was quicker.
     fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool;
 }
+
+/// The version of a value that is not there: writing with it creates the value, or fails when
+/// another worker has created it meanwhile. Envoy's versions count up from 1 and do not reach it.
+pub const ABSENT: u32 = u32::MAX;
 
 /// What an endpoint is called, and what it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,19 +5,22 @@
 //! parsing would double the parser of each.
 
 use std::borrow::Cow;
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
-use serde::de::{self, Unexpected};
+use serde::de::Unexpected;
 use serde_json::value::RawValue;
+
+use super::place::Fault;
 
 /// Stands in an error's text before the address of the value that is to blame: of a value that was
 /// kept as text the parser knows no place.
 const MARK: &str = "\u{0}at ";
 
 /// The error for a value that is not what was wanted.
-pub(super) fn misfit<E: de::Error>(raw: &RawValue, wanted: impl Display) -> E {
+pub(super) fn misfit(raw: &RawValue, wanted: &str) -> Fault {
     let address = raw.get().as_ptr() as usize;
-    E::custom(format_args!("invalid type: {}, expected {wanted}{MARK}{address:x}", unexpected(raw)))
+    let found = unexpected(raw);
+    Fault::new(format!("invalid type: {found}, expected {wanted}{MARK}{address:x}"))
 }
 
 /// What a raw value is, for the error that it is not what was wanted.
@@ -193,31 +196,29 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use serde::Deserialize;
-
     use super::*;
     use crate::openai::json::{Num, RawStr};
+    use crate::openai::place::{from_str, members};
 
-    #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only that it cannot be read counts")]
+    #[derive(Debug)]
     struct Outer<'a> {
-        #[serde(borrow)]
         name: RawStr<'a>,
-        #[serde(borrow, default)]
         items: Vec<Item<'a>>,
     }
 
-    #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only that it cannot be read counts")]
+    members!(Outer<'a> { name (required), items });
+
+    #[derive(Debug)]
     struct Item<'a> {
         count: Option<u64>,
-        #[serde(borrow)]
         size: Option<Num<'a>>,
         flag: Option<bool>,
     }
 
+    members!(Item<'a> { count, size, flag });
+
     fn blamed(text: &str) -> String {
-        let error = serde_json::from_str::<Outer<'_>>(text).unwrap_err();
+        let error = from_str::<Outer<'_>>(text).unwrap_err();
         read(text, &error).1
     }
 
@@ -264,7 +265,7 @@ mod tests {
     #[test]
     fn what_the_error_says_has_no_mark_and_no_place() {
         let text = r#"{"name":7}"#;
-        let error = serde_json::from_str::<Outer<'_>>(text).unwrap_err();
+        let error = from_str::<Outer<'_>>(text).unwrap_err();
         assert_eq!(read(text, &error).0, "invalid type: a number, expected a string");
     }
 }

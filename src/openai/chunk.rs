@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn raw(json: &str) -> RawStr<'_> {
-        serde_json::from_str(json).unwrap()
+        crate::openai::place::from_str(json).unwrap()
     }
 
     #[test]

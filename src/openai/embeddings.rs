@@ -1,10 +1,7 @@
 //! An embeddings request: parsed once, borrowing from the body.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::Error;
@@ -12,6 +9,7 @@ use super::invalid;
 use super::json::{RawStr, is_null};
 use super::message::Bounded;
 use super::outer::{Field, Fields};
+use super::place::{Fault, List, Place, Slot, from_str};
 use super::request::read;
 use super::validate::{check_model, missing};
 
@@ -75,7 +73,7 @@ impl<'a> Embeddings<'a> {
         let text = simdutf8::compat::from_utf8(body)
             .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
         let Fields(fields) =
-            serde_json::from_str(text).map_err(|error| invalid::explain(text, "input", &error))?;
+            from_str(text).map_err(|error| invalid::explain(text, "input", &error))?;
         let mut asked = Self::default();
         for Field { name, value } in &fields {
             if is_null(value) {
@@ -125,12 +123,12 @@ impl<'a> Input<'a> {
         let first = value.get().strip_prefix('[').and_then(|rest| rest.trim_start().bytes().next());
         // What the first entry is, the others must be too.
         match first {
-            Some(b'"') => Ok(Self::Texts(read::<List<RawStr<'a>>>("input", value)?.0)),
+            Some(b'"') => Ok(Self::Texts(read::<Inputs<RawStr<'a>>>("input", value)?.0)),
             Some(b'[') => {
-                let lists = read::<List<Tokens>>("input", value)?.0;
-                Ok(Self::TokenLists(lists.into_iter().map(|tokens| tokens.0).collect()))
+                let lists = read::<Inputs<Tokens>>("input", value)?.0;
+                Ok(Self::TokenLists(lists.into_iter().map(|tokens| tokens.count).collect()))
             }
-            Some(b'-' | b'0'..=b'9') => Ok(Self::Tokens(read::<Tokens>("input", value)?.0)),
+            Some(b'-' | b'0'..=b'9') => Ok(Self::Tokens(read::<Tokens>("input", value)?.count)),
             Some(b']') => Ok(Self::Texts(Vec::new())),
             Some(_) => Err(wrong_input("input[0]", "a text or a list of tokens")),
             None => Err(wrong_input("input", "a text, a list of texts, or tokens")),
@@ -177,33 +175,38 @@ impl<'a> Input<'a> {
     }
 }
 
-type List<T> = Bounded<T, MAX_INPUTS>;
+type Inputs<T> = Bounded<T, MAX_INPUTS>;
 
 /// A list of tokens, of which only the length is kept.
-struct Tokens(usize);
+struct Tokens {
+    count: usize,
+    last: u32,
+}
 
-impl<'de> Deserialize<'de> for Tokens {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TokensVisitor;
-        impl<'de> Visitor<'de> for TokensVisitor {
-            type Value = Tokens;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of tokens")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tokens, A::Error> {
-                let mut count = 0;
-                while seq.next_element::<u32>()?.is_some() {
-                    count += 1;
-                    if count > MAX_TOKENS {
-                        return Err(A::Error::custom(format_args!(
-                            "more than {MAX_TOKENS} tokens"
-                        )));
-                    }
-                }
-                Ok(Tokens(count))
-            }
+impl<'a> Place<'a> for Tokens {
+    fn blank() -> Self {
+        Self { count: 0, last: 0 }
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::List(self)
+    }
+}
+
+impl<'a> List<'a> for Tokens {
+    fn wanted(&self) -> &'static str {
+        "a list of tokens"
+    }
+
+    fn next(&mut self) -> Option<Slot<'_, 'a>> {
+        self.count += 1;
+        Some(self.last.slot())
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        if self.count > MAX_TOKENS {
+            return Err(Fault::new(format!("more than {MAX_TOKENS} tokens")));
         }
-        deserializer.deserialize_seq(TokensVisitor)
+        Ok(())
     }
 }
 

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::blame::misfit;
+use super::place::{Entries, Fault, Own, Place, Slot};
 
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,10 +100,22 @@ impl fmt::Debug for RawStr<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawStr<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))
+impl<'a> Place<'a> for RawStr<'a> {
+    fn blank() -> Self {
+        RawStr::EMPTY
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
+        Slot::Str(place)
+    }
+}
+
+impl<'a> Own<'a> for RawStr<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
+        *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
+        Ok(())
     }
 }
 
@@ -115,49 +128,62 @@ pub struct Num<'a> {
     pub value: f64,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Num<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
+impl<'a> Place<'a> for Num<'a> {
+    fn blank() -> Self {
+        Self { written: "0", value: 0.0 }
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
+    }
+}
+
+impl<'a> Own<'a> for Num<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
         let written = raw.get();
         match written.bytes().next() {
             Some(b'-' | b'0'..=b'9') => {
                 let value = written.parse().unwrap_or(f64::INFINITY);
-                Ok(Self { written, value })
+                *self = Self { written, value };
+                Ok(())
             }
             _ => Err(misfit(raw, "a number")),
         }
     }
 }
 
-/// Reads an object only. The readers that serde writes take a list too, with the fields in order,
-/// and no client means that.
-pub(crate) struct ObjectOnly<D>(pub D);
+/// The members of any object, in order.
+#[derive(Debug, Default)]
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectOnly<D> {
-    type Error = D::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(visitor)
+impl<'a> Members<'a> {
+    /// The member of that name; the first, where there are several.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
+    /// The member of that name, if it is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        string(self.find(name)).map(RawStr::decode)
     }
 }
 
-/// Lets types that derive `Deserialize` with `remote = "Self"` be read from objects only.
-macro_rules! objects {
-    ($($name:ident),*) => {$(
-        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $name::deserialize($crate::openai::json::ObjectOnly(deserializer))
-            }
-        }
-    )*};
+impl<'a> Place<'a> for Members<'a> {
+    fn blank() -> Self {
+        Self::default()
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Entries(self)
+    }
 }
-pub(crate) use objects;
+
+impl<'a> Entries<'a> for Members<'a> {
+    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
+        self.0.push((name, value));
+        Ok(())
+    }
+}
 
 /// Whether the raw value is `null`.
 #[must_use]
@@ -181,6 +207,18 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
 #[must_use]
 pub fn string(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
     raw.and_then(RawStr::from_raw)
+}
+
+/// The text of an object's member. A number and a truth value are their own text; an object or a
+/// list has none.
+#[must_use]
+pub fn member<'a>(object: &'a RawValue, name: &str) -> Option<Cow<'a, str>> {
+    let found = super::outer::members(object).into_iter().find(|member| member.name == name)?;
+    match found.value.get().bytes().next()? {
+        b'"' => RawStr::from_raw(found.value).map(RawStr::decode),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(found.value.get())),
+    }
 }
 
 /// `text` as it stands between the quotes of a JSON string.
@@ -222,9 +260,10 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::openai::place::from_str;
 
     fn raw(json: &str) -> RawStr<'_> {
-        serde_json::from_str(json).unwrap()
+        from_str(json).unwrap()
     }
 
     #[test]
@@ -248,9 +287,22 @@ mod tests {
 
     #[test]
     fn a_number_keeps_its_digits() {
-        let num: Num<'_> = serde_json::from_str("1.0e0").unwrap();
+        let num: Num<'_> = from_str("1.0e0").unwrap();
         assert_eq!((num.written, num.value), ("1.0e0", 1.0));
-        assert!(serde_json::from_str::<Num<'_>>("\"1\"").is_err());
+        assert!(from_str::<Num<'_>>("\"1\"").is_err());
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_name_and_read_as_text() {
+        let object: &RawValue =
+            serde_json::from_str(r#"{"a":"x\u0062","b":7,"c":null,"d":[1],"e":true}"#).unwrap();
+        assert_eq!(member(object, "a").as_deref(), Some("xb"));
+        assert_eq!(member(object, "b").as_deref(), Some("7"));
+        assert_eq!(member(object, "e").as_deref(), Some("true"));
+        for none in ["c", "d", "f"] {
+            assert_eq!(member(object, none), None, "{none}");
+        }
+        assert_eq!(member(serde_json::from_str("[1]").unwrap(), "a"), None);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::invalid;
-use super::json::{Num, ObjectOnly, RawStr, is_null, objects};
+use super::json::{Num, RawStr, is_null};
 use super::message::{Items, Message, Tool};
 use super::outer::{Field, Outer};
+use super::place::{Place, from_str, members};
 
 /// A chat request. Every field but `messages` also stands in [`Chat::fields`] as it was written.
 #[derive(Debug, Default)]
@@ -86,23 +86,19 @@ pub enum ResponseFormat<'a> {
 }
 
 /// `response_format.json_schema`.
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug)]
 pub struct JsonSchema<'a> {
     /// A name for it.
-    #[serde(borrow)]
     pub name: RawStr<'a>,
     /// For the model.
-    #[serde(borrow)]
     pub description: Option<RawStr<'a>>,
     /// The schema; absent means any JSON.
-    #[serde(borrow)]
     pub schema: Option<&'a RawValue>,
     /// Whether the answer must follow it.
     pub strict: Option<bool>,
 }
 
-objects!(JsonSchema);
+members!(JsonSchema<'a> { name (required), description, schema, strict });
 
 impl<'a> Chat<'a> {
     /// Parses a request. What is missing counts as absent: see [`Chat::validate`].
@@ -112,10 +108,10 @@ impl<'a> Chat<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let text = simdutf8::compat::from_utf8(body)
             .map_err(|error| invalid::not_utf8(body, error.valid_up_to()))?;
-        let outer: Outer<'a> = serde_json::from_str(text)
-            .map_err(|error| invalid::explain(text, "messages", &error))?;
-        let mut chat =
-            Self { messages: outer.messages, messages_at: outer.messages_at, ..Self::default() };
+        let outer: Outer<'a> =
+            from_str(text).map_err(|error| invalid::explain(text, "messages", &error))?;
+        let messages = outer.messages.map(|list| list.entries).unwrap_or_default();
+        let mut chat = Self { messages, messages_at: outer.messages_at, ..Self::default() };
         let mut max_completion_tokens = None;
         for Field { name, value } in &outer.fields {
             if is_null(value) {
@@ -162,9 +158,8 @@ impl<'a> Chat<'a> {
 /// # Errors
 /// A 400 whose `param` is `path` or a place below it.
 #[inline(never)]
-pub fn read<'a, T: Deserialize<'a>>(path: &str, value: &'a RawValue) -> Result<T, Error> {
-    serde_json::from_str(value.get())
-        .map_err(|error| invalid::explain_field(path, value.get(), &error))
+pub fn read<'a, T: Place<'a>>(path: &str, value: &'a RawValue) -> Result<T, Error> {
+    from_str(value.get()).map_err(|error| invalid::explain_field(path, value.get(), &error))
 }
 
 fn stop(value: &RawValue) -> Result<Vec<RawStr<'_>>, Error> {
@@ -175,39 +170,26 @@ fn stop(value: &RawValue) -> Result<Vec<RawStr<'_>>, Error> {
 }
 
 fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
-    #[derive(Deserialize)]
-    #[serde(remote = "Self")]
     struct Named<'a> {
-        #[serde(borrow)]
         name: RawStr<'a>,
     }
-    #[derive(Deserialize)]
-    #[serde(remote = "Self")]
+    members!(Named<'a> { name (required) });
     struct Allowed<'a> {
-        #[serde(borrow)]
         mode: RawStr<'a>,
-        #[serde(borrow)]
         tools: Items<AllowedTool<'a>>,
     }
-    #[derive(Deserialize)]
-    #[serde(remote = "Self")]
+    members!(Allowed<'a> { mode (required), tools (required) });
     struct AllowedTool<'a> {
-        #[serde(borrow)]
         function: Named<'a>,
     }
-    #[derive(Deserialize)]
-    #[serde(remote = "Self")]
+    members!(AllowedTool<'a> { function (required) });
     struct Object<'a> {
-        #[serde(rename = "type", borrow)]
         kind: RawStr<'a>,
-        #[serde(borrow)]
         function: Option<Named<'a>>,
-        #[serde(borrow)]
         custom: Option<Named<'a>>,
-        #[serde(borrow)]
         allowed_tools: Option<Allowed<'a>>,
     }
-    objects!(Allowed, AllowedTool, Named, Object);
+    members!(Object<'a> { kind "type" (required), function, custom, allowed_tools });
     const WORDS: &str = "'tool_choice' must be \"none\", \"auto\", \"required\", or an object that names a function";
     if let Some(word) = RawStr::from_raw(value) {
         return match &*word.decode() {
@@ -255,15 +237,11 @@ fn tool_choice(value: &RawValue) -> Result<ToolChoice<'_>, Error> {
 }
 
 fn response_format(value: &RawValue) -> Result<ResponseFormat<'_>, Error> {
-    #[derive(Deserialize)]
-    #[serde(remote = "Self")]
     struct Object<'a> {
-        #[serde(rename = "type", borrow)]
         kind: RawStr<'a>,
-        #[serde(borrow)]
         json_schema: Option<JsonSchema<'a>>,
     }
-    objects!(Object);
+    members!(Object<'a> { kind "type" (required), json_schema });
     let object: Object<'_> = read("response_format", value)?;
     match &*object.kind.decode() {
         "text" => Ok(ResponseFormat::Text),
@@ -282,17 +260,11 @@ fn response_format(value: &RawValue) -> Result<ResponseFormat<'_>, Error> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-impl<'de> Deserialize<'de> for StreamOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(ObjectOnly(deserializer))
-    }
-}
+members!(StreamOptions { include_usage });
 
 self_cell::self_cell!(
     /// A request together with the body that it borrows from.

@@ -1,6 +1,6 @@
 //! Tokens, in one split that counts nothing twice.
 
-use serde::{Deserialize, Deserializer};
+use super::place::{Place, Slot, members};
 use serde_json::value::RawValue;
 
 /// What a request used. Every token stands in exactly one of the first four counts; the rest say
@@ -62,52 +62,70 @@ impl Usage {
 }
 
 /// OpenAI's `usage` object as it arrives; absent and null counts are zero.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub struct WireUsage {
-    #[serde(deserialize_with = "count")]
     prompt_tokens: u64,
-    #[serde(deserialize_with = "count")]
     completion_tokens: u64,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+members!(WireUsage {
+    prompt_tokens (count),
+    completion_tokens (count),
+    prompt_tokens_details,
+    completion_tokens_details,
+});
+
+#[derive(Debug, Default)]
 struct PromptDetails {
-    #[serde(deserialize_with = "count")]
     cached_tokens: u64,
-    #[serde(deserialize_with = "count")]
     cache_write_tokens: u64,
-    #[serde(deserialize_with = "count")]
     audio_tokens: u64,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+members!(PromptDetails {
+    cached_tokens (count),
+    cache_write_tokens (count),
+    audio_tokens (count),
+});
+
+#[derive(Debug, Default)]
 struct CompletionDetails {
-    #[serde(deserialize_with = "count")]
     reasoning_tokens: u64,
-    #[serde(deserialize_with = "count")]
     audio_tokens: u64,
-    #[serde(deserialize_with = "count")]
     accepted_prediction_tokens: u64,
-    #[serde(deserialize_with = "count")]
     rejected_prediction_tokens: u64,
 }
+
+members!(CompletionDetails {
+    reasoning_tokens (count),
+    audio_tokens (count),
+    accepted_prediction_tokens (count),
+    rejected_prediction_tokens (count),
+});
 
 /// Reads a token count: an integer, a float such as `12.0`, a number in a string, or null.
 /// Anything else, and what is negative, is zero: a strange count must not cost the client its
 /// answer.
-///
-/// # Errors
-/// Only where the JSON itself is broken.
-pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
+#[must_use]
+pub fn count(raw: &RawValue) -> u64 {
     let digits = raw.get().trim_matches('"');
     // The cast saturates, and makes zero of NaN and of what is negative.
-    Ok(digits.parse().unwrap_or_else(|_| digits.parse::<f64>().unwrap_or(0.0) as u64))
+    digits.parse().unwrap_or_else(|_| digits.parse::<f64>().unwrap_or(0.0) as u64)
+}
+
+/// A [`count`] whose absence is told from zero.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count(pub u64);
+
+impl<'a> Place<'a> for Count {
+    fn blank() -> Self {
+        Self(0)
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Count(&mut self.0)
+    }
 }
 
 impl From<WireUsage> for Usage {
@@ -138,7 +156,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Usage {
-        serde_json::from_str::<WireUsage>(json).unwrap().into()
+        crate::openai::place::from_str::<WireUsage>(json).unwrap().into()
     }
 
     #[test]

@@ -127,6 +127,16 @@ impl<'t> Site<'t> {
             None => format!("{path}/openai/v1/{operation}"),
         }
     }
+
+    /// The path of the list of models: of the whole resource, whatever is deployed.
+    fn list(self) -> String {
+        match self.day() {
+            Some(version) => {
+                format!("{}/openai/models?api-version={}", self.path, encoded(version))
+            }
+            None => self.path_of("models"),
+        }
+    }
 }
 
 impl Dialect for Azure {
@@ -192,6 +202,10 @@ impl Dialect for Azure {
             Some("entra") => ("authorization", format!("Bearer {secret}")),
             _ => ("api-key", secret.to_owned()),
         }
+    }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        Some(Outbound::get(Site::of(target).list(), AZURE.headers(target.settings)))
     }
 }
 

@@ -84,7 +84,7 @@ mod tests {
         let mut annotations = Annotations::default();
         assert_eq!(annotations.list(), None);
         let long = format!("\"https://x.test/{}\"", "a".repeat(MAX_CITATION_BYTES / 2));
-        let url: RawStr<'_> = serde_json::from_str(&long).unwrap();
+        let url: RawStr<'_> = crate::openai::place::from_str(&long).unwrap();
         for end in 0..3 {
             annotations.add(0, end, RawStr::EMPTY, url);
         }

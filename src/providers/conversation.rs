@@ -10,6 +10,7 @@ use super::warnings::{Warnings, unsupported};
 use crate::openai::Error;
 use crate::openai::json::{RawStr, is_object, separate, write_str};
 use crate::openai::message::{ImageUrl, Items, Message, Part, Role, ToolCall};
+use crate::openai::place::from_str;
 use crate::openai::request::read;
 
 /// Where a part of a message's content stands.
@@ -199,7 +200,7 @@ pub(crate) fn called<'a>(
     let arguments = if written.trim_ascii().is_empty() {
         Cow::Borrowed("{}")
     } else {
-        match serde_json::from_str::<&RawValue>(&written) {
+        match from_str::<&RawValue>(&written) {
             Ok(object) if is_object(object) => written,
             _ => {
                 let param = format!("messages[{index}].tool_calls[{place}].function.arguments");

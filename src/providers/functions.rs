@@ -3,16 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Target;
 use super::warnings::{Warnings, unsupported};
-use crate::openai::json::{RawStr, separate, write_str};
-use crate::openai::message::{Function, Key, Tool};
+use crate::openai::json::{Members, RawStr, separate, write_str};
+use crate::openai::message::{Function, Tool};
+use crate::openai::place::from_str;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
 
@@ -138,14 +136,14 @@ pub(crate) fn write_schema(schema: Option<&RawValue>, out: &mut Vec<u8>) {
     };
     let text = schema.get();
     let named = text.contains("\"$schema\"") || text.contains("\"$id\"");
-    let members = named.then(|| serde_json::from_str::<Members<'_>>(text));
+    let members = named.then(|| from_str::<Members<'_>>(text));
     match members {
         Some(Ok(members)) => {
             out.push(b'{');
             for (name, value) in &members.0 {
-                if !matches!(&*name.0, "$schema" | "$id") {
+                if !matches!(&**name, "$schema" | "$id") {
                     separate(out);
-                    write_str(out, &name.0);
+                    write_str(out, name);
                     out.push(b':');
                     out.extend_from_slice(value.get().as_bytes());
                 }
@@ -153,29 +151,6 @@ pub(crate) fn write_schema(schema: Option<&RawValue>, out: &mut Vec<u8>) {
             out.push(b'}');
         }
         _ => out.extend_from_slice(text.as_bytes()),
-    }
-}
-
-/// The members of an object, in order.
-struct Members<'a>(Vec<(Key<'a>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
@@ -188,7 +163,7 @@ mod tests {
 
     fn written(schema: &str) -> String {
         let mut out = Vec::new();
-        write_schema(Some(serde_json::from_str(schema).unwrap()), &mut out);
+        write_schema(Some(from_str(schema).unwrap()), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -110,6 +110,13 @@ pub trait Dialect: Sync {
         Err(embeddings::none(target))
     }
 
+    /// The request for the list of models: what costs nothing and shows that the API is there and
+    /// takes the credential. Nothing where there is no such list. Of `target` the model does not
+    /// count.
+    fn models(&self, _: &Target<'_>) -> Option<Outbound> {
+        None
+    }
+
     /// A refusal in canonical form. Never fails: an unreadable body is itself the explanation.
     fn error(&self, status: u16, headers: &Headers<'_>, body: &[u8]) -> Error {
         failure::read(status, headers, body)
@@ -229,6 +236,14 @@ pub struct Outbound {
     pub body: Payload,
     /// What the client should know.
     pub warnings: Vec<Warning>,
+}
+
+impl Outbound {
+    /// A `GET`.
+    #[must_use]
+    pub const fn get(path: String, headers: Vec<(&'static str, String)>) -> Self {
+        Self { method: "GET", path, headers, body: Payload::Same, warnings: Vec::new() }
+    }
 }
 
 /// A body, as a change to the one it came from where that is cheaper.

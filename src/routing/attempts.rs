@@ -22,6 +22,10 @@ pub struct Attempt {
     pub warnings: usize,
     /// When it began, in nanoseconds of a clock that never goes back.
     pub began: u64,
+    /// When the first content of a stream came, by the same clock.
+    pub first_content: Option<u64>,
+    /// When it ended, by the same clock.
+    pub ended: Option<u64>,
     /// How it went.
     pub outcome: Outcome,
 }
@@ -62,11 +66,13 @@ impl Attempts {
         Self { candidates, next: Some(0), tried: Vec::new(), skipped: Vec::new() }
     }
 
-    /// Notes why a candidate is not asked, once for each.
-    pub fn skip(&mut self, skipped: Skipped) {
-        if self.skipped.iter().all(|known| known.candidate != skipped.candidate) {
+    /// Notes why a candidate is not asked, once for each. Whether it is news.
+    pub fn skip(&mut self, skipped: Skipped) -> bool {
+        let new = self.skipped.iter().all(|known| known.candidate != skipped.candidate);
+        if new {
             self.skipped.push(skipped);
         }
+        new
     }
 
     /// Who was not asked, and why.
@@ -118,6 +124,8 @@ impl Attempts {
             provider_request_id: None,
             warnings: 0,
             began: now,
+            first_content: None,
+            ended: None,
             outcome: Outcome::Pending,
         });
         self.next = Some(candidate + 1).filter(|next| *next < self.candidates.len());
@@ -137,6 +145,22 @@ impl Attempts {
             && matches!(tried.outcome, Outcome::Pending | Outcome::Flowing)
         {
             tried.outcome = outcome;
+        }
+    }
+
+    /// The first content of a stream came: it flows.
+    pub fn flow(&mut self, attempt: usize, now: u64) {
+        self.settle(attempt, Outcome::Flowing);
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.first_content = tried.first_content.or(Some(now));
+        }
+    }
+
+    /// Notes how an attempt ended. A verdict stands.
+    pub fn end(&mut self, attempt: usize, outcome: Outcome, now: u64) {
+        self.settle(attempt, outcome);
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.ended = tried.ended.or(Some(now));
         }
     }
 

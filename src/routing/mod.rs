@@ -2,20 +2,40 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`mod@plan`] | rules to candidates |
+//! | [`mod@plan`] | a request and what it leads to: [`plan()`](plan::plan), then what leaves candidates out, then [`Plan::order`] |
+//! | `rules` | which rule takes a request |
+//! | [`wishes`] | what a client may choose |
+//! | `require` | what a rule requires |
+//! | [`estimate`] | tokens and money, before anybody counted |
 //! | [`needs`] | what a request needs, and which candidates have it |
 //! | [`mod@comparable`] | of vectors: who may answer in place of whom |
+//! | `order` | strategy, balance and health: the order in which candidates are asked |
+//! | [`strategy`] | how the targets of a rule are ordered |
+//! | `balance` | how the endpoints of a target are ordered |
+//! | `chance` | draws from one number |
+//! | [`explain`] | what a decision knew of each candidate, for people |
 //! | [`attempts`] | what was tried, and what may be tried next |
 
 pub mod attempts;
+mod balance;
+mod chance;
 pub mod comparable;
+pub mod estimate;
+pub mod explain;
 pub mod needs;
+mod order;
 pub mod plan;
+mod require;
+mod rules;
+pub mod strategy;
+pub mod wishes;
 
 pub use attempts::{Attempt, Attempts, Outcome};
 pub use comparable::comparable;
 pub use needs::{Needs, Skipped, Why};
-pub use plan::{Moment, Plan, Question, Wishes, models, plan};
+pub use order::all_saturated;
+pub use plan::{Moment, Plan, Question, models, plan};
+pub use wishes::Wishes;
 
 use crate::health::Slot;
 
@@ -63,3 +83,6 @@ pub struct Resolved<'a> {
     /// Through which cluster.
     pub endpoint: &'a crate::config::Endpoint,
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ use crate::openai::message::Content;
 use crate::openai::request::{ResponseFormat, ToolChoice};
 use crate::openai::validate::Media;
 use crate::openai::{Chat, Class, Error};
-use crate::providers::catalogue::{Capability, Mode};
+use crate::providers::catalogue::{Capabilities, Capability, Mode};
 
 /// Bytes of running text that a token has at most, on average. Tokens of English have four to
 /// five, of other languages and of code fewer; repeated characters are not counted at all. So what
@@ -154,6 +154,23 @@ impl<'a> Needs<'a> {
         }
     }
 
+    /// What the request needs, for rules: the column on the left of the table above.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        let Media { image, pdf, audio, .. } = &self.media;
+        [
+            (Capability::Tools, self.tools.is_some()),
+            (Capability::Vision, image.is_some()),
+            (Capability::Pdf, pdf.is_some()),
+            (Capability::Audio, audio.is_some() || self.audio_out),
+            (Capability::JsonSchema, self.schema),
+            (Capability::Reasoning, self.effort),
+        ]
+        .into_iter()
+        .filter_map(|(capability, needed)| needed.then_some(capability))
+        .collect()
+    }
+
     fn lack(&self, found: &Resolved<'_>) -> Option<Lack> {
         let facts = &found.model.facts;
         if facts.known {
@@ -264,6 +281,7 @@ impl Plan {
         if self.candidates.is_empty() && !lacks.is_empty() {
             return Err(self.nobody(&lacks, gateway));
         }
+        self.effort = needs.effort;
         if needs.effort {
             self.defer_thoughtless(gateway);
         }
@@ -288,7 +306,8 @@ impl Plan {
 
     fn nobody(&self, lacks: &[Lack], gateway: &Gateway) -> Error {
         let mut said = String::new();
-        for (skipped, lack) in self.skipped.iter().zip(lacks) {
+        let first = self.skipped.len().saturating_sub(lacks.len());
+        for (skipped, lack) in self.skipped.iter().skip(first).zip(lacks) {
             let Some(found) = skipped.candidate.resolve(gateway) else { continue };
             let line = format!("{}/{}: {}", found.provider.name, found.model.name, lack.what);
             // Endpoints of one provider lack the same.

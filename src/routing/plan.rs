@@ -2,9 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::{Candidate, Skipped};
-use crate::config::rule::{Choose, Expression, MAX_CANDIDATES, Operation, Timeouts};
-use crate::config::{Gateway, Rule, When};
+use super::estimate::Input;
+use super::rules::Seen;
+use super::wishes::{Granted, MODELS_FIELD, RULE_HEADER, TARGET_HEADER, Wishes};
+use super::{Candidate, Skipped, require};
+use crate::config::reader::nearest;
+use crate::config::rule::{
+    Choose, Expression, MAX_CANDIDATES, Operation, Rule, TargetId, Timeouts,
+};
+use crate::config::{Gateway, Provider};
 use crate::health::{Millis, Slot, Standing};
 use crate::openai::models::Listed;
 use crate::openai::{Class, Error};
@@ -24,15 +30,16 @@ pub struct Question<'a> {
     pub metadata: &'a dyn Fn(&str) -> Option<Cow<'a, str>>,
     /// The body's `user`.
     pub user: Option<&'a str>,
-    /// Tokens of input, estimated.
-    pub input_tokens: u64,
+    /// Tokens of input, by [`estimate`](super::estimate). Asked for once, and only if a rule, a
+    /// price or a strategy wants to know.
+    pub input: &'a dyn Fn() -> Input,
     /// Most tokens of output, where the request says so.
     pub output_tokens: Option<u64>,
-    /// What the request needs of a model.
+    /// What the request needs of a model: [`Needs::capabilities`](super::Needs::capabilities).
     pub capabilities: Capabilities,
     /// What Envoy says of an expression.
     pub cel: &'a dyn Fn(&Expression) -> bool,
-    /// What the client asks for beside a model, as far as it may.
+    /// What the client asks for beside a model.
     pub wishes: Wishes<'a>,
 }
 
@@ -52,24 +59,19 @@ impl<'a> Question<'a> {
             header,
             metadata: &|_| None,
             user: None,
-            input_tokens: 0,
+            input: &Input::default,
             output_tokens: None,
             capabilities: Capabilities::default(),
             cel: &|_| false,
             wishes: Wishes::default(),
         }
     }
-}
 
-/// What a client asks for beside a model; see [`ClientsMay`](crate::config::gateway::ClientsMay).
-#[derive(Clone, Debug, Default)]
-pub struct Wishes<'a> {
-    /// Another rule's targets.
-    pub rule: Option<&'a str>,
-    /// One target, as `provider/model`.
-    pub target: Option<&'a str>,
-    /// These models in this order, after the one asked for.
-    pub models: Vec<Cow<'a, str>>,
+    /// The tenant, where the configuration says which header names it.
+    #[must_use]
+    pub fn tenant(&self, gateway: &Gateway) -> Option<&'a str> {
+        gateway.tenant_header.as_deref().and_then(|name| (self.header)(name))
+    }
 }
 
 /// What a decision needs of the world.
@@ -80,106 +82,218 @@ pub struct Moment<'a> {
     pub random: u64,
     /// How a target stands.
     pub standing: &'a dyn Fn(Slot) -> Standing,
+    /// How many turns a provider, by its place in the configuration, has had before this one. Asked
+    /// at most once for each provider of a decision, so counting the calls is enough; a count of all
+    /// decisions is not, since providers that take turns would share it in step.
+    pub turn: &'a dyn Fn(usize) -> u64,
 }
 
 /// Who may answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The rule's name; `model` when no rule matched and the model's own providers answer.
     pub rule: String,
-    /// In the order in which they are asked; at least one.
+    /// The rule's place in the configuration.
+    pub at: Option<usize>,
+    /// In the order in which they are asked; at least one once they are [ordered](Plan::order).
     pub candidates: Vec<Candidate>,
     /// Those that were left out, or moved to the end.
     pub skipped: Vec<Skipped>,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// Where a copy of the request is sent, for comparison.
+    pub mirror: Option<Candidate>,
+    /// What the client wished for in vain, for people.
+    pub warnings: Vec<String>,
+    /// The rule that takes the request by itself: what it requires holds whatever the client wishes.
+    pub(super) bound: Option<usize>,
+    /// What the candidates come from, in the order in which it is asked.
+    pub(super) groups: Vec<Group>,
+    /// Whether an effort is asked for, so that those who reason are asked first.
+    pub(super) effort: bool,
+    /// The estimate, if somebody asked for it.
+    pub(super) input: Option<Input>,
+}
+
+/// Targets that are ordered together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    /// The rule that orders them, and whose requirements hold for them.
+    pub rule: Option<usize>,
+    /// As they are written.
+    pub targets: Vec<TargetId>,
+}
+
+impl Group {
+    pub(super) fn rule<'g>(&self, gateway: &'g Gateway) -> Option<&'g Rule> {
+        gateway.rules.get(self.rule?)
+    }
 }
 
 /// The name of the plan for a request that no rule takes.
 pub const BY_MODEL: &str = "model";
 
 /// Evaluates the rules in order; the first that matches wins. Without one, the providers that
-/// list the model are asked in the order of their names.
+/// list the model are asked in the order of their names. What the client wishes for comes instead,
+/// as far as the configuration allows it, and as far as it meets what that rule requires.
 ///
 /// # Errors
-/// A 404 that lists the models there are.
+/// A 404 that lists the models there are; a 400 for a wish that nothing answers to. That nobody meets
+/// what the rule requires is an error of [`Plan::order`], so that it can be said of which plan.
 pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
-    let named = by_name(gateway, question.model);
-    let known = !named.is_empty()
-        || gateway
-            .rules
-            .iter()
-            .flat_map(|rule| &rule.when.models)
-            .any(|pattern| pattern.matches(question.model));
-    if known {
-        let tenant = gateway.tenant_header.as_deref().and_then(|name| (question.header)(name));
-        let matching = gateway.rules.iter().find(|rule| matches(&rule.when, question, tenant));
-        if let Some(rule) = matching {
-            return Ok(Plan {
-                rule: rule.name.clone(),
-                candidates: candidates(gateway, rule),
-                skipped: Vec::new(),
-                timeouts: rule.timeouts,
-            });
+    let mut warnings = Vec::new();
+    let wishes = question.wishes.granted(gateway.clients_may, &mut warnings);
+    let seen = Seen::new(gateway, question);
+    let groups = groups(gateway, question.model, &wishes, &seen)?;
+    let Groups { at, bound, groups } = groups;
+    let rule = at.and_then(|at| gateway.rules.get(at));
+    let mut plan = Plan {
+        rule: rule.map_or(BY_MODEL, |rule| &rule.name).to_owned(),
+        at,
+        timeouts: rule.map_or(gateway.timeouts, |rule| rule.timeouts),
+        warnings,
+        bound,
+        groups,
+        ..Plan::default()
+    };
+    plan.gather(gateway, question, &seen);
+    plan.input = seen.known_input();
+    Ok(plan)
+}
+
+struct Groups {
+    at: Option<usize>,
+    bound: Option<usize>,
+    groups: Vec<Group>,
+}
+
+/// Where the candidates come from: what the request itself leads to, or what the client wished for
+/// instead; then the models that it lists, each as if it had been asked for.
+fn groups(
+    gateway: &Gateway,
+    model: &str,
+    wishes: &Granted<'_>,
+    seen: &Seen<'_, '_>,
+) -> Result<Groups, Error> {
+    // The name of the model says nothing to whom a wish leads elsewhere.
+    let free = wishes.rule.is_some() || wishes.target.is_some();
+    let known = free || exists(gateway, model);
+    let bound = if known { seen.rule(model) } else { None };
+    let at = match wishes.rule {
+        Some(name) => Some(rule_named(gateway, name)?),
+        None => bound,
+    };
+    let first = match wishes.target {
+        Some(name) => Some(Group { rule: at, targets: vec![target_named(gateway, name)?] }),
+        None => group(gateway, model, at),
+    };
+    let mut groups = vec![first.ok_or_else(|| no_such_model(gateway, model))?];
+    for (place, model) in wishes.models.iter().enumerate() {
+        let rule = if exists(gateway, model) { seen.rule(model) } else { None };
+        groups.push(group(gateway, model, rule).ok_or_else(|| {
+            let param = format!("{MODELS_FIELD}[{place}]");
+            no_such_model(gateway, model).with_param(param).with_status(400)
+        })?);
+    }
+    Ok(Groups { at, bound, groups })
+}
+
+/// The targets of a rule, or without one those of the model itself.
+fn group(gateway: &Gateway, model: &str, rule: Option<usize>) -> Option<Group> {
+    let targets = match rule.and_then(|at| gateway.rules.get(at)) {
+        Some(rule) => {
+            let most = if rule.choose == Choose::Static { 1 } else { rule.targets.len() };
+            rule.targets.iter().take(most).copied().collect()
         }
-        if !named.is_empty() {
-            let rule = BY_MODEL.to_owned();
-            return Ok(Plan {
-                rule,
-                candidates: named,
-                skipped: Vec::new(),
-                timeouts: gateway.timeouts,
-            });
+        None => by_name(gateway, model).collect(),
+    };
+    let targets: Vec<TargetId> = targets;
+    (!targets.is_empty()).then_some(Group { rule, targets })
+}
+
+/// Whether a provider serves a model, or a rule speaks of it.
+fn exists(gateway: &Gateway, model: &str) -> bool {
+    let mut patterns = gateway.rules.iter().flat_map(|rule| &rule.when.models);
+    by_name(gateway, model).next().is_some() || patterns.any(|pattern| pattern.matches(model))
+}
+
+/// The targets of a model, which may be written `model` or `provider/model`.
+fn by_name<'g>(gateway: &'g Gateway, name: &'g str) -> impl Iterator<Item = TargetId> + 'g {
+    gateway.providers.iter().enumerate().filter_map(move |(provider, known)| {
+        let own = name.strip_prefix(&*known.name).and_then(|rest| rest.strip_prefix('/'));
+        let model = known.models.iter().position(|m| m.name == name || own == Some(&*m.name))?;
+        Some(TargetId { provider, model, weight: 1 })
+    })
+}
+
+fn rule_named(gateway: &Gateway, name: &str) -> Result<usize, Error> {
+    gateway.rules.iter().position(|rule| rule.name == name).ok_or_else(|| {
+        let known: Vec<&str> = gateway.rules.iter().map(|rule| &*rule.name).collect();
+        unknown_wish(RULE_HEADER, "rule", name, &known).with_code("unknown_rule")
+    })
+}
+
+fn target_named(gateway: &Gateway, name: &str) -> Result<TargetId, Error> {
+    let (provider, model) = name.split_once('/').unwrap_or_default();
+    let at = gateway.providers.iter().position(|known| known.name == provider);
+    let models = at.and_then(|at| gateway.providers.get(at)).map_or(&[][..], |found| &found.models);
+    match (at, models.iter().position(|known| known.name == model)) {
+        (Some(provider), Some(model)) => Ok(TargetId { provider, model, weight: 1 }),
+        _ => {
+            let all = |known: &Provider| {
+                let name = |model: &crate::config::Model| format!("{}/{}", known.name, model.name);
+                known.models.iter().map(name).collect::<Vec<_>>()
+            };
+            let known: Vec<String> = gateway.providers.iter().flat_map(all).collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            Err(unknown_wish(TARGET_HEADER, "target", name, &known).with_code("unknown_target"))
         }
     }
-    Err(no_such_model(gateway, question.model))
 }
 
-fn matches(when: &When, question: &Question<'_>, tenant: Option<&str>) -> bool {
-    (when.models.is_empty() || when.models.iter().any(|p| p.matches(question.model)))
-        && when.stream.is_none_or(|stream| stream == question.stream)
-        && (when.tenants.is_empty()
-            || tenant.is_some_and(|tenant| when.tenants.iter().any(|p| p.matches(tenant))))
-        && when.headers.iter().all(|(name, values)| {
-            (question.header)(name)
-                .is_some_and(|value| values.iter().any(|pattern| pattern.matches(value)))
-        })
+fn unknown_wish(header: &str, what: &str, name: &str, known: &[&str]) -> Error {
+    let name = shorten(name);
+    let hint = nearest(&name, known);
+    Error::invalid(header, format!("{header}: there is no {what} '{name}'{hint}"))
 }
 
-fn candidates(gateway: &Gateway, rule: &Rule) -> Vec<Candidate> {
-    let take = match rule.choose {
-        Choose::Static => 1,
-        _ => rule.targets.len(),
-    };
-    rule.targets
-        .iter()
-        .take(take)
-        .flat_map(|target| endpoints(gateway, target.provider, target.model))
-        .take(MAX_CANDIDATES)
-        .collect()
+impl Plan {
+    /// Makes each endpoint of each target a candidate that has what the rules require.
+    fn gather(&mut self, gateway: &Gateway, question: &Question<'_>, seen: &Seen<'_, '_>) {
+        let groups = std::mem::take(&mut self.groups);
+        for (at, group) in groups.iter().enumerate() {
+            let rules = require::rules(gateway, self.bound, group.rule);
+            for (place, target) in group.targets.iter().enumerate() {
+                let same = |known: &TargetId| known.is(*target);
+                let earlier = groups.iter().take(at).flat_map(|group| &group.targets);
+                if earlier.chain(group.targets.iter().take(place)).any(same) {
+                    continue;
+                }
+                for candidate in endpoints(gateway, *target) {
+                    let Some(found) = candidate.resolve(gateway) else { continue };
+                    let lack = rules.clone().find_map(|rule| {
+                        let why = require::lack(&rule.require, &found, seen, question)?;
+                        Some((why, &rule.require))
+                    });
+                    match lack {
+                        Some((why, require)) => {
+                            let reason = require::reason(why, require, &found);
+                            self.skipped.push(Skipped::new(candidate, why, &reason));
+                        }
+                        None => self.candidates.push(candidate),
+                    }
+                }
+            }
+        }
+        self.candidates.truncate(MAX_CANDIDATES);
+        self.groups = groups;
+    }
 }
 
-fn endpoints(
-    gateway: &Gateway,
-    provider: usize,
-    model: usize,
-) -> impl Iterator<Item = Candidate> + use<> {
+fn endpoints(gateway: &Gateway, target: TargetId) -> impl Iterator<Item = Candidate> + use<> {
+    let TargetId { provider, model, .. } = target;
     let count = gateway.providers.get(provider).map_or(0, |provider| provider.endpoints.len());
     (0..count).map(move |endpoint| Candidate { provider, model, endpoint })
-}
-
-/// The providers of a model, which may be written `model` or `provider/model`.
-fn by_name(gateway: &Gateway, name: &str) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    for (at, provider) in gateway.providers.iter().enumerate() {
-        let own = name.strip_prefix(&*provider.name).and_then(|rest| rest.strip_prefix('/'));
-        let model = provider.models.iter().position(|m| m.name == name || own == Some(&*m.name));
-        if let Some(model) = model {
-            found.extend(endpoints(gateway, at, model));
-        }
-    }
-    found.truncate(MAX_CANDIDATES);
-    found
 }
 
 /// Every model that a client can ask for, without doubles: those that rules name, then each
@@ -208,6 +322,14 @@ pub fn models(gateway: &Gateway) -> Vec<Listed> {
 /// Most models that the error names.
 const MAX_NAMED: usize = 30;
 
+/// Longest name that an error repeats, in characters; comparing a longer one with those there are
+/// would take long, too.
+const MAX_SHOWN: usize = 80;
+
+fn shorten(name: &str) -> String {
+    name.chars().take(MAX_SHOWN).collect()
+}
+
 /// The error for a model that nobody serves.
 #[must_use]
 pub fn no_such_model(gateway: &Gateway, model: &str) -> Error {
@@ -215,8 +337,8 @@ pub fn no_such_model(gateway: &Gateway, model: &str) -> Error {
     let known: Vec<&str> = all.iter().map(|listed| &*listed.id).collect();
     let shown: Vec<&str> = known.iter().copied().take(MAX_NAMED).collect();
     let more = if known.len() > MAX_NAMED { ", …; see /v1/models" } else { "" };
-    let hint = crate::config::reader::nearest(model, &known);
-    let model: String = model.chars().take(80).collect();
+    let model = shorten(model);
+    let hint = nearest(&model, &known);
     Error::new(
         Class::NotFound,
         format!(

@@ -102,7 +102,7 @@ def everyone() -> Iterator[Stage]:
     fakes = Fakes(**dialects)
     try:
         template = (ROOT / "examples/providers/envoy.yaml").read_text(encoding="utf-8")
-        values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())}
+        values = {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module())}
         values |= {name: f"127.0.0.1:{ports[0]}" for name, ports in fakes.ports.items()}
         config = yaml.safe_load(render(template, demo=True, values=values))
         for cluster in config["static_resources"]["clusters"]:

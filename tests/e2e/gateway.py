@@ -192,7 +192,7 @@ def configuration(
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
     place of the ones there, made from the first; `change` is called with the result."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
-    values = {"admin_port": "0", "listener_port": "0", "wasm": str(module())} | marks
+    values = {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module())} | marks
     config = yaml.safe_load(render(template, demo=True, values=values))
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
@@ -202,7 +202,8 @@ def configuration(
         } | gateway
     if clusters is not None:
         model = resources["clusters"][0]
-        resources["clusters"] = [_cluster(model, cluster) for cluster in clusters]
+        back = [one for one in resources["clusters"] if one["name"] == "waypost_loopback"]
+        resources["clusters"] = [_cluster(model, cluster) for cluster in clusters] + back
         plugin = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
         tree = plugin["inline_cluster_specifier_plugin"]["extension"]["typed_config"]
         leads = tree["cluster_matcher"]["matcher_tree"]["exact_match_map"]["map"]
@@ -240,7 +241,7 @@ def _cluster(template: dict[str, Any], wanted: Cluster) -> dict[str, Any]:
 
 
 class Gateway:
-    """A running Envoy. `port` is its listener, `admin_port` its admin interface."""
+    """A running Envoy. `port` is its listener, `status_port` that of its status, `admin_port` its admin interface."""
 
     def __init__(
         self, config: dict[str, Any], environment: dict[str, str] | None = None, concurrency: int = 2
@@ -266,7 +267,13 @@ class Gateway:
         try:
             self.admin_port = self._wait_ready()
             listeners = self.admin("/listeners?format=json").json()["listener_statuses"]
-            self.port = listeners[0]["local_address"]["socket_address"]["port_value"]
+            ports = {
+                one["name"]: one["local_address"]["socket_address"]["port_value"]
+                for one in listeners
+                if "socket_address" in one["local_address"]
+            }
+            self.port = ports["gateway"]
+            self.status_port = ports.get("status")
         except BaseException:
             self.stop()
             raise

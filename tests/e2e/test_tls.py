@@ -50,7 +50,7 @@ def production(authority: trustme.CA, place: Path, **ports: int) -> dict[str, An
     trusted = place / "authority.pem"
     authority.cert_pem.write_to_path(str(trusted))
     values = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    values |= {"admin_port": "0", "listener_port": "0", "wasm": str(module()), "ca": str(trusted)}
+    values |= {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module()), "ca": str(trusted)}
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(render(template, values=values))
 

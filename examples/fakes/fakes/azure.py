@@ -83,6 +83,8 @@ def reply(request: Request, faults: Faults) -> Reply:
         _raise_asked_error(faults)
         _check_key(request)
         deployment, operation = _route(request)
+        if operation == "models":
+            return json_reply(200, openai.models(), _headers())
         body = dict(request.json() or {})
         if deployment is not None:
             _check_version(request, body)
@@ -182,6 +184,8 @@ def _check_key(request: Request) -> None:
 
 def _route(request: Request) -> tuple[str | None, str]:
     """The deployment, when the path names it, and the operation."""
+    if request.method == "GET" and request.path in ("/openai/models", "/openai/v1/models"):
+        return None, "models"
     if request.method == "POST":
         if found := _CLASSIC.fullmatch(request.path):
             return unquote(found[1]), found[2]

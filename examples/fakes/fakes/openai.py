@@ -69,7 +69,7 @@ def reply(request: Request, faults: Faults) -> Reply:
         _raise_asked_error(faults)
         check_key(request)
         if request.method == "GET" and request.path == "/v1/models":
-            return json_reply(200, _models(), _headers())
+            return json_reply(200, models(), _headers())
         if request.method != "POST" or request.path not in _PATHS:
             raise Refused(f"Invalid URL ({request.method} {request.path})", status=404)
         if request.path == "/v1/embeddings":
@@ -143,7 +143,8 @@ def _headers() -> Headers:
     ]
 
 
-def _models() -> Json:
+def models() -> Json:
+    """The list of models."""
     ids = ("gpt-4o", "gpt-4o-mini", "gpt-5.4", "o3")
     known = [{"id": i, "object": "model", "created": 1715367049, "owned_by": "system"} for i in ids]
     return {"object": "list", "data": known}

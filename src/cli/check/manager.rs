@@ -1,4 +1,4 @@
-//! The connection manager around the gateway filter.
+//! The connection manager around a filter in a listener.
 
 use std::time::Duration;
 
@@ -11,13 +11,22 @@ use crate::config::{Config, Gateway, Timeouts};
 /// Envoy's `stream_idle_timeout` when none is set.
 const DEFAULT_IDLE: Duration = Duration::from_secs(300);
 
-/// Looks at every connection manager that has a gateway filter.
+/// Looks at every connection manager that has a waypost filter.
 pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
     for manager in &setup.managers {
-        let Some(plugin) = manager.gateway.and_then(|index| setup.plugins.get(index)) else {
+        let index = manager.gateway.or(manager.inner);
+        let Some(plugin) = index.and_then(|index| setup.plugins.get(index)) else {
             continue;
         };
         check_order(manager, &plugin.filter.path, findings);
+        if plugin.role() == Some("loopback") {
+            for (_, gateway) in setup.gateways() {
+                check_times(&manager.at, gateway, findings);
+            }
+        }
+        if manager.gateway.is_none() {
+            continue;
+        }
         check_replies(manager, findings);
         if !manager.at.flag("use_remote_address") {
             findings.warn(manager.at.path_of("use_remote_address"), "should be true where clients connect: otherwise Envoy takes their word for who they are, and logs that");

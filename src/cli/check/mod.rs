@@ -11,9 +11,10 @@
 //! | `setup` | where everything is: connection managers, waypost filters, clusters |
 //! | `signing` | requests to AWS that Envoy signs |
 //! | `plugin` | one waypost filter, and that all of them share one VM |
-//! | `manager` | the connection manager around the gateway filter |
+//! | `manager` | the connection manager around a filter in a listener |
 //! | `route` | routes, retries, the matcher |
 //! | `cluster` | provider clusters |
+//! | `inner` | the way back in, and the listener of the status page |
 //! | `price` | models without a price |
 //! | `leak` | credentials in logs and headers |
 //!
@@ -23,6 +24,7 @@
 
 mod cluster;
 mod document;
+mod inner;
 mod leak;
 mod manager;
 mod plugin;
@@ -189,6 +191,7 @@ pub fn check(file: &str, value: &Value) -> Report {
     manager::check(&setup, &mut findings);
     route::check(&setup, &mut findings);
     cluster::check(&setup, &mut findings);
+    inner::check(&root, &setup, &mut findings);
     leak::check(&root, &mut findings);
     price::check(&setup, &mut findings);
     let mut findings = findings.0;

@@ -12,8 +12,9 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
     for plugin in &setup.plugins {
         check_one(plugin, findings);
     }
-    if let Some((first, rest)) = setup.plugins.split_first() {
-        for plugin in rest {
+    let gateway = setup.gateways().next().map(|(plugin, _)| plugin);
+    if let Some(first) = gateway.or_else(|| setup.plugins.first()) {
+        for plugin in setup.plugins.iter().filter(|plugin| plugin.at.path != first.at.path) {
             compare(first, plugin, findings);
         }
     }

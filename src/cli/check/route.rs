@@ -24,11 +24,14 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
             _ => None,
         };
         let Some(config) = manager.at.get("route_config") else {
-            if manager.gateway.is_some() {
+            if manager.gateway.is_some() || setup.loops(manager) {
                 findings.note(&manager.at.path, "its routes come by xDS and were not checked");
             }
             continue;
         };
+        if loops_as_checked(setup, manager, &config) {
+            continue;
+        }
         let mut led = false;
         for host in config.list("virtual_hosts") {
             for at in host.list("routes") {
@@ -44,10 +47,18 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
                 led |= route.check(gateway, findings);
             }
         }
-        if manager.gateway.is_some() && !led {
+        if (manager.gateway.is_some() || setup.loops(manager)) && !led {
             findings.error(config.path_of("virtual_hosts"), "no route leads to the providers: one needs inline_cluster_specifier_plugin with the matcher; copy the route of envoy/envoy.yaml");
         }
     }
+}
+
+/// Whether it is the way back in and has the routes of a gateway, at which these are looked at.
+fn loops_as_checked(setup: &Setup<'_>, manager: &Manager<'_>, config: &At<'_>) -> bool {
+    let mut gateways = setup.managers.iter().filter(|other| other.gateway.is_some());
+    setup.loops(manager)
+        && gateways
+            .any(|other| other.at.get("route_config").is_some_and(|at| at.value == config.value))
 }
 
 struct Route<'r, 'a> {
@@ -64,8 +75,16 @@ impl Route<'_, '_> {
     fn check(&self, gateway: Option<&Gateway>, findings: &mut Findings) -> bool {
         self.check_direct(findings);
         let Some(matcher) = self.matcher() else { return false };
+        if self.setup.loops(self.manager) {
+            self.check_disabled(findings);
+            for (_, gateway) in self.setup.gateways() {
+                self.check_matcher(&matcher, Some(gateway), findings);
+            }
+            self.check_action(findings);
+            return true;
+        }
         if self.manager.gateway.is_none() {
-            let listener = self.manager.listener.text("name").unwrap_or("this listener");
+            let listener = self.manager.name();
             if self.is_chosen(&matcher)
                 || self.targets(&matcher).iter().any(|(_, cluster)| self.setup.is_provider(cluster))
             {
@@ -140,8 +159,8 @@ impl Route<'_, '_> {
     }
 
     fn check_disabled(&self, findings: &mut Findings) {
-        let Some(plugin) = self.manager.gateway.and_then(|index| self.setup.plugins.get(index))
-        else {
+        let index = self.manager.gateway.or(self.manager.inner);
+        let Some(plugin) = index.and_then(|index| self.setup.plugins.get(index)) else {
             return;
         };
         let Some(name) = plugin.filter.text("name") else { return };
@@ -151,7 +170,7 @@ impl Route<'_, '_> {
             {
                 findings.error(
                     at.path,
-                    "switches the gateway off on the way to the providers; remove it",
+                    "switches the waypost filter off on the way to the providers; remove it",
                 );
             }
         }

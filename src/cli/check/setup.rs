@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Findings;
 use super::document::At;
-use crate::config::{Config, Gateway, ProviderRole};
+use crate::config::{Choose, Config, Gateway, ProviderRole};
 
 /// Under `typed_extension_protocol_options`: what belongs to HTTP of a cluster.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -21,6 +21,8 @@ pub struct Setup<'a> {
     pub clusters: Vec<Cluster<'a>>,
     /// Whether more clusters come by xDS.
     pub more_clusters: bool,
+    /// Whether more listeners come by xDS.
+    pub more_listeners: bool,
 }
 
 /// A connection manager.
@@ -29,8 +31,17 @@ pub struct Manager<'a> {
     pub listener: At<'a>,
     /// Itself.
     pub at: At<'a>,
-    /// Where its waypost filter is in [`Setup::plugins`].
+    /// Where its gateway filter is in [`Setup::plugins`].
     pub gateway: Option<usize>,
+    /// Where its filter is that has role loopback or status.
+    pub inner: Option<usize>,
+}
+
+impl Manager<'_> {
+    /// The name of its listener.
+    pub fn name(&self) -> &str {
+        self.listener.text("name").unwrap_or("this listener")
+    }
 }
 
 /// A waypost filter.
@@ -43,6 +54,24 @@ pub struct Plugin<'a> {
     pub config: Option<Config>,
     /// Its cluster, for one that stands in a cluster.
     pub cluster: Option<&'a str>,
+}
+
+impl Plugin<'_> {
+    /// The word of its role, as written.
+    pub fn role(&self) -> Option<&str> {
+        match &self.config {
+            Some(Config::Gateway(_)) => Some("gateway"),
+            Some(Config::Provider(_)) => Some("provider"),
+            Some(Config::Loopback) => Some("loopback"),
+            Some(Config::Status) => Some("status"),
+            None => self.at.dig(&["configuration", "value"])?.text("role"),
+        }
+    }
+
+    /// Whether it stands in a listener that is not for clients.
+    pub fn is_inner(&self) -> bool {
+        matches!(self.role(), Some("loopback" | "status"))
+    }
 }
 
 /// A cluster.
@@ -63,6 +92,7 @@ impl<'a> Setup<'a> {
             plugins: Vec::new(),
             clusters: Vec::new(),
             more_clusters: false,
+            more_listeners: false,
         };
         for (name, what) in [("lds_config", "listeners"), ("cds_config", "clusters")] {
             if let Some(at) = root.dig(&["dynamic_resources", name]) {
@@ -71,6 +101,7 @@ impl<'a> Setup<'a> {
                     format!("{what} that come by xDS are not in this file and were not checked"),
                 );
                 setup.more_clusters |= what == "clusters";
+                setup.more_listeners |= what == "listeners";
             }
         }
         let resources = root.get("static_resources");
@@ -93,7 +124,8 @@ impl<'a> Setup<'a> {
         if setup.gateways().next().is_none()
             && root.dig(&["dynamic_resources", "lds_config"]).is_none()
         {
-            let wrong = setup.plugins.iter().any(|plugin| plugin.cluster.is_none());
+            let wrong =
+                setup.plugins.iter().any(|plugin| plugin.cluster.is_none() && !plugin.is_inner());
             if !wrong {
                 findings.error("static_resources.listeners", "no listener has a waypost filter with role: gateway, so nothing here is Waypost's; see envoy/envoy.yaml for one that works");
             }
@@ -107,6 +139,12 @@ impl<'a> Setup<'a> {
             Some(Config::Gateway(gateway)) => Some((plugin, &**gateway)),
             _ => None,
         })
+    }
+
+    /// Whether the gateway's own requests come in there.
+    pub fn loops(&self, manager: &Manager<'_>) -> bool {
+        let plugin = manager.inner.and_then(|index| self.plugins.get(index));
+        plugin.and_then(Plugin::role) == Some("loopback")
     }
 
     /// The cluster of that name.
@@ -133,17 +171,18 @@ impl<'a> Setup<'a> {
     }
 
     fn add_manager(&mut self, listener: &At<'a>, at: At<'a>, findings: &mut Findings) {
-        let mut gateway = None;
+        let (mut gateway, mut inner) = (None, None);
         for filter in at.list("http_filters") {
             let Some(plugin) = plugin(filter, None, findings) else { continue };
             match &plugin.config {
                 Some(Config::Provider(_)) => findings.error(&plugin.filter.path, "role: provider belongs in a cluster, in the http_filters of its HttpProtocolOptions; a listener has role: gateway"),
-                _ if gateway.is_some() => findings.error(&plugin.filter.path, "there is a waypost filter above already; one listener has one gateway"),
+                _ if gateway.is_some() || inner.is_some() => findings.error(&plugin.filter.path, "there is a waypost filter above already; one listener has one role"),
+                _ if plugin.is_inner() => inner = Some(self.plugins.len()),
                 _ => gateway = Some(self.plugins.len()),
             }
             self.plugins.push(plugin);
         }
-        self.managers.push(Manager { listener: listener.clone(), at, gateway });
+        self.managers.push(Manager { listener: listener.clone(), at, gateway, inner });
     }
 
     fn add_cluster(&mut self, at: At<'a>, findings: &mut Findings) {
@@ -154,8 +193,8 @@ impl<'a> Setup<'a> {
             .map(|options| options.called(path));
         for filter in http.iter().flat_map(|http| http.list("http_filters")) {
             let Some(plugin) = plugin(filter, Some(name), findings) else { continue };
-            if matches!(plugin.config, Some(Config::Gateway(_))) {
-                findings.error(&plugin.filter.path, "role: gateway belongs in a listener, before the router; a cluster has role: provider");
+            if let Some(role @ ("gateway" | "loopback" | "status")) = plugin.role() {
+                findings.error(&plugin.filter.path, format!("role: {role} belongs in a listener, before the router; a cluster has role: provider"));
             }
             self.plugins.push(plugin);
         }
@@ -168,6 +207,17 @@ impl<'a> Setup<'a> {
         for manager in self.managers.iter().filter(|manager| manager.gateway.is_some()) {
             let name = manager.listener.text("name").unwrap_or("(no name)");
             let _ = writeln!(out, "listener  {name:<24} {}", address(&manager.listener));
+        }
+        for manager in &self.managers {
+            let plugin = manager.inner.and_then(|index| self.plugins.get(index));
+            if let Some(role) = plugin.and_then(Plugin::role) {
+                let _ = writeln!(
+                    out,
+                    "{role:<9} {:<24} {}",
+                    manager.name(),
+                    address(&manager.listener)
+                );
+            }
         }
         for (_, gateway) in self.gateways() {
             for provider in &gateway.providers {
@@ -206,7 +256,11 @@ impl<'a> Setup<'a> {
                         ))
                     })
                     .collect();
-                let _ = writeln!(out, "rule      {:<24} {}", rule.name, targets.join(" → "));
+                let targets = match rule.choose {
+                    Choose::Static | Choose::Failover(_) => targets.join(" → "),
+                    _ => format!("{}: {}", rule.choose.word(), targets.join(", ")),
+                };
+                let _ = writeln!(out, "rule      {:<24} {targets}", rule.name);
             }
         }
         out
@@ -249,6 +303,9 @@ fn hosts(cluster: &Cluster<'_>) -> String {
 }
 
 fn address(listener: &At<'_>) -> String {
+    if listener.get("internal_listener").is_some() {
+        return "internal".to_owned();
+    }
     let socket = listener.dig(&["address", "socket_address"]);
     socket
         .and_then(|at| Some(format!("{}:{}", at.text("address")?, at.number("port_value")?)))

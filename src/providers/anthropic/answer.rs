@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::block::{Block, explanation, finish_reason, update};
@@ -12,28 +11,25 @@ use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::json::{escape, string};
 use crate::openai::message::Items;
+use crate::openai::place::{from_str, members};
 use crate::providers::claude::citations::Citations;
 use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
 use crate::providers::thoughts::Thoughts;
 use crate::providers::{Payload, answering_model, completion_id, failure};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Message<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     model: Option<&'a RawValue>,
     content: Option<Items<Block<'a>>>,
-    #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     stop_details: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
+
+members!(Message<'a> { kind "type", id, model, content, stop_reason, stop_details, usage });
 
 /// Reads an answer and writes it in canonical form.
 ///
@@ -41,7 +37,7 @@ struct Message<'a> {
 /// What is no answer, or an error inside a 200.
 pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("it is not UTF-8"))?;
-    let message: Message<'_> = serde_json::from_str(text).map_err(|error| {
+    let message: Message<'_> = from_str(text).map_err(|error| {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
     if message.kind.as_deref() == Some("error") {

@@ -2,37 +2,40 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string, write_compact};
-use crate::openai::usage::{Usage, count};
+use crate::openai::place::{from_str, members};
+use crate::openai::usage::{Count, Usage};
 use crate::providers::failure::no_answer;
 
 /// One block of an answer's content. Types that are not known hold what they like.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Block<'a> {
-    #[serde(rename = "type", borrow)]
     pub(super) kind: Cow<'a, str>,
-    #[serde(borrow)]
     pub(super) text: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) signature: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) data: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) input: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) citations: Option<&'a RawValue>,
 }
+
+members!(Block<'a> {
+    kind "type" (required),
+    text,
+    thinking,
+    signature,
+    data,
+    id,
+    name,
+    input,
+    citations,
+});
 
 impl Block<'_> {
     /// Id and name of a call.
@@ -71,8 +74,7 @@ pub(super) fn finish_reason(stop_reason: &str, calls: bool) -> FinishReason {
 }
 
 /// Counts that arrive in pieces: what is there replaces what was known, since all are totals.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(super) struct WireUsage {
     input_tokens: Option<Count>,
     cache_read_input_tokens: Option<Count>,
@@ -81,26 +83,26 @@ pub(super) struct WireUsage {
     output_tokens_details: Option<OutputDetails>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+members!(WireUsage {
+    input_tokens,
+    cache_read_input_tokens,
+    cache_creation_input_tokens,
+    output_tokens,
+    output_tokens_details,
+});
+
+#[derive(Debug, Default)]
 struct OutputDetails {
     thinking_tokens: Option<Count>,
 }
 
-#[derive(Debug)]
-struct Count(u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        count(deserializer).map(Self)
-    }
-}
+members!(OutputDetails { thinking_tokens });
 
 /// Puts the counts of a `usage` object over those that are known. An unreadable one changes
 /// nothing: it must not cost the client its answer.
 pub(super) fn update(usage: &mut Option<Usage>, raw: Option<&RawValue>) {
     let Some(raw) = raw.filter(|raw| is_object(raw)) else { return };
-    let Ok(wire) = serde_json::from_str::<WireUsage>(raw.get()) else { return };
+    let Ok(wire) = from_str::<WireUsage>(raw.get()) else { return };
     let usage = usage.get_or_insert_default();
     let details = wire.output_tokens_details.unwrap_or_default();
     for (known, new) in [
@@ -118,16 +120,17 @@ pub(super) fn update(usage: &mut Option<Usage>, raw: Option<&RawValue>) {
 }
 
 /// `stop_details` of a refusal.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct StopDetails<'a> {
-    #[serde(borrow)]
     explanation: Option<&'a RawValue>,
 }
+
+members!(StopDetails<'a> { explanation });
 
 /// The explanation of a refusal.
 pub(super) fn explanation(stop_details: Option<&RawValue>) -> Option<RawStr<'_>> {
     let raw = stop_details.filter(|raw| is_object(raw))?;
-    let details: StopDetails<'_> = serde_json::from_str(raw.get()).ok()?;
+    let details: StopDetails<'_> = from_str(raw.get()).ok()?;
     string(details.explanation).filter(|text| !text.is_empty())
 }
 

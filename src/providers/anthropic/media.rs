@@ -169,7 +169,7 @@ mod tests {
     fn block(url: &str) -> Result<String, Refusal> {
         let mut out = Vec::new();
         let json = serde_json::to_string(url).unwrap();
-        Media::from_url(serde_json::from_str(&json).unwrap())?.write(&mut out, None);
+        Media::from_url(crate::openai::place::from_str(&json).unwrap())?.write(&mut out, None);
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn escaped_slashes_in_a_url_are_understood() {
-        let url: RawStr<'_> = serde_json::from_str(r#""data:image\/gif;base64,A\/A""#).unwrap();
+        let url: RawStr<'_> =
+            crate::openai::place::from_str(r#""data:image\/gif;base64,A\/A""#).unwrap();
         let mut out = Vec::new();
         Media::from_url(url).unwrap().write(&mut out, None);
         assert!(out.ends_with(br#""media_type":"image/gif","data":"A/A"}"#));

@@ -83,6 +83,13 @@ impl Dialect for Anthropic {
     fn emulates(&self, lacking: Capability, _: &Target<'_>) -> bool {
         lacking == Capability::JsonSchema
     }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        let path = format!("{}/v1/models?limit=1", target.base.path);
+        let set = target.settings.value("anthropic_version").filter(|set| *set != "auto");
+        let version = set.unwrap_or(request::NEW_VERSION).to_owned();
+        Some(Outbound::get(path, vec![("anthropic-version", version)]))
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,11 @@
 
 use std::io::Write as _;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_object, write_compact, write_str};
-use crate::openai::message::Key;
+use crate::openai::json::{Members, RawStr, is_object, write_compact, write_str};
+use crate::openai::place::from_str;
 use crate::providers::warnings::Warnings;
 
 /// Deepest nesting of a schema that is enforced. Each level costs another reading of all below it.
@@ -73,7 +71,7 @@ pub(crate) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), 
         out.extend_from_slice(text.as_bytes());
         return Ok(());
     }
-    let fields = Fields::read(schema)?;
+    let fields = members(schema)?;
     match fields.find("type").map(RawValue::get) {
         Some("\"object\"") => {
             out.extend_from_slice(text.as_bytes());
@@ -88,9 +86,9 @@ pub(crate) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), 
     if fields.0.is_empty() {
         out.extend_from_slice(br#","properties":{}"#);
     }
-    for (name, value) in fields.0.iter().filter(|(name, _)| name.0 != "type") {
+    for (name, value) in fields.0.iter().filter(|(name, _)| name != "type") {
         out.push(b',');
-        write_str(out, &name.0);
+        write_str(out, name);
         out.push(b':');
         out.extend_from_slice(value.get().as_bytes());
     }
@@ -128,7 +126,7 @@ impl Enforced<'_> {
             self.out.extend_from_slice(schema.get().as_bytes());
             return Ok(());
         }
-        let fields = Fields::read(schema)?;
+        let fields = members(schema)?;
         let reference = fields.find("$ref").is_some();
         let kind = fields.find("type").map(RawValue::get);
         let closed = match kind {
@@ -143,9 +141,9 @@ impl Enforced<'_> {
         let mut rest = Vec::new();
         let mut any_of = false;
         for (name, value) in &fields.0 {
-            match &*name.0 {
+            match &**name {
                 "$defs" | "definitions" => {
-                    list.name(&name.0, self.out);
+                    list.name(name, self.out);
                     self.map(value, depth)?;
                 }
                 "$ref" => {
@@ -172,7 +170,7 @@ impl Enforced<'_> {
                     self.list(value, depth)?;
                 }
                 "type" | "enum" | "const" | "title" | "required" => {
-                    list.name(&name.0, self.out);
+                    list.name(name, self.out);
                     self.out.extend_from_slice(value.get().as_bytes());
                 }
                 "format" if is_one_of(value, FORMATS) => {
@@ -185,7 +183,7 @@ impl Enforced<'_> {
                 }
                 "additionalProperties" if closed => {}
                 "description" | "$schema" | "$id" => {}
-                _ => rest.push((&*name.0, *value)),
+                _ => rest.push((&**name, *value)),
             }
         }
         if reference {
@@ -229,10 +227,10 @@ impl Enforced<'_> {
 
     /// An object whose values are schemas.
     fn map(&mut self, schemas: &RawValue, depth: usize) -> Result<(), Fault> {
-        let fields = Fields::read(schemas)?;
+        let fields = members(schemas)?;
         let mut list = List::new(self.out);
         for (name, schema) in &fields.0 {
-            list.name(&name.0, self.out);
+            list.name(name, self.out);
             self.node(schema, depth + 1)?;
         }
         self.out.push(b'}');
@@ -241,8 +239,7 @@ impl Enforced<'_> {
 
     /// A list of schemas.
     fn list(&mut self, schemas: &RawValue, depth: usize) -> Result<(), Fault> {
-        let schemas: Vec<&RawValue> =
-            serde_json::from_str(schemas.get()).map_err(|_| "is no JSON Schema")?;
+        let schemas: Vec<&RawValue> = from_str(schemas.get()).map_err(|_| "is no JSON Schema")?;
         self.out.push(b'[');
         for (at, schema) in schemas.iter().enumerate() {
             if at > 0 {
@@ -280,37 +277,8 @@ fn is_one_of(value: &RawValue, words: &[&str]) -> bool {
     RawStr::from_raw(value).is_some_and(|word| words.contains(&word.inner()))
 }
 
-/// The fields of an object, in order.
-struct Fields<'a>(Vec<(Key<'a>, &'a RawValue)>);
-
-impl<'a> Fields<'a> {
-    fn read(object: &'a RawValue) -> Result<Self, Fault> {
-        serde_json::from_str(object.get()).map_err(|_| NO_OBJECT)
-    }
-
-    fn find(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(known, _)| known.0 == name).map(|(_, value)| *value)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON Schema object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
-    }
+fn members(object: &RawValue) -> Result<Members<'_>, Fault> {
+    from_str(object.get()).map_err(|_| NO_OBJECT)
 }
 
 #[cfg(test)]
@@ -322,13 +290,13 @@ mod tests {
 
     fn enforced(schema: &str) -> Result<(String, bool), Fault> {
         let mut out = Vec::new();
-        let narrowed = write_enforced(serde_json::from_str(schema).unwrap(), &mut out)?;
+        let narrowed = write_enforced(from_str(schema).unwrap(), &mut out)?;
         Ok((String::from_utf8(out).unwrap(), narrowed))
     }
 
     fn plain(schema: &str) -> Result<String, Fault> {
         let mut out = Vec::new();
-        write(Some(serde_json::from_str(schema).unwrap()), &mut out)?;
+        write(Some(from_str(schema).unwrap()), &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

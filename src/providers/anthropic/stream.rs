@@ -22,7 +22,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Call;
@@ -32,6 +31,7 @@ use super::told::{CHOICE, Thought, Told, written};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, is_object};
 use crate::openai::json::{escape, string};
+use crate::openai::place::{Place, from_str, members};
 use crate::openai::{Error, Usage};
 use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
@@ -96,55 +96,49 @@ enum Kind {
     Other,
 }
 
-#[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
     index: Option<&'a RawValue>,
-    #[serde(borrow)]
     message: Option<&'a RawValue>,
-    #[serde(borrow)]
     content_block: Option<&'a RawValue>,
-    #[serde(borrow)]
     delta: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(Wire<'a> { kind "type" (required), index, message, content_block, delta, usage });
+
 struct WireMessage<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     model: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireMessage<'a> { id, model, usage });
+
 struct WireDelta<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(borrow)]
     thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
     signature: Option<&'a RawValue>,
-    #[serde(borrow)]
     partial_json: Option<&'a RawValue>,
-    #[serde(borrow)]
     citation: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireDelta<'a> {
+    kind "type" (required),
+    text,
+    thinking,
+    signature,
+    partial_json,
+    citation,
+});
+
 struct WireStop<'a> {
-    #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     stop_details: Option<&'a RawValue>,
 }
+
+members!(WireStop<'a> { stop_reason, stop_details });
 
 impl Open {
     /// Whether an event with this index is about the block. One without an index can be about no
@@ -165,7 +159,7 @@ impl Events for Answer {
         }
         // Checked once here, or each value that is kept raw would be checked again.
         let text = std::str::from_utf8(event.data).map_err(|_| malformed("event"))?;
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| malformed("event"))?;
+        let wire: Wire<'_> = from_str(text).map_err(|_| malformed("event"))?;
         match &*wire.kind {
             "content_block_delta" => self.delta(&wire, out),
             "content_block_start" => self.block(&wire, out),
@@ -383,9 +377,9 @@ fn number(raw: Option<&RawValue>) -> Option<u64> {
     raw.and_then(|raw| raw.get().parse().ok())
 }
 
-fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, what: &str) -> Result<T, Error> {
+fn read<'a, T: Place<'a>>(raw: Option<&'a RawValue>, what: &str) -> Result<T, Error> {
     raw.filter(|raw| is_object(raw))
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .and_then(|raw| from_str(raw.get()).ok())
         .ok_or_else(|| malformed(what))
 }
 

@@ -3,6 +3,7 @@
 use super::block::finish_reason;
 use crate::openai::chunk::{ChunkWriter, FinishReason};
 use crate::openai::json::RawStr;
+use crate::openai::place::from_str;
 use crate::providers::claude::citations::Citations;
 use crate::providers::thoughts::Thoughts;
 
@@ -205,5 +206,5 @@ fn list(writer: &ChunkWriter, out: &mut Vec<u8>, name: &str, json: Option<String
 
 /// A JSON string that was put together here.
 pub(crate) fn written(json: &str) -> Option<RawStr<'_>> {
-    serde_json::from_str(json).ok()
+    from_str(json).ok()
 }

@@ -1,6 +1,5 @@
 //! Tools, and the choice among them.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cache::Marks;
@@ -8,6 +7,7 @@ use super::json_answer::{self, JsonAnswer};
 use super::schema;
 use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::Function;
+use crate::openai::place::members;
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
@@ -110,29 +110,22 @@ fn write_web_search(
     out: &mut Vec<u8>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    #[derive(Deserialize)]
     struct Options<'a> {
-        #[serde(borrow)]
         search_context_size: Option<&'a RawValue>,
-        #[serde(borrow)]
         user_location: Option<Location<'a>>,
     }
-    #[derive(Deserialize)]
+    members!(Options<'a> { search_context_size, user_location });
     struct Location<'a> {
-        #[serde(borrow)]
         approximate: Option<Place<'a>>,
     }
-    #[derive(Deserialize)]
+    members!(Location<'a> { approximate });
     struct Place<'a> {
-        #[serde(borrow)]
         city: Option<RawStr<'a>>,
-        #[serde(borrow)]
         country: Option<RawStr<'a>>,
-        #[serde(borrow)]
         region: Option<RawStr<'a>>,
-        #[serde(borrow)]
         timezone: Option<RawStr<'a>>,
     }
+    members!(Place<'a> { city, country, region, timezone });
     const PARAM: &str = "web_search_options";
     if !target.facts.capabilities.has(Capability::WebSearch) {
         let message = format!("The model '{}' does not search the web.", target.model);

@@ -1,6 +1,5 @@
 //! A whole answer.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::block::{ToolUse, cite, finish_reason, is_malformed, malformed_answer, object, usage};
@@ -11,6 +10,7 @@ use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::json::{RawStr, escape, is_object, string, write_compact};
 use crate::openai::message::Items;
+use crate::openai::place::{from_str, members};
 use crate::providers::claude::citations::Citations;
 use crate::providers::claude::json_answer::JSON_TOOL;
 use crate::providers::failure::no_answer;
@@ -20,70 +20,75 @@ use crate::providers::{Payload, failure};
 /// Longest request id that becomes the answer's, in bytes. Amazon's have 36.
 const MAX_ID_BYTES: usize = 128;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Wire<'a> {
-    #[serde(borrow)]
     output: Option<&'a RawValue>,
-    #[serde(rename = "stopReason", borrow)]
     stop_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(Wire<'a> { output, stop_reason "stopReason", usage });
+
+#[derive(Debug)]
 struct Output<'a> {
-    #[serde(borrow)]
     message: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(Output<'a> { message });
+
+#[derive(Debug)]
 struct Message<'a> {
-    #[serde(borrow)]
     content: Option<Items<&'a RawValue>>,
 }
 
+members!(Message<'a> { content });
+
 /// One block: the member that is there says what it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Block<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(rename = "toolUse", borrow)]
     tool_use: Option<&'a RawValue>,
-    #[serde(rename = "reasoningContent", borrow)]
     reasoning: Option<&'a RawValue>,
-    #[serde(rename = "citationsContent", borrow)]
     cited: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(Block<'a> {
+    text,
+    tool_use "toolUse",
+    reasoning "reasoningContent",
+    cited "citationsContent",
+});
+
+#[derive(Debug)]
 struct ReasoningContent<'a> {
-    #[serde(rename = "reasoningText", borrow)]
     text: Option<&'a RawValue>,
-    #[serde(rename = "redactedContent", borrow)]
     redacted: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(ReasoningContent<'a> { text "reasoningText", redacted "redactedContent" });
+
+#[derive(Debug)]
 struct ReasoningText<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(borrow)]
     signature: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(ReasoningText<'a> { text, signature });
+
+#[derive(Debug)]
 struct Cited<'a> {
-    #[serde(borrow)]
     content: Option<Items<&'a RawValue>>,
-    #[serde(borrow)]
     citations: Option<Items<&'a RawValue>>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(Cited<'a> { content, citations });
+
+#[derive(Debug)]
 struct Text<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
 }
+
+members!(Text<'a> { text });
 
 /// Reads an answer and writes it in canonical form.
 ///
@@ -91,7 +96,7 @@ struct Text<'a> {
 /// What is no answer, or an error inside a 200.
 pub(super) fn read(call: &Call<'_>, headers: &Headers<'_>, body: &[u8]) -> Result<Answer, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("it is not UTF-8"))?;
-    let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| {
+    let wire: Wire<'_> = from_str(text).map_err(|error| {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
     let message = object::<Output<'_>>(wire.output)

@@ -1,32 +1,30 @@
 //! What answers consist of, as it arrives: borrowed, and read no stricter than needed.
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string};
-use crate::openai::usage::{Usage, count};
+use crate::openai::place::{Place, from_str, members};
+use crate::openai::usage::{Count, Usage};
 use crate::providers::claude::citations::Citations;
 use crate::providers::failure::no_answer;
 
 /// Reads an object in a field; nothing where there is none, or another thing.
-pub(super) fn object<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
-    raw.filter(|raw| is_object(raw)).and_then(|raw| serde_json::from_str(raw.get()).ok())
+pub(super) fn object<'a, T: Place<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    raw.filter(|raw| is_object(raw)).and_then(|raw| from_str(raw.get()).ok())
 }
 
 /// A call, or its beginning in a stream.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct ToolUse<'a> {
-    #[serde(rename = "toolUseId", borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) input: Option<&'a RawValue>,
-    #[serde(rename = "type", borrow)]
     kind: Option<&'a RawValue>,
 }
+
+members!(ToolUse<'a> { id "toolUseId", name, input, kind "type" });
 
 impl ToolUse<'_> {
     /// Whether the provider itself runs the tool, so that the call is of no concern to the client.
@@ -48,23 +46,19 @@ impl ToolUse<'_> {
 
 /// A citation, of which only one with a URL can be an annotation.
 pub(super) fn cite(citations: &mut Citations, raw: &RawValue) {
-    #[derive(Deserialize)]
     struct Citation<'a> {
-        #[serde(borrow)]
         title: Option<&'a RawValue>,
-        #[serde(borrow)]
         location: Option<&'a RawValue>,
     }
-    #[derive(Deserialize)]
+    members!(Citation<'a> { title, location });
     struct Location<'a> {
-        #[serde(borrow)]
         web: Option<&'a RawValue>,
     }
-    #[derive(Deserialize)]
+    members!(Location<'a> { web });
     struct Web<'a> {
-        #[serde(borrow)]
         url: Option<&'a RawValue>,
     }
+    members!(Web<'a> { url });
     let Some(citation) = object::<Citation<'_>>(Some(raw)) else { return };
     let web = object::<Location<'_>>(citation.location).and_then(|it| object::<Web<'_>>(it.web));
     if let Some(url) = web.and_then(|web| string(web.url)) {
@@ -96,12 +90,9 @@ pub(super) fn malformed_answer(stop_reason: &str) -> Error {
 /// The counts of an answer. `inputTokens` counts neither what was read from the cache nor what was
 /// written to it.
 pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
-    #[derive(Debug, Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
+    #[derive(Debug, Default)]
     struct Wire {
-        #[serde(deserialize_with = "count")]
         input_tokens: u64,
-        #[serde(deserialize_with = "count")]
         output_tokens: u64,
         cache_read_input_tokens: Count,
         cache_write_input_tokens: Count,
@@ -109,13 +100,14 @@ pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
         cache_read_input_token_count: Count,
         cache_write_input_token_count: Count,
     }
-    #[derive(Clone, Copy, Debug, Default)]
-    struct Count(u64);
-    impl<'de> Deserialize<'de> for Count {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            count(deserializer).map(Self)
-        }
-    }
+    members!(Wire {
+        input_tokens "inputTokens" (count),
+        output_tokens "outputTokens" (count),
+        cache_read_input_tokens "cacheReadInputTokens",
+        cache_write_input_tokens "cacheWriteInputTokens",
+        cache_read_input_token_count "cacheReadInputTokenCount",
+        cache_write_input_token_count "cacheWriteInputTokenCount",
+    });
     let wire: Wire = object(raw)?;
     Some(Usage {
         uncached_input: wire.input_tokens,

@@ -229,7 +229,7 @@ mod tests {
     fn block(url: &str) -> Result<String, Refusal> {
         let mut out = Vec::new();
         let json = serde_json::to_string(url).unwrap();
-        Media::from_url(serde_json::from_str(&json).unwrap())?.write(
+        Media::from_url(crate::openai::place::from_str(&json).unwrap())?.write(
             &mut out,
             None,
             &mut Names::default(),

@@ -271,7 +271,7 @@ fn write_service_tier(
 fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
     let Some(value) = chat.field("metadata") else { return };
     let text = Some(value.get()).filter(|text| text.len() <= MAX_METADATA_BYTES);
-    let read = text.and_then(|text| serde_json::from_str(text).ok());
+    let read = text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
     let Some(Value::Object(entries)) = read else {
         warnings.dropped("metadata");
         return;

@@ -19,7 +19,6 @@
 //!
 //! Thinking goes to the client twice, as in [`crate::providers::anthropic`].
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Call;
@@ -28,6 +27,7 @@ use super::family::Family;
 use super::json_answer::{self, JsonAnswer};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::{RawStr, string};
+use crate::openai::place::{Place, from_str, members};
 use crate::openai::{Error, Usage};
 use crate::providers::anthropic::told::{CHOICE, Thought, Told};
 use crate::providers::claude::json_answer::JSON_TOOL;
@@ -105,61 +105,54 @@ enum Kind {
     Other,
 }
 
-#[derive(Deserialize)]
 struct WireStart<'a> {
-    #[serde(borrow)]
     start: Option<&'a RawValue>,
-    #[serde(rename = "contentBlockIndex", borrow)]
     index: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireStart<'a> { start, index "contentBlockIndex" });
+
 struct WireBegun<'a> {
-    #[serde(rename = "toolUse", borrow)]
     tool_use: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireBegun<'a> { tool_use "toolUse" });
+
 struct WireEvent<'a> {
-    #[serde(borrow)]
     delta: Option<&'a RawValue>,
-    #[serde(rename = "contentBlockIndex", borrow)]
     index: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireEvent<'a> { delta, index "contentBlockIndex" });
+
 struct WireDelta<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(rename = "toolUse", borrow)]
     tool_use: Option<&'a RawValue>,
-    #[serde(rename = "reasoningContent", borrow)]
     reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
     citation: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireDelta<'a> { text, tool_use "toolUse", reasoning "reasoningContent", citation });
+
 struct WireReasoning<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(borrow)]
     signature: Option<&'a RawValue>,
-    #[serde(rename = "redactedContent", borrow)]
     redacted: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireReasoning<'a> { text, signature, redacted "redactedContent" });
+
 struct WireStop<'a> {
-    #[serde(rename = "stopReason", borrow)]
     stop_reason: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(WireStop<'a> { stop_reason "stopReason" });
+
 struct WireMetadata<'a> {
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
+
+members!(WireMetadata<'a> { usage });
 
 impl Translator for Stream {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
@@ -420,11 +413,11 @@ fn number(raw: Option<&RawValue>) -> Option<u64> {
     raw.and_then(|raw| raw.get().parse().ok())
 }
 
-fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Error> {
+fn read<'a, T: Place<'a>>(payload: &'a [u8]) -> Result<T, Error> {
     // Checked once here, or each value that is kept raw would be checked again.
     std::str::from_utf8(payload)
         .ok()
-        .and_then(|text| serde_json::from_str(text).ok())
+        .and_then(|text| from_str(text).ok())
         .ok_or_else(|| malformed("event"))
 }
 

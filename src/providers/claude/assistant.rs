@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::marks::{Mark, mark, on_message};
 use crate::openai::Error;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::{Content, Items, Message};
+use crate::openai::place::{from_str, members};
 use crate::openai::request::read;
 use crate::providers::conversation::within;
 use crate::providers::thoughts::is_claudes;
@@ -118,31 +118,33 @@ pub(crate) fn has_thoughts(message: &Message<'_>) -> bool {
         Content::Absent | Content::Null | Content::Text(_) => None,
     };
     [message.thinking_blocks, parts].into_iter().flatten().any(|list| {
-        serde_json::from_str::<Items<Own<'_>>>(list.get())
-            .is_ok_and(|list| list.0.iter().any(Own::is_signed))
+        from_str::<Items<Own<'_>>>(list.get()).is_ok_and(|list| list.0.iter().any(Own::is_signed))
     })
 }
 
 /// A part of an assistant's message, or one of the thinking blocks that the client got.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Own<'a> {
-    #[serde(rename = "type", borrow)]
     pub(crate) kind: Cow<'a, str>,
-    #[serde(borrow)]
     text: Option<RawStr<'a>>,
-    #[serde(borrow)]
     refusal: Option<RawStr<'a>>,
-    #[serde(borrow)]
     pub(crate) thinking: Option<RawStr<'a>>,
-    #[serde(borrow)]
     pub(crate) signature: Option<RawStr<'a>>,
-    #[serde(borrow)]
     pub(crate) data: Option<RawStr<'a>>,
-    #[serde(borrow)]
     prompt_cache_breakpoint: Option<&'a RawValue>,
-    #[serde(borrow)]
     cache_control: Option<&'a RawValue>,
 }
+
+members!(Own<'a> {
+    kind "type" (required),
+    text,
+    refusal,
+    thinking,
+    signature,
+    data,
+    prompt_cache_breakpoint,
+    cache_control,
+});
 
 impl Own<'_> {
     fn is_thought(&self) -> bool {

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::openai::json::{RawStr, string};
+use crate::openai::place::{from_str, members};
 use crate::providers::citations::{MAX_CITATION_BYTES, characters};
 
 /// The citations of an answer, as OpenAI's annotations, and the place in the content where the
@@ -35,16 +35,13 @@ impl Citations {
 
     /// A citation of the current block. Only what has a URL can be an annotation.
     pub(crate) fn cite(&mut self, raw: &RawValue) {
-        #[derive(Deserialize)]
         struct Citation<'a> {
-            #[serde(rename = "type", borrow)]
             kind: Cow<'a, str>,
-            #[serde(borrow)]
             url: Option<&'a RawValue>,
-            #[serde(borrow)]
             title: Option<&'a RawValue>,
         }
-        let Ok(citation) = serde_json::from_str::<Citation<'_>>(raw.get()) else { return };
+        members!(Citation<'a> { kind "type" (required), url, title });
+        let Ok(citation) = from_str::<Citation<'_>>(raw.get()) else { return };
         let Some(url) = string(citation.url) else { return };
         if citation.kind != "web_search_result_location" {
             return;
@@ -64,7 +61,7 @@ impl Citations {
 
     /// The citations of a list.
     pub(crate) fn cite_all(&mut self, list: Option<&RawValue>) {
-        let list = list.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+        let list = list.and_then(|raw| from_str::<Vec<&RawValue>>(raw.get()).ok());
         for citation in list.unwrap_or_default() {
             self.cite(citation);
         }

@@ -1,9 +1,11 @@
 //! Marks for the prompt cache, in OpenAI's words or Anthropic's own.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::openai::message::{Message, present};
+use crate::openai::place::{from_str, members};
 use crate::providers::warnings::Warnings;
 
 /// Most marks that are taken in one request.
@@ -28,16 +30,16 @@ pub(crate) fn mark(
     breakpoint: Option<&RawValue>,
     warnings: &mut Warnings,
 ) -> Option<Mark> {
-    #[derive(Deserialize)]
     struct Wanted<'a> {
-        ttl: Option<&'a str>,
+        ttl: Option<Cow<'a, str>>,
     }
+    members!(Wanted<'a> { ttl });
     let raw = cache_control.or(breakpoint)?;
-    let Ok(wanted) = serde_json::from_str::<Wanted<'_>>(raw.get()) else {
+    let Ok(wanted) = from_str::<Wanted<'_>>(raw.get()) else {
         warnings.dropped("cache_control");
         return None;
     };
-    Some(match wanted.ttl {
+    Some(match wanted.ttl.as_deref() {
         None => Mark::Default,
         Some("5m") => Mark::Minutes5,
         Some("1h") => Mark::Hour,

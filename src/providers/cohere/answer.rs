@@ -1,46 +1,35 @@
 //! A whole answer.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content::{Block, Citations, MAX_BLOCKS, ToolCall, finish_reason, logprobs, usage};
 use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
-use crate::openai::json::{RawStr, is_object, objects, string};
+use crate::openai::json::{RawStr, is_object, string};
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_str, members};
 use crate::providers::failure::no_answer;
 use crate::providers::{Payload, completion_id, failure};
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Wire<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     message: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow)]
     logprobs: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Wire<'a> { id, finish_reason, message, usage, logprobs });
+
 struct Message<'a> {
-    #[serde(borrow)]
     content: Option<&'a RawValue>,
-    #[serde(borrow)]
     tool_plan: Option<&'a RawValue>,
-    #[serde(borrow)]
     tool_calls: Option<Bounded<ToolCall<'a>, MAX_BLOCKS>>,
-    #[serde(borrow)]
     citations: Option<&'a RawValue>,
 }
 
-objects!(Message, Wire);
+members!(Message<'a> { content, tool_plan, tool_calls, citations });
 
 /// Reads an answer and writes it in canonical form.
 ///
@@ -51,7 +40,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let form = |error: serde_json::Error| {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     };
-    let wire: Wire<'_> = serde_json::from_str(text).map_err(form)?;
+    let wire: Wire<'_> = from_str(text).map_err(form)?;
     // In an error the message is a text.
     let Some(message) = wire.message.filter(|message| is_object(message)) else {
         return Err(match failure::message(body) {
@@ -59,7 +48,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
             None => no_answer("it has no message"),
         });
     };
-    let message: Message<'_> = serde_json::from_str(message.get()).map_err(form)?;
+    let message: Message<'_> = from_str(message.get()).map_err(form)?;
     let id = completion_id(string(wire.id), call.id);
     let mut choice = choice(&message, &id)?;
     let reason = string(wire.finish_reason).map(RawStr::decode).unwrap_or_default();
@@ -85,7 +74,7 @@ fn choice(message: &Message<'_>, id: &str) -> Result<Choice, Error> {
         choice.content = Some(text.inner().to_owned());
     } else if let Some(list) = message.content {
         let blocks: Bounded<Block<'_>, MAX_BLOCKS> =
-            serde_json::from_str(list.get()).map_err(|_| no_answer("its content is no list"))?;
+            from_str(list.get()).map_err(|_| no_answer("its content is no list"))?;
         for (index, block) in (0..).zip(&blocks.0) {
             citations.block(index);
             if let Some(text) = block.text() {
@@ -105,7 +94,7 @@ fn choice(message: &Message<'_>, id: &str) -> Result<Choice, Error> {
         let written = call.arguments();
         let arguments = written
             .as_deref()
-            .and_then(|written| serde_json::from_str(written).ok())
+            .and_then(|written| from_str(written).ok())
             .map(RawStr::decode)
             .unwrap_or_default();
         let arguments = if arguments.trim_ascii().is_empty() { "{}" } else { &*arguments };

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::names;
 use crate::openai::chunk::FinishReason;
-use crate::openai::json::{RawStr, escape, is_object, objects, string, write_compact, write_str};
+use crate::openai::json::{RawStr, escape, is_object, string, write_compact, write_str};
 use crate::openai::message::Bounded;
-use crate::openai::usage::{Usage, count};
+use crate::openai::place::{from_str, members};
+use crate::openai::usage::{Count, Usage};
 use crate::openai::{Class, Error};
 use crate::providers::citations::{Annotations, characters};
 use crate::providers::failure;
@@ -24,25 +24,21 @@ pub(super) const MAX_BLOCKS: usize = 8192;
 const MAX_TOKENS: usize = 1 << 20;
 
 /// A tool call, or a piece of one.
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug)]
 pub(super) struct ToolCall<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     function: Option<Function<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+members!(ToolCall<'a> { id, function });
+
+#[derive(Debug)]
 struct Function<'a> {
-    #[serde(borrow)]
     name: Option<&'a RawValue>,
-    #[serde(borrow)]
     arguments: Option<&'a RawValue>,
 }
 
-objects!(Function, ToolCall);
+members!(Function<'a> { name, arguments });
 
 impl<'a> ToolCall<'a> {
     /// Id and name. One without an id gets one, which is the same for the same `answer` and place
@@ -86,16 +82,13 @@ fn made_id(answer: &str, number: u32) -> String {
 }
 
 /// A block of content: text or thinking. A piece of one has no type.
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug)]
 pub(super) struct Block<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(borrow)]
     thinking: Option<&'a RawValue>,
 }
 
-objects!(Block);
+members!(Block<'a> { text, thinking });
 
 impl<'a> Block<'a> {
     /// What is said.
@@ -136,12 +129,10 @@ impl Citations {
     pub(super) fn cite(&mut self, raw: Option<&RawValue>) {
         let Some(raw) = raw else { return };
         if is_object(raw) {
-            if let Ok(citation) = serde_json::from_str(raw.get()) {
+            if let Ok(citation) = from_str(raw.get()) {
                 self.one(&citation);
             }
-        } else if let Ok(list) =
-            serde_json::from_str::<Bounded<Citation<'_>, MAX_BLOCKS>>(raw.get())
-        {
+        } else if let Ok(list) = from_str::<Bounded<Citation<'_>, MAX_BLOCKS>>(raw.get()) {
             list.0.iter().for_each(|citation| self.one(citation));
         }
     }
@@ -162,7 +153,7 @@ impl Citations {
         let (start, end) = (at(&citation.start), at(&citation.end));
         for source in citation.sources.iter().flat_map(|list| &list.0) {
             for raw in [source.document, source.tool_output].into_iter().flatten() {
-                let Ok(found) = serde_json::from_str::<Found<'_>>(raw.get()) else { continue };
+                let Ok(found) = from_str::<Found<'_>>(raw.get()) else { continue };
                 if let Some(url) = string(found.url).filter(|url| !url.is_empty()) {
                     let title = string(found.title).unwrap_or(RawStr::EMPTY);
                     self.annotations.add(start, end, title, url);
@@ -177,46 +168,29 @@ impl Citations {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Citation<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Option<&'a RawValue>,
     start: Option<Count>,
     end: Option<Count>,
     content_index: Option<Count>,
-    #[serde(borrow)]
     sources: Option<Bounded<Source<'a>, MAX_BLOCKS>>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Citation<'a> { kind "type", start, end, content_index, sources });
+
 struct Source<'a> {
-    #[serde(borrow)]
     document: Option<&'a RawValue>,
-    #[serde(borrow)]
     tool_output: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Source<'a> { document, tool_output });
+
 struct Found<'a> {
-    #[serde(borrow)]
     url: Option<&'a RawValue>,
-    #[serde(borrow)]
     title: Option<&'a RawValue>,
 }
 
-objects!(Citation, Found, Source);
-
-#[derive(Clone, Copy, Debug)]
-struct Count(u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        count(deserializer).map(Self)
-    }
-}
+members!(Found<'a> { url, title });
 
 /// Why an answer ended. `calls` says whether it made calls; `explained` is what the provider says of
 /// a failure.
@@ -258,20 +232,16 @@ fn failed(reason: &str, explained: Option<RawStr<'_>>) -> Error {
 /// of several tokens stands as one, as probable as all of them together: where one ends and the next
 /// begins is not told.
 pub(super) fn logprobs(raw: Option<&RawValue>) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(remote = "Self")]
     struct Item<'a> {
-        #[serde(borrow)]
         text: Option<&'a RawValue>,
-        #[serde(borrow)]
         logprobs: Option<Bounded<&'a RawValue, MAX_TOKENS>>,
     }
-    objects!(Item);
+    members!(Item<'a> { text, logprobs });
     let raw = raw?;
     let items: Vec<Item<'_>> = if is_object(raw) {
-        vec![serde_json::from_str(raw.get()).ok()?]
+        vec![from_str(raw.get()).ok()?]
     } else {
-        serde_json::from_str::<Bounded<Item<'_>, MAX_TOKENS>>(raw.get()).ok()?.0
+        from_str::<Bounded<Item<'_>, MAX_TOKENS>>(raw.get()).ok()?.0
     };
     let mut out = String::from("{\"content\":[");
     let empty = out.len();
@@ -304,24 +274,21 @@ pub(super) fn logprobs(raw: Option<&RawValue>) -> Option<String> {
 /// The counts. Those that are billed leave out what the provider adds to a prompt, and stand in where
 /// there are no others.
 pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
+    #[derive(Default)]
     struct Wire {
         tokens: Option<Tokens>,
         billed_units: Option<Tokens>,
-        #[serde(deserialize_with = "count")]
         cached_tokens: u64,
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
+    members!(Wire { tokens, billed_units, cached_tokens (count) });
+    #[derive(Default)]
     struct Tokens {
-        #[serde(deserialize_with = "count")]
         input_tokens: u64,
-        #[serde(deserialize_with = "count")]
         output_tokens: u64,
     }
+    members!(Tokens { input_tokens (count), output_tokens (count) });
     let raw = raw.filter(|raw| is_object(raw))?;
-    let wire: Wire = serde_json::from_str(raw.get()).ok()?;
+    let wire: Wire = from_str(raw.get()).ok()?;
     let tokens = wire.tokens.or(wire.billed_units)?;
     let cache_read = wire.cached_tokens.min(tokens.input_tokens);
     Some(Usage {

@@ -6,11 +6,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
 use super::names;
 use crate::openai::json::{RawStr, separate, write_str};
 use crate::openai::message::{Content, Items, Message, Part, Role};
+use crate::openai::place::members;
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
@@ -272,15 +271,12 @@ impl<'c, 'a> Turns<'c, 'a> {
 
 /// What the assistant said, a refusal too.
 fn own_texts<'a>(index: usize, message: &Message<'a>) -> Result<Vec<RawStr<'a>>, Error> {
-    #[derive(Deserialize)]
     struct OwnPart<'a> {
-        #[serde(rename = "type", borrow)]
         kind: Cow<'a, str>,
-        #[serde(borrow)]
         text: Option<RawStr<'a>>,
-        #[serde(borrow)]
         refusal: Option<RawStr<'a>>,
     }
+    members!(OwnPart<'a> { kind "type" (required), text, refusal });
     let mut texts = Vec::new();
     match message.content {
         Content::Absent | Content::Null => {}

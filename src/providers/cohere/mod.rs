@@ -71,6 +71,11 @@ impl Dialect for Cohere {
     ) -> Result<Answer, Error> {
         embeddings::cohere::answer(asked, target, None, body)
     }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        let path = format!("{}/v1/models?page_size=1", target.base.path);
+        Some(Outbound::get(path, Vec::new()))
+    }
 }
 
 #[cfg(test)]

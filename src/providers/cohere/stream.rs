@@ -19,13 +19,13 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Call;
 use super::content::{Block, Citations, ToolCall, finish_reason, logprobs, usage};
 use crate::openai::chunk::ChunkWriter;
-use crate::openai::json::{RawStr, objects, string};
+use crate::openai::json::{RawStr, string};
+use crate::openai::place::{Place, from_str, members};
 use crate::openai::{Error, Usage};
 use crate::providers::failure::no_answer;
 use crate::providers::stream::{Events, Head, Sse, cut_short};
@@ -80,49 +80,34 @@ struct Open {
     told: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Wire<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     index: Option<&'a RawValue>,
-    #[serde(borrow)]
     delta: Option<Delta<'a>>,
-    #[serde(borrow)]
     logprobs: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Wire<'a> { kind "type", id, index, delta, logprobs });
+
 struct Delta<'a> {
-    #[serde(borrow)]
     message: Option<Message<'a>>,
-    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
+members!(Delta<'a> { message, finish_reason, usage, error });
+
 /// Which of them counts, and whether it is one or a list, depends on the event.
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Message<'a> {
-    #[serde(borrow)]
     content: Option<&'a RawValue>,
-    #[serde(borrow)]
     tool_plan: Option<&'a RawValue>,
-    #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
     citations: Option<&'a RawValue>,
 }
 
-objects!(Delta, Message, Wire);
+members!(Message<'a> { content, tool_plan, tool_calls, citations });
 
 impl<'a> Wire<'a> {
     fn message(&self) -> Option<&Message<'a>> {
@@ -145,13 +130,13 @@ impl<'a> Wire<'a> {
 }
 
 /// An object, or the first of a list: the API has been seen to give either.
-fn one<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<Option<T>, Error> {
+fn one<'a, T: Place<'a>>(raw: Option<&'a RawValue>) -> Result<Option<T>, Error> {
     let Some(raw) = raw else { return Ok(None) };
     if raw.get().starts_with('[') {
-        let list: Vec<T> = serde_json::from_str(raw.get()).map_err(|_| malformed())?;
+        let list: Vec<T> = from_str(raw.get()).map_err(|_| malformed())?;
         return Ok(list.into_iter().next());
     }
-    serde_json::from_str(raw.get()).map(Some).map_err(|_| malformed())
+    from_str(raw.get()).map(Some).map_err(|_| malformed())
 }
 
 impl Events for Answer {
@@ -168,7 +153,7 @@ impl Events for Answer {
         }
         // Checked once here, or each value that is kept raw would be checked again.
         let text = std::str::from_utf8(data).map_err(|_| malformed())?;
-        let wire: Wire<'_> = match serde_json::from_str(text) {
+        let wire: Wire<'_> = match from_str(text) {
             Ok(wire) => wire,
             Err(_) => return Err(malformed()),
         };
@@ -342,7 +327,7 @@ fn tell_arguments(
     call: &ToolCall<'_>,
 ) -> bool {
     let arguments = call.arguments();
-    let json = arguments.as_deref().and_then(|written| serde_json::from_str(written).ok());
+    let json = arguments.as_deref().and_then(|written| from_str(written).ok());
     if let Some(json) = json {
         writer.tool_arguments(out, CHOICE, number, json);
     }

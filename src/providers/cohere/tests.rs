@@ -31,7 +31,8 @@ fn finish_reasons_map_to_the_closed_list() {
 
 #[test]
 fn a_failure_is_of_the_class_that_its_explanation_names() {
-    let said = |text: &'static str| -> RawStr<'static> { serde_json::from_str(text).unwrap() };
+    let said =
+        |text: &'static str| -> RawStr<'static> { crate::openai::place::from_str(text).unwrap() };
     for (reason, explained, class) in [
         ("ERROR", None, Class::Server),
         ("TIMEOUT", None, Class::Timeout),
@@ -79,7 +80,7 @@ fn probabilities_that_are_none_are_left_out() {
 #[test]
 fn beyond_the_bound_no_beginning_of_a_block_is_remembered() {
     let mut citations = Citations::default();
-    let text: RawStr<'_> = serde_json::from_str(r#""x""#).unwrap();
+    let text: RawStr<'_> = crate::openai::place::from_str(r#""x""#).unwrap();
     for index in 0..=MAX_BLOCKS {
         citations.block(index as u64);
         citations.text(text);

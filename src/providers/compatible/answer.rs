@@ -8,11 +8,12 @@ use serde_json::value::RawValue;
 use super::counts::{self, Counts};
 use super::said::{Call as Called, Said, logprobs};
 use crate::openai::Error;
+use crate::openai::json::Members;
 use crate::openai::json::{RawStr, is_null, write_str};
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_slice, from_str};
 use crate::providers::openai::answer::{MAX_CHOICES, no_answer, unread};
 use crate::providers::openai::finish::{ended, is_truthy, replacement};
-use crate::providers::openai::messages::Members;
 use crate::providers::{Answer, Call, Payload, failure};
 
 /// OpenAI's words for `service_tier`.
@@ -32,16 +33,15 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     if std::str::from_utf8(body).is_err() {
         return Err(no_answer("text that is not UTF-8"));
     }
-    let members: Members<'_> =
-        serde_json::from_slice(body).map_err(|error| unread(body, &error))?;
+    let members: Members<'_> = from_slice(body).map_err(|error| unread(body, &error))?;
     let find = |name: &str| members.find(name).filter(|value| !is_null(value));
     if find("error").is_some_and(is_truthy) {
         return Err(failure::in_stream(body));
     }
     let list: Option<Bounded<&RawValue, MAX_CHOICES>> = match find("choices") {
-        Some(list) => Some(
-            serde_json::from_str(list.get()).map_err(|_| no_answer("choices that are no list"))?,
-        ),
+        Some(list) => {
+            Some(from_str(list.get()).map_err(|_| no_answer("choices that are no list"))?)
+        }
         None => None,
     };
     let Some(list) = list.filter(|list| !list.0.is_empty()) else {
@@ -59,7 +59,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
         writer.choice(at, choice)?;
     }
     writer.out.push(b']');
-    let whole = || serde_json::from_slice::<&RawValue>(body).ok();
+    let whole = || from_slice::<&RawValue>(body).ok();
     // Ollama's own form has counts at the top.
     let counts = match find("usage") {
         Some(usage) => counts::read(usage),
@@ -127,7 +127,7 @@ impl Writer<'_> {
 
     fn choice(&mut self, at: usize, raw: &RawValue) -> Result<(), Error> {
         let members: Members<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| no_answer("a choice that is no object"))?;
+            from_str(raw.get()).map_err(|_| no_answer("a choice that is no object"))?;
         let find = |name: &str| members.find(name).filter(|value| !is_null(value));
         if let Some(error) = find("error").filter(|error| is_truthy(error)) {
             return Err(failure::in_stream(error.get().as_bytes()));

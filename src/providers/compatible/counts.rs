@@ -3,8 +3,9 @@
 use serde_json::value::RawValue;
 
 use crate::openai::Usage;
+use crate::openai::json::Members;
 use crate::openai::json::{is_null, is_object, write_str};
-use crate::providers::openai::messages::Members;
+use crate::openai::place::from_str;
 
 /// Tokens that a provider counted.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ struct Counted<'a>(Members<'a>);
 
 impl<'a> Counted<'a> {
     fn read(raw: &'a RawValue) -> Option<Self> {
-        is_object(raw).then(|| serde_json::from_str(raw.get()).ok().map(Self))?
+        is_object(raw).then(|| from_str(raw.get()).ok().map(Self))?
     }
 
     fn within(&self, name: &str) -> Self {

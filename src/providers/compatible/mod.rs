@@ -95,6 +95,11 @@ impl Dialect for Compatible {
     ) -> Result<Answer, Error> {
         embeddings::openai::answer(asked, target, body)
     }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        let path = format!("{}/models", target.base.path);
+        Some(Outbound::get(path, self.0.headers(target.settings)))
+    }
 }
 
 #[cfg(test)]

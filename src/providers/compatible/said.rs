@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::openai::json::Members;
 use crate::openai::json::{RawStr, escape, is_null, is_object, write_compact, write_str};
 use crate::openai::message::{Bounded, MAX_ITEMS};
+use crate::openai::place::from_str;
 use crate::providers::openai::finish::{is_empty, is_truthy};
-use crate::providers::openai::messages::Members;
 
 /// Most calls of one choice.
 pub(super) const MAX_CALLS: usize = 256;
@@ -42,7 +43,7 @@ impl<'a> Said<'a> {
         if !is_object(raw) {
             return None;
         }
-        let members: Members<'a> = serde_json::from_str(raw.get()).ok()?;
+        let members: Members<'a> = from_str(raw.get()).ok()?;
         let mut said = Self { canonical: true, ..Self::default() };
         let mut has_role = false;
         let mut has_content = false;
@@ -72,8 +73,7 @@ impl<'a> Said<'a> {
                         continue;
                     }
                     said.canonical &= value.get().starts_with('[') && !is_empty(value);
-                    let list: Bounded<&'a RawValue, MAX_CALLS> =
-                        serde_json::from_str(value.get()).ok()?;
+                    let list: Bounded<&'a RawValue, MAX_CALLS> = from_str(value.get()).ok()?;
                     said.calls = list.0.into_iter().filter_map(Call::read).collect();
                     said.canonical &= said.calls.iter().all(|call| call.canonical);
                 }
@@ -100,7 +100,7 @@ impl<'a> Said<'a> {
 
 impl<'a> Call<'a> {
     fn read(raw: &'a RawValue) -> Option<Self> {
-        let members: Members<'a> = serde_json::from_str(raw.get()).ok()?;
+        let members: Members<'a> = from_str(raw.get()).ok()?;
         let mut call = Self::default();
         let mut canonical = false;
         for (name, value) in members.0 {
@@ -117,7 +117,7 @@ impl<'a> Call<'a> {
     }
 
     fn function(&mut self, raw: &'a RawValue) {
-        let Ok(members) = serde_json::from_str::<Members<'a>>(raw.get()) else { return };
+        let Ok(members) = from_str::<Members<'a>>(raw.get()) else { return };
         for (name, value) in members.0 {
             match &*name {
                 "name" => self.name = RawStr::from_raw(value).filter(|name| !name.is_empty()),
@@ -145,7 +145,7 @@ fn text<'a>(raw: &'a RawValue, reasoning: &mut Option<Cow<'a, str>>) -> Option<C
     if let Some(text) = RawStr::from_raw(raw) {
         return Some(Cow::Borrowed(text.inner()));
     }
-    let parts: Bounded<Members<'a>, MAX_ITEMS> = serde_json::from_str(raw.get()).ok()?;
+    let parts: Bounded<Members<'a>, MAX_ITEMS> = from_str(raw.get()).ok()?;
     let mut texts = String::new();
     let mut thoughts = String::new();
     for part in &parts.0 {
@@ -174,15 +174,14 @@ pub(super) fn logprobs(
     if raw.get().parse::<f64>().is_ok() {
         write_token(&mut out, content.unwrap_or_default(), raw.get(), top);
     } else {
-        let members: Members<'_> = serde_json::from_str(raw.get()).ok()?;
+        let members: Members<'_> = from_str(raw.get()).ok()?;
         let find =
             |name: &str| members.0.iter().find(|(known, _)| known == name).map(|(_, it)| *it);
         if find("content").is_some() || find("refusal").is_some() {
             return None;
         }
         let list = |name: &str| {
-            let list: Bounded<&RawValue, MAX_ITEMS> =
-                serde_json::from_str(find(name)?.get()).ok()?;
+            let list: Bounded<&RawValue, MAX_ITEMS> = from_str(find(name)?.get()).ok()?;
             Some(list.0)
         };
         let tops = list("top_logprobs").unwrap_or_default();
@@ -206,7 +205,7 @@ fn write_token(out: &mut Vec<u8>, token: &str, number: &str, top: Option<&RawVal
         format!(r#"{{"token":"{token}","logprob":{number},"bytes":null,"top_logprobs":["#)
             .as_bytes(),
     );
-    let others = top.and_then(|top| serde_json::from_str::<Members<'_>>(top.get()).ok());
+    let others = top.and_then(|top| from_str::<Members<'_>>(top.get()).ok());
     for (at, (token, number)) in others.iter().flat_map(|others| &others.0).enumerate() {
         if at > 0 {
             out.push(b',');

@@ -17,13 +17,14 @@ use super::calls::{self, Calls, Piece};
 use super::counts;
 use super::said::{Said, logprobs};
 use crate::openai::chunk::DONE;
+use crate::openai::json::Members;
 use crate::openai::json::{escape, is_null};
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_slice, from_str};
 use crate::openai::{Error, Usage};
 use crate::providers::openai::answer::MAX_CHOICES;
 use crate::providers::openai::edit::span;
 use crate::providers::openai::finish::{Finish, ended, finish, is_truthy, replacement};
-use crate::providers::openai::messages::Members;
 use crate::providers::openai::quirks::Quirks;
 use crate::providers::openai::stream::marks::{Marks, Ordinary};
 use crate::providers::openai::stream::{line_of, malformed, write_event};
@@ -124,10 +125,9 @@ impl Chunks {
     }
 
     fn read(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let chunk: Members<'_> = serde_json::from_slice(data).map_err(|_| malformed())?;
+        let chunk: Members<'_> = from_slice(data).map_err(|_| malformed())?;
         let find = |name: &str| chunk.find(name).filter(|value| !is_null(value));
-        let own: Option<Members<'_>> =
-            find("x_groq").and_then(|own| serde_json::from_str(own.get()).ok());
+        let own: Option<Members<'_>> = find("x_groq").and_then(|own| from_str(own.get()).ok());
         if own.as_ref().and_then(|own| own.find("error")).is_some_and(is_truthy) {
             return Err(failure::in_stream(find("x_groq").map_or(data, |it| it.get().as_bytes())));
         }
@@ -141,7 +141,7 @@ impl Chunks {
         }
         let counted = find("usage").or_else(|| own.as_ref().and_then(|own| own.find("usage")));
         let list: Bounded<&RawValue, MAX_CHOICES> = match find("choices") {
-            Some(list) => serde_json::from_str(list.get()).map_err(|_| malformed())?,
+            Some(list) => from_str(list.get()).map_err(|_| malformed())?,
             None => Bounded::default(),
         };
         if self.head.is_none() && !list.0.is_empty() {
@@ -149,7 +149,7 @@ impl Chunks {
         }
         let mut choices = String::new();
         for (at, raw) in list.0.iter().enumerate() {
-            let members: Members<'_> = serde_json::from_str(raw.get()).map_err(|_| malformed())?;
+            let members: Members<'_> = from_str(raw.get()).map_err(|_| malformed())?;
             self.choice(at, &members, &mut choices)?;
             self.count(members.find("usage"));
         }

@@ -6,12 +6,11 @@
 //! | `amazon.titan-embed-text-v1`, `amazon.titan-embed-g1-text-02` | one text |
 //! | `cohere.embed-…` | [`super::cohere`]'s |
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{cohere, texts, truth};
 use crate::openai::embeddings::Embeddings;
-use crate::openai::json::objects;
+use crate::openai::place::members;
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
@@ -85,16 +84,12 @@ pub(crate) fn body(
     Ok(out)
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase")]
 struct Titan<'a> {
-    #[serde(borrow, default)]
     embedding: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     input_text_token_count: Option<&'a RawValue>,
 }
 
-objects!(Titan);
+members!(Titan<'a> { embedding, input_text_token_count "inputTextTokenCount" });
 
 /// Reads an answer with a status below 300.
 ///
@@ -117,7 +112,7 @@ pub fn answer(
         return cohere::answer(asked, target, counted, body);
     };
     let Some(vector) = read.embedding else { return Err(super::unread(body)) };
-    let own = read.input_text_token_count.map(|tokens| count(tokens).unwrap_or(0));
+    let own = read.input_text_token_count.map(count);
     let vectors = Vectors {
         model: target.model.to_owned(),
         data: vec![Vector::read(vector).map_err(no_answer)?],

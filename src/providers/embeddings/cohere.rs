@@ -5,13 +5,13 @@
 //! `search_document`. A text that is too long is refused, as OpenAI does, unless the request's
 //! `truncate` says which end to cut.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{text, texts};
 use crate::openai::embeddings::{Embeddings, MAX_INPUTS};
-use crate::openai::json::{objects, write_str};
+use crate::openai::json::write_str;
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_str, members};
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
@@ -87,37 +87,30 @@ pub(crate) fn body(
     Ok(out)
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Embedded<'a> {
-    #[serde(borrow, default)]
     embeddings: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     meta: Option<Meta<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Embedded<'a> { embeddings, meta });
+
 struct ByType<'a> {
-    #[serde(borrow)]
     float: List<'a>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(ByType<'a> { float (required) });
+
 struct Meta<'a> {
-    #[serde(borrow, default)]
     billed_units: Option<Billed<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Meta<'a> { billed_units });
+
 struct Billed<'a> {
-    #[serde(borrow, default)]
     input_tokens: Option<&'a RawValue>,
 }
 
-objects!(Embedded, ByType, Meta, Billed);
+members!(Billed<'a> { input_tokens });
 
 type List<'a> = Bounded<&'a RawValue, MAX_INPUTS>;
 
@@ -134,8 +127,8 @@ pub fn answer(
 ) -> Result<Answer, Error> {
     let read: Embedded<'_> = super::read(body)?;
     let list = match read.embeddings {
-        Some(bare) if bare.get().starts_with('[') => serde_json::from_str::<List<'_>>(bare.get()),
-        Some(typed) => serde_json::from_str::<ByType<'_>>(typed.get()).map(|typed| typed.float),
+        Some(bare) if bare.get().starts_with('[') => from_str::<List<'_>>(bare.get()),
+        Some(typed) => from_str::<ByType<'_>>(typed.get()).map(|typed| typed.float),
         None => return Err(super::unread(body)),
     };
     let list = list.map_err(|_| no_answer("embeddings that are no lists of vectors"))?.0;
@@ -143,7 +136,7 @@ pub fn answer(
     let vectors = Vectors {
         model: target.model.to_owned(),
         data: list.into_iter().map(Vector::read).collect::<Result<_, _>>().map_err(no_answer)?,
-        prompt_tokens: billed.map(|tokens| count(tokens).unwrap_or(0)).or(counted),
+        prompt_tokens: billed.map(count).or(counted),
     };
     super::answer(asked, &vectors)
 }

@@ -16,13 +16,13 @@
 //! `gemini-embedding-001` gives vectors of length one only in its full size; with `dimensions` they
 //! are passed on as they come.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{text, texts, truth};
 use crate::openai::embeddings::{Embeddings, MAX_INPUTS};
-use crate::openai::json::{RawStr, objects, write_str};
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Bounded;
+use crate::openai::place::members;
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
@@ -196,50 +196,40 @@ impl<'a> Config<'a> {
 }
 
 /// An answer of any of the methods.
-#[derive(Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase")]
 struct Embedded<'a> {
-    #[serde(borrow, default)]
     embeddings: Option<List<Content<'a>>>,
-    #[serde(borrow, default)]
     embedding: Option<Content<'a>>,
-    #[serde(borrow, default)]
     predictions: Option<List<Prediction<'a>>>,
-    #[serde(borrow, default)]
     usage_metadata: Option<UsageMetadata<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Embedded<'a> { embeddings, embedding, predictions, usage_metadata "usageMetadata" });
+
 struct Prediction<'a> {
-    #[serde(borrow)]
     embeddings: Content<'a>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Prediction<'a> { embeddings (required) });
+
 struct Content<'a> {
-    #[serde(borrow)]
     values: &'a RawValue,
-    #[serde(borrow, default)]
     statistics: Option<Statistics<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Content<'a> { values (required), statistics });
+
 struct Statistics<'a> {
-    #[serde(borrow, default, alias = "tokenCount")]
     token_count: Option<&'a RawValue>,
+    older_count: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase")]
+members!(Statistics<'a> { token_count, older_count "tokenCount" });
+
 struct UsageMetadata<'a> {
-    #[serde(borrow, default)]
     prompt_token_count: Option<&'a RawValue>,
 }
 
-objects!(Embedded, Prediction, Content, Statistics, UsageMetadata);
+members!(UsageMetadata<'a> { prompt_token_count "promptTokenCount" });
 
 type List<T> = Bounded<T, MAX_INPUTS>;
 
@@ -257,12 +247,16 @@ pub fn answer(asked: &Embeddings<'_>, target: &Target<'_>, body: &[u8]) -> Resul
         _ => return Err(super::unread(body)),
     };
     let counted = |content: &Content<'_>| {
-        content.statistics.as_ref().and_then(|told| told.token_count).map(number)
+        let told = content.statistics.as_ref()?;
+        told.token_count.or(told.older_count).map(count)
     };
-    let total = read.usage_metadata.and_then(|told| told.prompt_token_count).map(number);
+    let total = read.usage_metadata.and_then(|told| told.prompt_token_count).map(count);
     let vectors = Vectors {
         model: target.model.to_owned(),
-        prompt_tokens: total.or_else(|| contents.iter().map(counted).sum()),
+        prompt_tokens: total.or_else(|| {
+            let mut counts = contents.iter().map(counted);
+            counts.try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
+        }),
         data: contents
             .iter()
             .map(|content| Vector::read(content.values))
@@ -270,11 +264,6 @@ pub fn answer(asked: &Embeddings<'_>, target: &Target<'_>, body: &[u8]) -> Resul
             .map_err(no_answer)?,
     };
     super::answer(asked, &vectors)
-}
-
-/// A count in whatever form.
-fn number(raw: &RawValue) -> u64 {
-    count(raw).unwrap_or(0)
 }
 
 #[cfg(test)]

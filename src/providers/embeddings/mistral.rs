@@ -1,5 +1,7 @@
 //! Mistral's form: OpenAI's, but for the name of `dimensions`, and every unknown field is refused.
 
+use std::borrow::Cow;
+
 use super::texts;
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
 use crate::openai::json::write_str;
@@ -21,7 +23,7 @@ pub(crate) fn body(
 ) -> Result<Vec<u8>, Error> {
     texts(asked, MAX_INPUTS, target)?;
     if let Some(kind) = asked.field("output_dtype")
-        && read::<&str>("output_dtype", kind)? != "float"
+        && read::<Cow<'_, str>>("output_dtype", kind)? != "float"
     {
         let message = "'output_dtype' must be \"float\": embeddings are passed on as floats.";
         return Err(Error::unsupported("output_dtype", message));

@@ -19,12 +19,11 @@ pub mod openai;
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
 use super::failure::{self, no_answer};
 use super::warnings::Warnings;
 use super::{Answer, Error, Outbound, Payload, Target, Usage};
 use crate::openai::json::RawStr;
+use crate::openai::place::{Place, from_str};
 use crate::openai::vectors::Vectors;
 use crate::openai::{Embeddings, request};
 
@@ -113,9 +112,9 @@ fn truth(asked: &Embeddings<'_>, name: &str) -> Result<Option<bool>, Error> {
 }
 
 /// The body of an answer, as an object.
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+fn read<'a, T: Place<'a>>(body: &'a [u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("text that is not UTF-8"))?;
-    serde_json::from_str(text).map_err(|_| unread(body))
+    from_str(text).map_err(|_| unread(body))
 }
 
 /// The error for a body without vectors: perhaps it explains itself.

@@ -3,13 +3,13 @@
 //! A provider that speaks like OpenAI may know only one of the two encodings, and ignore the other.
 //! The vectors are written as the client asked whatever comes back.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{check, usage};
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
-use crate::openai::json::{RawStr, objects, write_str};
+use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_str, members};
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::{self, no_answer};
@@ -56,46 +56,30 @@ fn changed(
     Payload::Prefix { drop, insert }
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct List<'a> {
-    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     data: Option<Bounded<Entry<'a>, MAX_INPUTS>>,
-    #[serde(borrow, default)]
     model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(List<'a> { error, object, data, model, usage });
+
 struct Entry<'a> {
-    #[serde(borrow, default)]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     index: Option<&'a RawValue>,
-    #[serde(borrow)]
     embedding: &'a RawValue,
 }
 
-objects!(Entry, List);
+members!(Entry<'a> { object, index, embedding (required) });
 
-#[derive(Deserialize)]
-struct Counts {
-    #[serde(default, deserialize_with = "counted")]
-    prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "counted")]
-    total_tokens: Option<u64>,
+struct Counts<'a> {
+    prompt_tokens: Option<&'a RawValue>,
+    total_tokens: Option<&'a RawValue>,
 }
 
-/// Reads a count that is there, as [`count`] does.
-fn counted<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    count(deserializer).map(Some)
-}
+members!(Counts<'a> { prompt_tokens (written), total_tokens (written) });
 
 /// Reads the body of an answer with a status below 300. One that is canonical already is passed on
 /// as it came; of any other only what is canonical is.
@@ -104,7 +88,7 @@ fn counted<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u
 /// A body that is no answer, and an error that came with a good status.
 pub fn answer(asked: &Embeddings<'_>, target: &Target<'_>, body: &[u8]) -> Result<Answer, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("text that is not UTF-8"))?;
-    let list: List<'_> = serde_json::from_str(text).map_err(|_| super::unread(body))?;
+    let list: List<'_> = from_str(text).map_err(|_| super::unread(body))?;
     if list.error.is_some_and(is_truthy) {
         return Err(failure::in_stream(body));
     }
@@ -116,8 +100,8 @@ pub fn answer(asked: &Embeddings<'_>, target: &Target<'_>, body: &[u8]) -> Resul
     }
     let in_order = data.is_sorted_by_key(|(place, _)| *place);
     data.sort_by_key(|(place, _)| *place);
-    let counts = list.usage.and_then(|usage| serde_json::from_str::<Counts>(usage.get()).ok());
-    let tokens = |counts: &Counts| counts.prompt_tokens.or(counts.total_tokens);
+    let counts = list.usage.and_then(|usage| from_str::<Counts<'_>>(usage.get()).ok());
+    let tokens = |counts: &Counts<'_>| counts.prompt_tokens.or(counts.total_tokens).map(count);
     let vectors = Vectors {
         model: answering_model(list.model.and_then(RawStr::from_raw), target.model),
         data: data.into_iter().map(|(_, vector)| vector).collect(),

@@ -9,6 +9,7 @@ use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::string;
+use crate::openai::place::from_str;
 use crate::providers::failure::no_answer;
 use crate::providers::{Payload, answering_model, completion_id, failure};
 
@@ -18,7 +19,7 @@ use crate::providers::{Payload, answering_model, completion_id, failure};
 /// What is no answer, or an error inside a 200.
 pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("it is not UTF-8"))?;
-    let response: Response<'_> = serde_json::from_str(text).map_err(|error| {
+    let response: Response<'_> = from_str(text).map_err(|error| {
         if !error.is_data() {
             return no_answer("it is not JSON");
         }

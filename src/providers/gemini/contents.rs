@@ -11,6 +11,7 @@ use super::names::Names;
 use super::surface::{Generation, Surface};
 use crate::openai::json::{RawStr, is_object, separate, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
+use crate::openai::place::from_str;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
@@ -353,7 +354,5 @@ fn survives(text: &str) -> bool {
         .as_bytes()
         .chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit())
         .any(|run| run.len() > MOST_DIGITS);
-    !long_number
-        && !text.contains("\"$ref\"")
-        && serde_json::from_str::<&RawValue>(text).is_ok_and(is_object)
+    !long_number && !text.contains("\"$ref\"") && from_str::<&RawValue>(text).is_ok_and(is_object)
 }

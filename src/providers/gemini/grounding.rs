@@ -3,10 +3,10 @@
 //! The provider counts bytes, OpenAI's annotations count characters, so the text is kept until the
 //! end of the answer, where both are told.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::openai::json::{RawStr, is_object, string};
+use crate::openai::place::{from_str, members};
 use crate::providers::citations::Annotations;
 
 /// Most bytes of text kept to count its characters. Of a longer answer the client gets no
@@ -76,68 +76,59 @@ struct List {
     starts: Vec<usize>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Grounding<'a> {
-    #[serde(borrow)]
     grounding_chunks: Option<Vec<Chunk<'a>>>,
-    #[serde(borrow)]
     grounding_supports: Option<Vec<Support<'a>>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+members!(Grounding<'a> {
+    grounding_chunks "groundingChunks",
+    grounding_supports "groundingSupports",
+});
+
 struct Chunk<'a> {
-    #[serde(borrow)]
     web: Option<Source<'a>>,
-    #[serde(borrow)]
     retrieved_context: Option<Source<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+members!(Chunk<'a> { web, retrieved_context "retrievedContext" });
+
 struct Support<'a> {
-    #[serde(borrow)]
     segment: Option<Segment<'a>>,
-    grounding_chunk_indices: Option<Vec<usize>>,
+    grounding_chunk_indices: Option<Vec<u32>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
+members!(Support<'a> { segment, grounding_chunk_indices "groundingChunkIndices" });
+
+#[derive(Clone, Copy)]
 struct Segment<'a> {
-    #[serde(borrow)]
     start_index: Option<&'a RawValue>,
-    #[serde(borrow)]
     end_index: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+members!(Segment<'a> { start_index "startIndex", end_index "endIndex" });
+
 struct Source<'a> {
-    #[serde(borrow)]
     uri: Option<&'a RawValue>,
-    #[serde(borrow)]
     title: Option<&'a RawValue>,
-    #[serde(borrow)]
     start_index: Option<&'a RawValue>,
-    #[serde(borrow)]
     end_index: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+members!(Source<'a> { uri, title, start_index "startIndex", end_index "endIndex" });
+
 struct Citations<'a> {
     /// AI Studio's name.
-    #[serde(borrow)]
     citation_sources: Option<Vec<Source<'a>>>,
     /// Vertex's.
-    #[serde(borrow)]
     citations: Option<Vec<Source<'a>>>,
 }
 
+members!(Citations<'a> { citation_sources "citationSources", citations });
+
 impl List {
     fn grounding(&mut self, json: &str) {
-        let Ok(grounding) = serde_json::from_str::<Grounding<'_>>(json) else { return };
+        let Ok(grounding) = from_str::<Grounding<'_>>(json) else { return };
         let chunks = grounding.grounding_chunks.unwrap_or_default();
         let source =
             |chunk: &'_ Chunk<'_>| chunk.web.is_some() || chunk.retrieved_context.is_some();
@@ -146,7 +137,7 @@ impl List {
                 for support in supports {
                     let Some(segment) = support.segment else { continue };
                     for at in support.grounding_chunk_indices.unwrap_or_default() {
-                        if let Some(chunk) = chunks.get(at) {
+                        if let Some(chunk) = chunks.get(at as usize) {
                             self.add(chunk.source(), segment);
                         }
                     }
@@ -163,7 +154,7 @@ impl List {
     }
 
     fn citations(&mut self, json: &str) {
-        let Ok(found) = serde_json::from_str::<Citations<'_>>(json) else { return };
+        let Ok(found) = from_str::<Citations<'_>>(json) else { return };
         for source in found.citation_sources.into_iter().chain(found.citations).flatten() {
             let Source { start_index, end_index, .. } = source;
             self.add(Some(&source), Segment { start_index, end_index });
@@ -212,7 +203,7 @@ mod tests {
     fn grounds(text: &str, grounding: &str) -> Grounds {
         let json = serde_json::to_string(text).unwrap();
         let mut grounds = Grounds::default();
-        grounds.text(serde_json::from_str(&json).unwrap());
+        grounds.text(from_str(&json).unwrap());
         grounds.sources(Some(&raw(grounding)), None);
         grounds
     }
@@ -242,7 +233,7 @@ mod tests {
     #[test]
     fn works_that_are_repeated_are_told_too() {
         let mut grounds = Grounds::default();
-        grounds.text(serde_json::from_str("\"abc\"").unwrap());
+        grounds.text(from_str("\"abc\"").unwrap());
         grounds.sources(
             None,
             Some(&raw(r#"{"citationSources":[{"startIndex":1,"endIndex":99,"uri":"u"},{}]}"#)),
@@ -255,7 +246,7 @@ mod tests {
     fn what_is_too_long_is_left_out() {
         let mut long = grounds(&"x".repeat(MAX_TEXT_BYTES), &format!("{{{CHUNK}}}"));
         assert!(long.annotations().is_some());
-        long.text(serde_json::from_str("\"y\"").unwrap());
+        long.text(from_str("\"y\"").unwrap());
         assert_eq!(long.annotations(), None);
         let title = "t".repeat(MAX_SOURCE_BYTES);
         let large = format!(r#"{{"groundingChunks":[{{"web":{{"uri":"u","title":"{title}"}}}}]}}"#);

@@ -1,41 +1,37 @@
 //! Token probabilities.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::openai::json::{RawStr, is_object, string};
+use crate::openai::place::{from_str, members};
 
 /// OpenAI's number for what is next to impossible.
 const IMPOSSIBLE: &str = "-9999.0";
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Tokens<'a> {
-    #[serde(borrow)]
     token: Option<&'a RawValue>,
-    #[serde(borrow)]
     log_probability: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+members!(Tokens<'a> { token, log_probability "logProbability" });
+
 struct Alternatives<'a> {
-    #[serde(borrow)]
     candidates: Option<Vec<Tokens<'a>>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+members!(Alternatives<'a> { candidates });
+
 struct Result<'a> {
-    #[serde(borrow)]
     chosen_candidates: Option<Vec<Tokens<'a>>>,
-    #[serde(borrow)]
     top_candidates: Option<Vec<Alternatives<'a>>>,
 }
+
+members!(Result<'a> { chosen_candidates "chosenCandidates", top_candidates "topCandidates" });
 
 /// The entries of `logprobs.content` for a `logprobsResult`, with commas between.
 pub(super) fn entries(result: Option<&RawValue>) -> Option<String> {
     let raw = result.filter(|raw| is_object(raw))?;
-    let result: Result<'_> = serde_json::from_str(raw.get()).ok()?;
+    let result: Result<'_> = from_str(raw.get()).ok()?;
     let chosen = result.chosen_candidates.filter(|list| !list.is_empty())?;
     let top = result.top_candidates.unwrap_or_default();
     let mut json = String::new();

@@ -255,7 +255,7 @@ mod tests {
     fn part(url: &str, fetches: Fetches) -> Result<String, Refusal> {
         let json = serde_json::to_string(url).unwrap();
         let mut out = Vec::new();
-        Media::from_url(serde_json::from_str(&json).unwrap(), fetches)?.write(&mut out);
+        Media::from_url(crate::openai::place::from_str(&json).unwrap(), fetches)?.write(&mut out);
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -91,6 +91,11 @@ impl Dialect for Gemini {
     fn credential(&self, secret: &str, _: &Settings) -> (&'static str, String) {
         ("x-goog-api-key", secret.to_owned())
     }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        let path = format!("{}/v1beta/models?pageSize=1", target.base.path);
+        Some(Outbound::get(path, Vec::new()))
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::contents::{Contents, Pending, write_text};
@@ -14,6 +13,7 @@ use super::surface::Generation;
 use crate::openai::Error;
 use crate::openai::json::{RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Message, ToolCall};
+use crate::openai::place::{from_str, members};
 use crate::providers::conversation::{Called, called, calls_of, check_answer, parts_of};
 use crate::providers::ids::unsign;
 
@@ -124,18 +124,15 @@ impl<'a> Contents<'_, 'a> {
 
 /// The signature that came with a call. What is no base64 would be refused, and is none.
 fn signature<'a>(call: &ToolCall<'a>) -> Option<Cow<'a, str>> {
-    #[derive(Deserialize)]
     struct Extra<'a> {
-        #[serde(borrow)]
         google: Option<Google<'a>>,
     }
-    #[derive(Deserialize)]
+    members!(Extra<'a> { google });
     struct Google<'a> {
-        #[serde(borrow)]
         thought_signature: Option<&'a RawValue>,
     }
-    let extra =
-        call.extra_content.and_then(|raw| serde_json::from_str::<Extra<'a>>(raw.get()).ok());
+    members!(Google<'a> { thought_signature });
+    let extra = call.extra_content.and_then(|raw| from_str::<Extra<'a>>(raw.get()).ok());
     let told = extra.and_then(|extra| string(extra.google?.thought_signature));
     let told = told.map(RawStr::decode).filter(|text| is_base64(text));
     told.or_else(|| {

@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{is_object, separate, string, write_compact, write_str};
-use node::{Fields, Kinds, Node, Pair, Place, is_annotation, words};
+use crate::openai::json::{Members, is_object, separate, string, write_compact, write_str};
+use crate::openai::place::from_str;
+use node::{Kinds, Node, Pair, Place, is_annotation, words};
 
 mod node;
 
@@ -492,7 +493,7 @@ impl<'s, 'o> Writer<'s, 'o> {
     ) -> Result<(), Fault> {
         let members = self.list(any_of)?;
         let null = |member: &&&RawValue| {
-            serde_json::from_str::<Fields<'_>>(member.get()).is_ok_and(|fields| {
+            from_str::<Members<'_>>(member.get()).is_ok_and(|fields| {
                 fields.0.iter().any(|(name, value)| name == "type" && value.get() == "\"null\"")
             })
         };

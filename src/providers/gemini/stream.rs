@@ -24,6 +24,7 @@ use super::names::Originals;
 use super::wire::{Candidate, End, Piece, Response, failed};
 use crate::openai::chunk::{ChunkWriter, FinishReason};
 use crate::openai::json::{RawStr, escape, string};
+use crate::openai::place::from_str;
 use crate::openai::{Error, Usage};
 use crate::providers::failure::no_answer;
 use crate::providers::stream::{Events, Head, Sse, cut_short};
@@ -101,7 +102,7 @@ impl Events for Answer {
         if text.trim_start().starts_with('[') || event.name == b"error" {
             return Err(failure::in_stream(event.data));
         }
-        let response: Response<'_> = serde_json::from_str(text).map_err(|_| malformed())?;
+        let response: Response<'_> = from_str(text).map_err(|_| malformed())?;
         if response.error.is_some() {
             return Err(failure::in_stream(event.data));
         }
@@ -195,7 +196,7 @@ impl Told {
                     let name = self.originals.original(called.name);
                     writer.tool_start_with(out, index, number, &id, &name, extra.as_deref());
                     let json = format!("\"{}\"", escape(&called.arguments));
-                    if let Ok(json) = serde_json::from_str::<RawStr<'_>>(&json) {
+                    if let Ok(json) = from_str::<RawStr<'_>>(&json) {
                         writer.tool_arguments(out, index, number, json);
                     }
                 }

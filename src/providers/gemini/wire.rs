@@ -2,77 +2,84 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::model_turn::OWN_ID;
 use crate::openai::Error;
+use crate::openai::Usage;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string, write_compact};
 use crate::openai::message::Items;
-use crate::openai::usage::{Usage, count};
+use crate::openai::place::{Fault, Own, Place, Slot, from_str, members};
 use crate::providers::failure::no_answer;
 use crate::providers::ids::sign;
 
 /// A `GenerateContentResponse`: an answer, or one piece of it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Response<'a> {
-    #[serde(borrow)]
     pub(super) candidates: Option<Items<Candidate<'a>>>,
-    #[serde(borrow)]
     prompt_feedback: Option<&'a RawValue>,
-    #[serde(borrow)]
     usage_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) model_version: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) response_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
 }
 
+members!(Response<'a> {
+    candidates,
+    prompt_feedback "promptFeedback",
+    usage_metadata "usageMetadata",
+    model_version "modelVersion",
+    response_id "responseId",
+    error,
+});
+
 /// One of the answers.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Candidate<'a> {
-    #[serde(borrow)]
     index: Option<&'a RawValue>,
-    #[serde(borrow)]
     content: Option<Content<'a>>,
-    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     finish_message: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) grounding_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) citation_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) logprobs_result: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+members!(Candidate<'a> {
+    index,
+    content,
+    finish_reason "finishReason",
+    finish_message "finishMessage",
+    grounding_metadata "groundingMetadata",
+    citation_metadata "citationMetadata",
+    logprobs_result "logprobsResult",
+});
+
+#[derive(Debug)]
 struct Content<'a> {
-    #[serde(borrow)]
     parts: Option<Items<Part<'a>>>,
 }
 
+members!(Content<'a> { parts });
+
 /// One part of an answer. Kinds that are not known hold what they like.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Part<'a> {
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(borrow)]
     thought: Option<&'a RawValue>,
-    #[serde(borrow)]
     thought_signature: Option<&'a RawValue>,
-    #[serde(borrow)]
     function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
     inline_data: Option<&'a RawValue>,
 }
+
+members!(Part<'a> {
+    text,
+    thought,
+    thought_signature "thoughtSignature",
+    function_call "functionCall",
+    inline_data "inlineData",
+});
 
 /// What a part says.
 #[derive(Debug)]
@@ -135,16 +142,13 @@ impl<'a> Part<'a> {
     }
 
     fn call(&self, raw: &'a RawValue) -> Result<Called<'a>, Error> {
-        #[derive(Deserialize)]
         struct FunctionCall<'a> {
-            #[serde(borrow)]
             id: Option<&'a RawValue>,
-            #[serde(borrow)]
             name: Option<&'a RawValue>,
-            #[serde(borrow)]
             args: Option<&'a RawValue>,
         }
-        let call = is_object(raw).then(|| serde_json::from_str::<FunctionCall<'a>>(raw.get()));
+        members!(FunctionCall<'a> { id, name, args });
+        let call = is_object(raw).then(|| from_str::<FunctionCall<'a>>(raw.get()));
         let Some(Ok(call)) = call else { return Err(no_answer("a malformed call")) };
         let name = string(call.name).filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| no_answer("a call without a name"))?;
@@ -162,15 +166,12 @@ impl<'a> Part<'a> {
 
 /// A picture, as an entry of `images`; other media have no place in an answer.
 fn image(raw: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Blob<'a> {
-        #[serde(borrow)]
         mime_type: Option<&'a RawValue>,
-        #[serde(borrow)]
         data: Option<&'a RawValue>,
     }
-    let blob: Blob<'_> = serde_json::from_str(raw.get()).ok()?;
+    members!(Blob<'a> { mime_type "mimeType", data });
+    let blob: Blob<'_> = from_str(raw.get()).ok()?;
     let media_type = string(blob.mime_type)?.inner();
     let data = string(blob.data)?.inner();
     let picture = media_type.starts_with("image/") || media_type.starts_with(r"image\/");
@@ -265,16 +266,16 @@ impl<'a> Candidate<'a> {
 impl<'a> Response<'a> {
     /// Why the prompt was blocked, as it stands between quotes; nothing where it was not.
     pub(super) fn blocked(&self) -> Option<Cow<'a, str>> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
         struct Feedback<'a> {
-            #[serde(borrow)]
             block_reason: Option<&'a RawValue>,
-            #[serde(borrow)]
             block_reason_message: Option<&'a RawValue>,
         }
+        members!(Feedback<'a> {
+            block_reason "blockReason",
+            block_reason_message "blockReasonMessage",
+        });
         let raw = self.prompt_feedback.filter(|raw| is_object(raw))?;
-        let feedback: Feedback<'a> = serde_json::from_str(raw.get()).ok()?;
+        let feedback: Feedback<'a> = from_str(raw.get()).ok()?;
         let reason = string(feedback.block_reason).filter(|reason| !reason.is_empty())?;
         Some(match string(feedback.block_reason_message).filter(|text| !text.is_empty()) {
             Some(message) => Cow::Borrowed(message.inner()),
@@ -285,59 +286,72 @@ impl<'a> Response<'a> {
     /// What it used, as far as it is said.
     pub(super) fn usage(&self) -> Option<Usage> {
         let raw = self.usage_metadata.filter(|raw| is_object(raw))?;
-        serde_json::from_str::<WireUsage>(raw.get()).ok().map(Usage::from)
+        from_str::<WireUsage<'_>>(raw.get()).ok().map(Usage::from)
     }
 }
 
 /// Counts. Each may be missing, and stands for zero then.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct WireUsage {
-    #[serde(deserialize_with = "count")]
+#[derive(Debug, Default)]
+struct WireUsage<'a> {
     prompt_token_count: u64,
-    #[serde(deserialize_with = "count")]
     tool_use_prompt_token_count: u64,
-    #[serde(deserialize_with = "count")]
     cached_content_token_count: u64,
-    #[serde(deserialize_with = "count")]
     candidates_token_count: u64,
-    #[serde(deserialize_with = "count")]
     thoughts_token_count: u64,
-    #[serde(deserialize_with = "count")]
     total_token_count: u64,
-    prompt_tokens_details: Modalities,
-    candidates_tokens_details: Modalities,
+    prompt_tokens_details: Modalities<'a>,
+    candidates_tokens_details: Modalities<'a>,
 }
+
+members!(WireUsage<'a> {
+    prompt_token_count "promptTokenCount" (count),
+    tool_use_prompt_token_count "toolUsePromptTokenCount" (count),
+    cached_content_token_count "cachedContentTokenCount" (count),
+    candidates_token_count "candidatesTokenCount" (count),
+    thoughts_token_count "thoughtsTokenCount" (count),
+    total_token_count "totalTokenCount" (count),
+    prompt_tokens_details "promptTokensDetails",
+    candidates_tokens_details "candidatesTokensDetails",
+});
 
 /// Counts by kind of media.
 #[derive(Debug, Default)]
-struct Modalities(Vec<Modality>);
+struct Modalities<'a>(Vec<Modality<'a>>);
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Modality {
-    modality: Option<String>,
-    #[serde(default, deserialize_with = "count")]
+#[derive(Debug)]
+struct Modality<'a> {
+    modality: Option<Cow<'a, str>>,
     token_count: u64,
 }
 
-impl<'de> Deserialize<'de> for Modalities {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A strange list must not cost the client its counts.
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(serde_json::from_str(raw.get()).unwrap_or_default()))
+members!(Modality<'a> { modality, token_count "tokenCount" (count) });
+
+impl<'a> Place<'a> for Modalities<'a> {
+    fn blank() -> Self {
+        Self::default()
+    }
+    fn slot(&mut self) -> Slot<'_, 'a> {
+        Slot::Own(self)
     }
 }
 
-impl Modalities {
+impl<'a> Own<'a> for Modalities<'a> {
+    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
+        // A strange list must not cost the client its counts.
+        self.0 = from_str(raw.get()).unwrap_or_default();
+        Ok(())
+    }
+}
+
+impl Modalities<'_> {
     fn audio(&self) -> u64 {
-        let audio = |entry: &&Modality| entry.modality.as_deref() == Some("AUDIO");
+        let audio = |entry: &&Modality<'_>| entry.modality.as_deref() == Some("AUDIO");
         self.0.iter().filter(audio).map(|entry| entry.token_count).fold(0, u64::saturating_add)
     }
 }
 
-impl From<WireUsage> for Usage {
-    fn from(wire: WireUsage) -> Self {
+impl From<WireUsage<'_>> for Usage {
+    fn from(wire: WireUsage<'_>) -> Self {
         let prompt = wire.prompt_token_count.saturating_add(wire.tool_use_prompt_token_count);
         let words = wire.candidates_token_count;
         // Some models count their thoughts among the words already; the total tells.
@@ -365,7 +379,7 @@ mod tests {
     use super::*;
 
     fn usage(json: &str) -> Usage {
-        serde_json::from_str::<WireUsage>(json).unwrap().into()
+        from_str::<WireUsage<'_>>(json).unwrap().into()
     }
 
     #[test]

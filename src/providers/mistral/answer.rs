@@ -1,6 +1,5 @@
 //! A whole answer.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content::{
@@ -9,47 +8,34 @@ use super::content::{
 use super::{Answer, Call};
 use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
-use crate::openai::json::{RawStr, objects, string};
+use crate::openai::json::{RawStr, string};
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_str, members};
 use crate::providers::failure::no_answer;
 use crate::providers::{Payload, answering_model, completion_id, failure};
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Wire<'a> {
-    #[serde(borrow)]
     object: Option<&'a RawValue>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     created: Option<&'a RawValue>,
-    #[serde(borrow)]
     model: Option<&'a RawValue>,
-    #[serde(borrow)]
     choices: Option<Bounded<WireChoice<'a>, MAX_CHOICES>>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Wire<'a> { object, error, id, created, model, choices, usage });
+
 struct WireChoice<'a> {
-    #[serde(default)]
     index: Option<u32>,
-    #[serde(borrow)]
     message: Option<Message<'a>>,
     /// In place of one message, where there were several turns.
-    #[serde(borrow)]
     messages: Option<Bounded<Message<'a>, MAX_CHUNKS>>,
-    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     logprobs: Option<&'a RawValue>,
 }
 
-objects!(Wire, WireChoice);
+members!(WireChoice<'a> { index, message, messages, finish_reason, logprobs });
 
 /// Reads an answer and writes it in canonical form.
 ///
@@ -57,7 +43,7 @@ objects!(Wire, WireChoice);
 /// What is no answer, or an error inside a 200.
 pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let text = std::str::from_utf8(body).map_err(|_| no_answer("it is not UTF-8"))?;
-    let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| {
+    let wire: Wire<'_> = from_str(text).map_err(|error| {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
     let says_error = string(wire.object).is_some_and(|object| object.inner() == "error");
@@ -136,7 +122,5 @@ fn choice(wire: &WireChoice<'_>, id: &str, number: u32) -> Result<Choice, Error>
 /// The text of what stands between quotes.
 fn decoded(inner: &str) -> String {
     let quoted = format!("\"{inner}\"");
-    serde_json::from_str::<RawStr<'_>>(&quoted)
-        .map(|text| text.decode().into_owned())
-        .unwrap_or_default()
+    from_str::<RawStr<'_>>(&quoted).map(|text| text.decode().into_owned()).unwrap_or_default()
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages::Turns;
 use crate::openai::Error;
 use crate::openai::json::{RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Items, Message};
+use crate::openai::place::{from_str, members};
 use crate::openai::request::read;
 use crate::providers::catalogue::Capability;
 use crate::providers::conversation::{
@@ -162,29 +162,25 @@ impl<'a> Said<'a> {
 
 /// A string, or the provider's own list of text chunks.
 fn thought_text(raw: &RawValue) -> String {
-    #[derive(Deserialize)]
     struct Chunk<'a> {
-        #[serde(borrow)]
         text: Option<RawStr<'a>>,
     }
+    members!(Chunk<'a> { text });
     if let Some(text) = RawStr::from_raw(raw) {
         return text.decode().into_owned();
     }
-    let chunks: Items<Chunk<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let chunks: Items<Chunk<'_>> = from_str(raw.get()).unwrap_or_default();
     chunks.0.iter().filter_map(|chunk| chunk.text).map(RawStr::decode).collect()
 }
 
 /// A part of an assistant's message, or one of the thinking blocks that the client got.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct OwnPart<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
     text: Option<RawStr<'a>>,
-    #[serde(borrow)]
     refusal: Option<RawStr<'a>>,
-    #[serde(borrow)]
     thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
     signature: Option<&'a RawValue>,
 }
+
+members!(OwnPart<'a> { kind "type" (required), text, refusal, thinking, signature });

@@ -1,13 +1,13 @@
 //! What answers consist of, as it arrives: borrowed, and read no stricter than needed.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages::IDS;
 use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
-use crate::openai::json::{RawStr, escape, is_object, objects, string, write_compact};
-use crate::openai::usage::{Usage, WireUsage, count};
+use crate::openai::json::{RawStr, escape, is_object, string, write_compact};
+use crate::openai::place::{from_str, members};
+use crate::openai::usage::{Usage, WireUsage};
 use crate::openai::validate::MAX_N;
 use crate::openai::{Class, message::Bounded};
 use crate::providers::citations::{Annotations, characters};
@@ -25,37 +25,31 @@ pub(super) const MAX_CHUNKS: usize = 8192;
 pub(super) const MAX_THINKING_BYTES: usize = 2 << 20;
 
 /// A message, or what a stream adds to one.
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug)]
 pub(super) struct Message<'a> {
-    #[serde(borrow)]
     pub(super) content: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) tool_calls: Option<Bounded<ToolCall<'a>, MAX_CHUNKS>>,
 }
 
+members!(Message<'a> { content, tool_calls });
+
 /// A tool call, of which all but the name may be missing.
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug)]
 pub(super) struct ToolCall<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     index: Option<&'a RawValue>,
-    #[serde(borrow)]
     function: Option<Function<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(remote = "Self")]
+members!(ToolCall<'a> { id, index, function });
+
+#[derive(Debug)]
 struct Function<'a> {
-    #[serde(borrow)]
     name: Option<&'a RawValue>,
-    #[serde(borrow)]
     arguments: Option<&'a RawValue>,
 }
 
-objects!(Function, Message, ToolCall);
+members!(Function<'a> { name, arguments });
 
 impl<'a> ToolCall<'a> {
     /// The id; the word `null` is what the provider writes where it has none.
@@ -114,28 +108,20 @@ pub(super) enum Piece<'a> {
 }
 
 /// A chunk of content. Types that are not known hold what they like.
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Chunk<'a> {
-    #[serde(rename = "type", borrow)]
     kind: Option<&'a RawValue>,
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
-    #[serde(borrow)]
     thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
     signature: Option<&'a RawValue>,
-    #[serde(borrow)]
     title: Option<&'a RawValue>,
-    #[serde(borrow)]
     url: Option<&'a RawValue>,
 }
 
-objects!(Chunk);
+members!(Chunk<'a> { kind "type", text, thinking, signature, title, url });
 
 impl<'a> Chunk<'a> {
     fn list(raw: &'a RawValue) -> Vec<Self> {
-        let list: Result<Bounded<Option<Self>, MAX_CHUNKS>, _> = serde_json::from_str(raw.get());
+        let list: Result<Bounded<Option<Self>, MAX_CHUNKS>, _> = from_str(raw.get());
         list.map(|list| list.0.into_iter().flatten().collect()).unwrap_or_default()
     }
 
@@ -276,22 +262,17 @@ pub(super) fn finish_reason(reason: &str, calls: bool) -> Result<FinishReason, E
 
 /// The provider's probabilities of tokens in OpenAI's form, which has no numbers of tokens.
 pub(super) fn logprobs(raw: Option<&RawValue>) -> Option<String> {
-    #[derive(Deserialize)]
     struct Logprobs<'a> {
-        #[serde(borrow)]
         content: Option<Bounded<Token<'a>, MAX_TOKENS>>,
     }
-    #[derive(Deserialize)]
+    members!(Logprobs<'a> { content });
     struct Token<'a> {
-        #[serde(borrow)]
         token: RawStr<'a>,
-        #[serde(borrow)]
         logprob: &'a RawValue,
-        #[serde(borrow)]
         bytes: Option<&'a RawValue>,
-        #[serde(borrow)]
         top_logprobs: Option<Vec<Self>>,
     }
+    members!(Token<'a> { token (required), logprob (required), bytes, top_logprobs });
     fn write(token: &Token<'_>, top: bool, out: &mut String) {
         let bytes = token.bytes.map_or("null", RawValue::get);
         let (text, logprob) = (token.token.as_written(), token.logprob.get());
@@ -307,7 +288,7 @@ pub(super) fn logprobs(raw: Option<&RawValue>) -> Option<String> {
         out.push('}');
     }
     let raw = raw.filter(|raw| is_object(raw))?;
-    let tokens = serde_json::from_str::<Logprobs<'_>>(raw.get()).ok()?.content?.0;
+    let tokens = from_str::<Logprobs<'_>>(raw.get()).ok()?.content?.0;
     if tokens.is_empty() {
         return None;
     }
@@ -325,22 +306,20 @@ pub(super) const MAX_TOKENS: usize = 1 << 20;
 
 /// The counts. Cached tokens have been seen under three names.
 pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
+    #[derive(Default)]
     struct Cached {
-        #[serde(deserialize_with = "count")]
         num_cached_tokens: u64,
         prompt_token_details: Option<Details>,
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
+    members!(Cached { num_cached_tokens (count), prompt_token_details });
+    #[derive(Default)]
     struct Details {
-        #[serde(deserialize_with = "count")]
         cached_tokens: u64,
     }
+    members!(Details { cached_tokens (count) });
     let raw = raw.filter(|raw| is_object(raw))?;
-    let mut usage: Usage = serde_json::from_str::<WireUsage>(raw.get()).ok()?.into();
-    let cached: Cached = serde_json::from_str(raw.get()).unwrap_or_default();
+    let mut usage: Usage = from_str::<WireUsage>(raw.get()).ok()?.into();
+    let cached: Cached = from_str(raw.get()).unwrap_or_default();
     let details = cached.prompt_token_details.unwrap_or_default();
     if usage.cache_read == 0 {
         let read = cached.num_cached_tokens.max(details.cached_tokens).min(usage.uncached_input);

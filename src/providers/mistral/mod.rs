@@ -72,6 +72,11 @@ impl Dialect for Mistral {
     ) -> Result<Answer, Error> {
         embeddings::openai::answer(asked, target, body)
     }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        let path = format!("{}/models", target.base.path);
+        Some(Outbound::get(path, Vec::new()))
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use std::io::Write as _;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages::Turns;
 use crate::openai::json::{Num, RawStr, is_object, string, write_str};
 use crate::openai::message::Items;
+use crate::openai::place::{from_str, members};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Effort};
@@ -308,20 +308,18 @@ impl Body<'_, '_> {
 
 /// The text that is predicted: OpenAI takes parts too.
 fn prediction(value: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
     struct Prediction<'a> {
-        #[serde(borrow)]
         content: &'a RawValue,
     }
-    #[derive(Deserialize)]
+    members!(Prediction<'a> { content (required) });
     struct Part<'a> {
-        #[serde(borrow)]
         text: RawStr<'a>,
     }
-    let content = serde_json::from_str::<Prediction<'_>>(value.get()).ok()?.content;
+    members!(Part<'a> { text (required) });
+    let content = from_str::<Prediction<'_>>(value.get()).ok()?.content;
     if let Some(text) = string(Some(content)) {
         return Some(text.decode().into_owned());
     }
-    let parts: Items<Part<'_>> = serde_json::from_str(content.get()).ok()?;
+    let parts: Items<Part<'_>> = from_str(content.get()).ok()?;
     Some(parts.0.iter().map(|part| part.text.decode()).collect())
 }

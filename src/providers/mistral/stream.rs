@@ -18,7 +18,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Call;
@@ -27,8 +26,9 @@ use super::content::{
     pieces, usage,
 };
 use crate::openai::chunk::ChunkWriter;
-use crate::openai::json::{RawStr, objects, string};
+use crate::openai::json::{RawStr, string};
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_str, members};
 use crate::openai::{Error, Usage};
 use crate::providers::failure::no_answer;
 use crate::providers::stream::{Events, Head, Sse, cut_short};
@@ -83,39 +83,26 @@ struct Begun {
     told: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Wire<'a> {
-    #[serde(borrow)]
     object: Option<&'a RawValue>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     created: Option<&'a RawValue>,
-    #[serde(borrow)]
     model: Option<&'a RawValue>,
-    #[serde(borrow)]
     choices: Option<Bounded<WireChoice<'a>, MAX_CHOICES>>,
-    #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Wire<'a> { object, error, id, created, model, choices, usage });
+
 struct WireChoice<'a> {
-    #[serde(default)]
     index: Option<u32>,
-    #[serde(borrow)]
     delta: Option<Message<'a>>,
-    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow)]
     logprobs: Option<&'a RawValue>,
 }
 
-objects!(Wire, WireChoice);
+members!(WireChoice<'a> { index, delta, finish_reason, logprobs });
 
 impl Events for Answer {
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -131,7 +118,7 @@ impl Events for Answer {
         }
         // Checked once here, or each value that is kept raw would be checked again.
         let text = std::str::from_utf8(data).map_err(|_| malformed())?;
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| malformed())?;
+        let wire: Wire<'_> = from_str(text).map_err(|_| malformed())?;
         let says_error = string(wire.object).is_some_and(|object| object.inner() == "error");
         let Some(choices) = wire.choices.as_ref().filter(|_| !says_error && wire.error.is_none())
         else {
@@ -306,11 +293,9 @@ impl Told<'_> {
             }
         };
         let arguments = format!("\"{}\"", call.arguments());
-        if let (Some(begun), Ok(json), true) = (
-            calls.get_mut(number),
-            serde_json::from_str::<RawStr<'_>>(&arguments),
-            arguments.len() > 2,
-        ) {
+        if let (Some(begun), Ok(json), true) =
+            (calls.get_mut(number), from_str::<RawStr<'_>>(&arguments), arguments.len() > 2)
+        {
             begun.told = true;
             let place = u32::try_from(number).unwrap_or(u32::MAX);
             self.writer.tool_arguments(self.out, self.choice, place, json);

@@ -8,7 +8,7 @@ use crate::openai::json::RawStr;
 use crate::providers::ids::Ids;
 
 fn raw(json: &str) -> RawStr<'_> {
-    serde_json::from_str(json).unwrap()
+    crate::openai::place::from_str(json).unwrap()
 }
 
 #[test]

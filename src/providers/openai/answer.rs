@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::edit::{Splice, span, splice, written};
+use super::edit::{Splice, span, splice};
 use super::finish::{ended, is_empty, is_truthy, read_usage, replacement};
-use crate::openai::json::{objects, write_str};
+use crate::openai::json::write_str;
 use crate::openai::message::Bounded;
+use crate::openai::place::{from_slice, from_str, members};
 use crate::openai::validate::MAX_N;
 use crate::openai::{Class, Error};
 use crate::providers::{Answer, Call, Payload, failure};
@@ -17,50 +17,42 @@ use crate::providers::{Answer, Call, Payload, failure};
 /// Most choices of an answer: as many as can be asked for.
 pub const MAX_CHOICES: usize = MAX_N as usize;
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Completion<'a> {
-    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "written")]
     id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "written")]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "written")]
     created: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "written")]
     model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     choices: Option<Bounded<Choice<'a>, MAX_CHOICES>>,
-    #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Completion<'a> {
+    error,
+    id (written),
+    object (written),
+    created (written),
+    model (written),
+    choices,
+    usage,
+});
+
 struct Choice<'a> {
-    #[serde(borrow, default)]
     index: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     message: Option<Said<'a>>,
-    #[serde(borrow, default, deserialize_with = "written")]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Choice<'a> { index, message, finish_reason (written), error });
+
 struct Said<'a> {
-    #[serde(borrow, default)]
     role: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "written")]
     content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     tool_calls: Option<&'a RawValue>,
 }
 
-objects!(Completion, Choice, Said);
+members!(Said<'a> { role, content (written), tool_calls });
 
 /// Reads the body of an answer with a status below 300.
 ///
@@ -74,8 +66,7 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     if std::str::from_utf8(body).is_err() {
         return Err(no_answer("text that is not UTF-8"));
     }
-    let completion: Completion<'_> =
-        serde_json::from_slice(body).map_err(|error| unread(body, &error))?;
+    let completion: Completion<'_> = from_slice(body).map_err(|error| unread(body, &error))?;
     if completion.error.is_some_and(is_truthy) {
         return Err(failure::in_stream(body));
     }
@@ -129,27 +120,23 @@ impl Choice<'_> {
 
 /// What the choices lack, read once more for where each of them stands.
 fn canonical_choices(body: &[u8], choices: &[Choice<'_>]) -> Vec<Splice> {
-    #[derive(Deserialize)]
     struct Completion<'a> {
-        #[serde(borrow)]
         choices: Bounded<&'a RawValue, MAX_CHOICES>,
     }
-    #[derive(Deserialize)]
+    members!(Completion<'a> { choices (required) });
     struct Places<'a> {
-        #[serde(borrow, default, deserialize_with = "written")]
         index: Option<&'a RawValue>,
-        #[serde(borrow)]
         message: &'a RawValue,
     }
-    #[derive(Deserialize)]
+    members!(Places<'a> { index (written), message (required) });
     struct Role<'a> {
-        #[serde(borrow, default, deserialize_with = "written")]
         role: Option<&'a RawValue>,
     }
+    members!(Role<'a> { role (written) });
     let mut splices = Vec::new();
-    let Ok(completion) = serde_json::from_slice::<Completion<'_>>(body) else { return splices };
+    let Ok(completion) = from_slice::<Completion<'_>>(body) else { return splices };
     for (at, (raw, choice)) in completion.choices.0.iter().zip(choices).enumerate() {
-        let Ok(places) = serde_json::from_str::<Places<'_>>(raw.get()) else { continue };
+        let Ok(places) = from_str::<Places<'_>>(raw.get()) else { continue };
         let mut missing = String::new();
         match (choice.index, places.index.and_then(|null| span(body, null.get()))) {
             (Some(_), _) => {}
@@ -172,7 +159,7 @@ fn canonical_choices(body: &[u8], choices: &[Choice<'_>]) -> Vec<Splice> {
         if choice.message.as_ref().is_some_and(|message| message.role.is_some()) {
             continue;
         }
-        let role = serde_json::from_str::<Role<'_>>(places.message.get()).ok();
+        let role = from_str::<Role<'_>>(places.message.get()).ok();
         match role.and_then(|said| said.role).and_then(|null| span(body, null.get())) {
             Some(null) => splices.push((null, Cow::Borrowed("\"assistant\""))),
             None => {

@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::openai::Chat;
 use crate::openai::json::write_str;
+use crate::openai::place::{from_slice, members};
 use crate::providers::Payload;
 
 /// Where `part`, a slice of `whole`, stands in it. Nothing if it is a slice of something else.
@@ -164,15 +164,14 @@ impl<'a> Edit<'a> {
 /// The value of `messages` as it stands in a request. `chat` borrows from `body`.
 #[must_use]
 pub fn messages<'b>(chat: &Chat<'_>, body: &'b [u8]) -> Option<&'b [u8]> {
-    #[derive(Deserialize)]
     struct Only<'a> {
-        #[serde(borrow, default, deserialize_with = "written")]
         messages: Option<&'a RawValue>,
     }
+    members!(Only<'a> { messages (written) });
     if let Some(range) = between_fields(chat, body) {
         return body.get(range);
     }
-    let only: Only<'b> = serde_json::from_slice(body).ok()?;
+    let only: Only<'b> = from_slice(body).ok()?;
     Some(only.messages?.get().as_bytes())
 }
 
@@ -196,16 +195,6 @@ fn between_fields(chat: &Chat<'_>, body: &[u8]) -> Option<Range<usize>> {
     };
     let list = rest.trim_ascii_end();
     (list.len() > open && list.ends_with(b"]")).then_some(open..list.len())
-}
-
-/// Reads a value as it was written, so that `null` is not taken for an absent one.
-///
-/// # Errors
-/// Only where the JSON itself is broken.
-pub fn written<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 fn separate(out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::is_object;
+use crate::openai::place::from_str;
 use crate::openai::usage::WireUsage;
 use crate::openai::{Class, Error, Usage};
 
@@ -78,7 +79,7 @@ pub fn is_empty(json: &RawValue) -> bool {
 /// Counts in whatever form; nothing if it is no object.
 #[must_use]
 pub fn read_usage(json: &RawValue) -> Option<Usage> {
-    is_object(json).then(|| serde_json::from_str::<WireUsage>(json.get()).ok())?.map(Usage::from)
+    is_object(json).then(|| from_str::<WireUsage>(json.get()).ok())?.map(Usage::from)
 }
 
 /// Why a choice ended of which the provider only says that it did.

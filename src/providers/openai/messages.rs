@@ -2,18 +2,14 @@
 //! short enough, and with what else its quirks ask for. A message that is right already stays as it
 //! was written.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::edit;
 use super::quirks::{OPENAIS_MARK, Quirks};
-use crate::openai::json::{RawStr, escape, is_null, write_str};
-use crate::openai::message::{Bounded, Content, Items, Key, MAX_MESSAGES, Message, Role};
+use crate::openai::json::{Members, RawStr, escape, is_null, write_str};
+use crate::openai::message::{Bounded, Content, Items, MAX_MESSAGES, Message, Role};
+use crate::openai::place::{from_slice, from_str};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::conversation::{Place, calls_of, no_custom_calls, old_form, parts_of};
@@ -69,7 +65,7 @@ fn rewritten(
     let Marks { quirks, thinks, unreadable, .. } = *marks;
     let first = chat.messages.iter().position(|message| marks.suspect(message))?;
     let raw = edit::messages(chat, body)?;
-    let list: Bounded<&RawValue, MAX_MESSAGES> = serde_json::from_slice(raw).ok()?;
+    let list: Bounded<&RawValue, MAX_MESSAGES> = from_slice(raw).ok()?;
     let out = Vec::with_capacity(raw.len());
     let ids = marks.long_ids.then(|| Ids::new(quirks.ids));
     let mut cleaner = Cleaner { out, quirks, thinks, unreadable, ids, dropped, changed: false };
@@ -252,7 +248,7 @@ struct Cleaner<'d> {
 impl Cleaner<'_> {
     fn message(&mut self, raw: &RawValue, message: &Message<'_>) -> Option<()> {
         let takes = &self.quirks.messages;
-        let members: Members<'_> = serde_json::from_str(raw.get()).ok()?;
+        let members: Members<'_> = from_str(raw.get()).ok()?;
         let has_details = members.0.iter().any(|(name, value)| {
             name == "reasoning_details"
                 && takes.keeps.contains(&"reasoning_details")
@@ -330,7 +326,7 @@ impl Cleaner<'_> {
     /// Parts; an assistant's thoughts are left out.
     fn parts(&mut self, raw: &RawValue, role: Role) -> Option<()> {
         let takes = &self.quirks.messages;
-        let mut parts: Items<Members<'_>> = serde_json::from_str(raw.get()).ok()?;
+        let mut parts: Items<Members<'_>> = from_str(raw.get()).ok()?;
         let is_thought = |part: &Members<'_>| {
             role == Role::Assistant && THOUGHTS.contains(&&*part.text("type").unwrap_or_default())
         };
@@ -393,7 +389,7 @@ impl Cleaner<'_> {
 
     /// The calls of a message.
     fn calls(&mut self, raw: &RawValue) -> Option<()> {
-        let list: Items<Members<'_>> = serde_json::from_str(raw.get()).ok()?;
+        let list: Items<Members<'_>> = from_str(raw.get()).ok()?;
         self.out.push(b'[');
         for object in &list.0 {
             self.separate(b'[');
@@ -425,7 +421,7 @@ impl Cleaner<'_> {
     /// The function of a call, whose arguments are never an empty text.
     fn function(&mut self, raw: &RawValue) {
         let blank = |value: &RawValue| RawStr::from_raw(value).is_some_and(RawStr::is_blank);
-        let Ok(members) = serde_json::from_str::<Members<'_>>(raw.get()) else {
+        let Ok(members) = from_str::<Members<'_>>(raw.get()) else {
             return self.out.extend_from_slice(raw.get().as_bytes());
         };
         if !members.find("arguments").is_some_and(blank) {
@@ -478,40 +474,5 @@ impl Cleaner<'_> {
         if self.out.last() != Some(&open) {
             self.out.push(b',');
         }
-    }
-}
-
-/// The members of an object in order.
-pub(crate) struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    /// The member of that name.
-    pub(crate) fn find(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
-    }
-
-    /// The member of that name, if it is a text.
-    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.find(name).and_then(RawStr::from_raw).map(RawStr::decode)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(Key(name)) = map.next_key()? {
-                    members.push((name, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
     }
 }

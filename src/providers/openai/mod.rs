@@ -77,4 +77,9 @@ impl Dialect for OpenAi {
     ) -> Result<Answer, Error> {
         embeddings::openai::answer(asked, target, body)
     }
+
+    fn models(&self, target: &Target<'_>) -> Option<Outbound> {
+        let path = format!("{}/models", target.base.path);
+        Some(Outbound::get(path, quirks::OPENAI.headers(target.settings)))
+    }
 }

@@ -8,10 +8,11 @@
 use serde_json::value::RawValue;
 
 use super::edit::Edit;
-use super::messages::{self, Members};
+use super::messages;
 use super::quirks::{Limit, Quirks, Thinking};
 use super::tools;
-use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::json::{Members, Num, RawStr, write_str};
+use crate::openai::place::from_str;
 use crate::openai::request::{ResponseFormat, ToolChoice, read};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Effort};
@@ -76,8 +77,7 @@ pub(crate) fn body<'a>(
 /// `stream_options` with `include_usage`, and with what else was in it.
 fn with_usage(options: Option<&RawValue>, obfuscates: bool) -> String {
     let mut out = br#"{"include_usage":true"#.to_vec();
-    let others =
-        options.and_then(|options| serde_json::from_str::<Members<'_>>(options.get()).ok());
+    let others = options.and_then(|options| from_str::<Members<'_>>(options.get()).ok());
     for (name, value) in others.iter().flat_map(|others| &others.0) {
         if name != "include_usage" && (obfuscates || name != "include_obfuscation") {
             out.push(b',');

@@ -10,16 +10,16 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::MAX_CHOICES;
-use super::edit::{Splice, span, splice, written};
+use super::edit::{Splice, span, splice};
 use super::finish::{Finish, finish, is_empty, is_truthy, read_usage, replacement};
 use super::quirks::Quirks;
 use crate::openai::chunk::DONE;
-use crate::openai::json::{RawStr, objects};
+use crate::openai::json::RawStr;
 use crate::openai::message::{Bounded, present};
+use crate::openai::place::{from_slice, from_str, members};
 use crate::openai::{Class, Error, Usage};
 use crate::providers::stream::{Events, cut_short};
 use crate::providers::{Call, Progress, failure};
@@ -56,58 +56,46 @@ struct Head {
     model: String,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
 struct Chunk<'a> {
-    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     created: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     choices: Option<Bounded<Choice<'a>, MAX_CHOICES>>,
-    #[serde(borrow, default, deserialize_with = "written")]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Chunk<'a> { error, id, object, created, model, choices, usage (written) });
+
 struct Choice<'a> {
-    #[serde(default)]
     index: Option<u32>,
-    #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
-    #[serde(borrow, default, deserialize_with = "written")]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
+members!(Choice<'a> { index, delta, finish_reason (written), error });
+
 struct Delta<'a> {
-    #[serde(borrow, default)]
     content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     tool_calls: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     function_call: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     audio: Option<&'a RawValue>,
 }
 
-objects!(Chunk, Choice, Delta);
+members!(Delta<'a> {
+    content,
+    refusal,
+    reasoning_content,
+    reasoning,
+    tool_calls,
+    function_call,
+    audio,
+});
 
 impl Chunks {
     /// The translator of the answer to `call`.
@@ -154,7 +142,7 @@ impl Chunks {
 
     /// An event that may be more than a piece of text.
     fn parsed(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| malformed())?;
+        let chunk: Chunk<'_> = from_slice(data).map_err(|_| malformed())?;
         let names_error =
             chunk.object.and_then(RawStr::from_raw).is_some_and(|object| object.inner() == "error");
         if names_error || chunk.error.is_some_and(is_truthy) {
@@ -357,19 +345,17 @@ fn reason(choice: &Choice<'_>) -> Finish {
 
 /// An empty delta for each choice that has none.
 fn empty_deltas(data: &[u8]) -> Vec<Splice> {
-    #[derive(Deserialize)]
     struct Chunk<'a> {
-        #[serde(borrow)]
         choices: Bounded<&'a RawValue, MAX_CHOICES>,
     }
-    #[derive(Deserialize)]
+    members!(Chunk<'a> { choices (required) });
     struct Choice<'a> {
-        #[serde(borrow, default, deserialize_with = "written")]
         delta: Option<&'a RawValue>,
     }
-    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return Vec::new() };
+    members!(Choice<'a> { delta (written) });
+    let Ok(chunk) = from_slice::<Chunk<'_>>(data) else { return Vec::new() };
     let splice = |raw: &RawValue| {
-        let choice: Choice<'_> = serde_json::from_str(raw.get()).ok()?;
+        let choice: Choice<'_> = from_str(raw.get()).ok()?;
         match choice.delta {
             Some(null) if present(null).is_none() => Some((span(data, null.get())?, "{}".into())),
             Some(_) => None,

@@ -2,10 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use super::messages::{Members, is_foreign, note};
+use super::messages::{is_foreign, note};
 use super::quirks::Quirks;
-use crate::openai::json::write_str;
+use crate::openai::json::{Members, write_str};
 use crate::openai::message::{Items, Tool};
+use crate::openai::place::from_str;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
@@ -45,7 +46,7 @@ pub(super) fn fitted(
         return Ok(None);
     }
     let Some(raw) = chat.field("tools") else { return Ok(None) };
-    let Ok(list) = serde_json::from_str::<Items<&RawValue>>(raw.get()) else { return Ok(None) };
+    let Ok(list) = from_str::<Items<&RawValue>>(raw.get()) else { return Ok(None) };
     let mut dropped = Vec::new();
     let mut out = vec![b'['];
     for (at, (raw, tool)) in list.0.iter().zip(&chat.tools).enumerate() {
@@ -60,7 +61,7 @@ pub(super) fn fitted(
         if out.len() > 1 {
             out.push(b',');
         }
-        match serde_json::from_str::<Members<'_>>(raw.get()) {
+        match from_str::<Members<'_>>(raw.get()) {
             Ok(members) if changes(tool) => write(&mut out, &members, quirks, &mut dropped),
             _ => out.extend_from_slice(raw.get().as_bytes()),
         }
@@ -83,7 +84,7 @@ fn write(out: &mut Vec<u8>, tool: &Members<'_>, quirks: &Quirks, dropped: &mut V
         }
         write_str(out, name);
         out.push(b':');
-        match serde_json::from_str::<Members<'_>>(value.get()) {
+        match from_str::<Members<'_>>(value.get()) {
             Ok(function) if name == "function" && !quirks.tools.strict => {
                 write_function(out, &function, dropped);
             }

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Config;
-use crate::config::rule::Timeouts;
 
 /// Candidates in the order of these names: `blind` can do nothing, `claude` lacks sound and a
 /// schema that is enforced, `full` can do everything but reason, `mini` has a small window,
@@ -49,8 +48,7 @@ fn left(names: &[&str], fields: &str) -> Result<(Vec<String>, Vec<String>), Erro
     let mut plan = Plan {
         rule: "r".into(),
         candidates: names.iter().map(|name| candidate(name)).collect(),
-        skipped: Vec::new(),
-        timeouts: Timeouts::default(),
+        ..Plan::default()
     };
     plan.keep_able(&Needs::of(&chat, media, body.len()), &gateway)?;
     let name = |candidate: &Candidate| candidate.resolve(&gateway).unwrap().model.name.clone();

@@ -3,15 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
     CYCLE, Fault, MAX_CHAIN, MAX_KEYWORDS, NO_SCHEMA, TOO_DEEP, TOO_LARGE, UNRESOLVED, Writer,
 };
-use crate::openai::json::{RawStr, is_null, is_object, string};
-use crate::openai::message::Key;
+use crate::openai::json::{Members, RawStr, is_null, is_object, string};
+use crate::openai::place::from_str;
 
 /// Most bytes read in search of properties that return to their schema. Beyond that they stay
 /// required, and the API decides.
@@ -67,7 +65,7 @@ impl<'s> Node<'s> {
     /// The type of all values that it lists, or that a keyword is about.
     pub(super) fn told_kind(&self) -> Option<&'static str> {
         let listed: Vec<&RawValue> = match (self.find("enum"), self.find("const")) {
-            (Some(list), _) => serde_json::from_str(list.get()).unwrap_or_default(),
+            (Some(list), _) => from_str(list.get()).unwrap_or_default(),
             (None, value) => value.into_iter().collect(),
         };
         let mut kinds = listed.into_iter().filter(|value| !is_null(value)).map(kind_of);
@@ -94,7 +92,7 @@ fn kind_of(value: &RawValue) -> &'static str {
 impl<'s> Writer<'s, '_> {
     pub(super) fn fields(&mut self, object: &'s RawValue) -> Result<Vec<Pair<'s>>, Fault> {
         self.spend(object.get().len())?;
-        serde_json::from_str::<Fields<'s>>(object.get())
+        from_str::<Members<'s>>(object.get())
             .map(|fields| fields.0)
             .map_err(|_| self.fault(NO_SCHEMA))
     }
@@ -143,9 +141,9 @@ impl<'s> Writer<'s, '_> {
                         }
                     }
                 }
-                "required" => node.required.extend(
-                    serde_json::from_str::<Vec<RawStr<'s>>>(value.get()).unwrap_or_default(),
-                ),
+                "required" => node
+                    .required
+                    .extend(from_str::<Vec<RawStr<'s>>>(value.get()).unwrap_or_default()),
                 _ if node.once.len() > MAX_KEYWORDS => return Err(self.fault(TOO_LARGE)),
                 _ if node.find(&name).is_none() => node.once.push((name, value)),
                 _ => self.written.narrowed |= !is_annotation(&name),
@@ -231,7 +229,7 @@ impl<'s> Writer<'s, '_> {
 
     pub(super) fn list(&mut self, schemas: &'s RawValue) -> Result<Vec<&'s RawValue>, Fault> {
         self.spend(schemas.get().len())?;
-        serde_json::from_str(schemas.get()).map_err(|_| self.fault(NO_SCHEMA))
+        from_str(schemas.get()).map_err(|_| self.fault(NO_SCHEMA))
     }
 }
 
@@ -247,7 +245,7 @@ impl<'s> Kinds<'s> {
         let kind = node.find("type");
         let mut names: Vec<Cow<'s, str>> = match kind {
             Some(raw) if raw.get().starts_with('[') => {
-                let list = serde_json::from_str::<Vec<RawStr<'s>>>(raw.get()).unwrap_or_default();
+                let list = from_str::<Vec<RawStr<'s>>>(raw.get()).unwrap_or_default();
                 list.into_iter().map(RawStr::decode).collect()
             }
             raw => string(raw).map(RawStr::decode).into_iter().collect(),
@@ -288,7 +286,7 @@ pub(super) fn is_annotation(name: &str) -> bool {
 
 /// The strings of an `enum` without the empty one; nothing where something else stands in it.
 pub(super) fn words(list: &RawValue) -> Option<String> {
-    let list: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
+    let list: Vec<&RawValue> = from_str(list.get()).ok()?;
     let mut words = Vec::new();
     for value in list.into_iter().filter(|value| !is_null(value)) {
         let word = RawStr::from_raw(value)?;
@@ -313,30 +311,7 @@ fn definition(pointer: &str) -> Option<String> {
 fn references(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.split("\"$ref\"").skip(1).filter_map(|rest| {
         let value = rest.trim_start().strip_prefix(':')?;
-        let mut values = serde_json::Deserializer::from_str(value).into_iter::<RawStr<'_>>();
-        values.next()?.ok().map(RawStr::decode)
+        let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
+        values.next()?.ok().and_then(RawStr::from_raw).map(RawStr::decode)
     })
-}
-
-/// The fields of an object, in order.
-pub(super) struct Fields<'a>(pub(super) Vec<Pair<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON Schema object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
-    }
 }

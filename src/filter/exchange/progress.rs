@@ -1,0 +1,335 @@
+//! From one candidate to the next: who is asked, with which place, and what became of it.
+//!
+//! ```text
+//!            ready: translated, and a place taken          settled: its place is given back
+//!  open ───► Prepared ───► begin ───► running ───► answered · failed · given up · gone
+//!    ▲                                                                │
+//!    └──────────────────────────── move_on ◄──────────────────────────┘
+//!  close, at any time: whatever is held is dropped, and with it given back
+//! ```
+//!
+//! An exchange holds places in two fields only, `prepared` and `places`; a [`Place`] gives itself back
+//! when it is dropped. So none is given back twice, and none is kept for longer than the exchange.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Exchange, Flow};
+use crate::config::reader::show;
+use crate::filter::loopback::Purpose;
+use crate::filter::service::Place;
+use crate::health::{Event, Gate, Refused, Slot};
+use crate::openai::{Class, Error};
+use crate::providers::Outbound;
+use crate::routing::{Outcome, Resolved, Skipped, Why, all_saturated};
+
+/// What the next attempt needs.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The candidate's place in the plan.
+    pub candidate: usize,
+    /// The request, translated ahead to know that it can be.
+    pub outbound: Option<Outbound>,
+    /// The candidate's place at its endpoint, taken ahead too.
+    pub place: Option<Place>,
+}
+
+/// Why a candidate cannot be asked next.
+enum Hindrance {
+    /// Its dialect cannot express the request.
+    Inexpressible(Error),
+    /// Its breaker is open, or others are trying it.
+    Breaker,
+    /// It has no room.
+    Saturated,
+}
+
+impl Exchange {
+    /// Decides who is asked after the candidate at `failed` failed with `error`: the next that may
+    /// answer, whose dialect can express the request, and that has a place for it.
+    pub fn move_on(&mut self, failed: usize, error: &Error) -> Option<Resolved<'_>> {
+        // Nobody waits for another answer.
+        if self.closed {
+            return None;
+        }
+        let after: Vec<usize> = self.attempts.after(failed, error, &self.gateway).collect();
+        self.prepare(&after).ok()?;
+        let from = *self.attempts.candidates().get(failed)?;
+        let (_, to) = self.attempts.next()?;
+        self.service.failed_over(from, to, error.class);
+        self.next()
+    }
+
+    /// Makes the first of `candidates` the next that can take the request and has a place for it. One
+    /// whose breaker is open is asked when there is no other: that beats failing.
+    pub(super) fn prepare(&mut self, candidates: &[usize]) -> Result<(), Option<Error>> {
+        let (mut first, mut saturated) = (None, false);
+        let mut behind = Vec::new();
+        let ways = candidates.iter().map(|at| (*at, false));
+        let mut ways: VecDeque<(usize, bool)> = ways.collect();
+        while let Some((at, insist)) = ways.pop_front() {
+            let hindrance = match self.ready(at, insist) {
+                Ok(prepared) => {
+                    self.attempts.set_next(Some(at));
+                    self.prepared = Some(prepared);
+                    return Ok(());
+                }
+                Err(hindrance) => hindrance,
+            };
+            let (why, reason) = match &hindrance {
+                Hindrance::Inexpressible(error) => (Why::Inexpressible, &*error.message),
+                Hindrance::Breaker => (Why::Breaker, "asked after the others: its breaker is open"),
+                Hindrance::Saturated => {
+                    (Why::Saturated, "as many requests are in flight there as may be")
+                }
+            };
+            if let Some(candidate) = self.attempts.candidates().get(at) {
+                let skipped = Skipped::new(*candidate, why, reason);
+                if self.attempts.skip(skipped.clone()) {
+                    self.service.passed_over(&skipped);
+                }
+            }
+            match hindrance {
+                Hindrance::Inexpressible(error) => first = first.or(Some(error)),
+                Hindrance::Breaker => behind.push((at, true)),
+                Hindrance::Saturated => saturated = true,
+            }
+            if ways.is_empty() {
+                ways.extend(std::mem::take(&mut behind));
+            }
+        }
+        self.prepared = None;
+        self.attempts.set_next(None);
+        Err(if saturated { Some(all_saturated()) } else { first })
+    }
+
+    /// What an attempt at the candidate at `at` needs. `insist` when no breaker shall refuse it.
+    fn ready(&self, at: usize, insist: bool) -> Result<Prepared, Hindrance> {
+        let slot = self.slot(at);
+        // A translation is dearer than a look at what this worker knows.
+        let standing = slot.map(|slot| self.service.standing(slot)).unwrap_or_default();
+        if standing.saturated {
+            return Err(Hindrance::Saturated);
+        }
+        if !insist && matches!(standing.gate, Gate::Open(_) | Gate::HalfOpen) {
+            return Err(Hindrance::Breaker);
+        }
+        let outbound = self.translate(at).map_err(Hindrance::Inexpressible)?;
+        let place = slot.map(|slot| self.service.admit(slot, insist)).transpose();
+        let place = place.map_err(|refused| match refused {
+            Refused::Saturated => Hindrance::Saturated,
+            Refused::Trying | Refused::Open => Hindrance::Breaker,
+        })?;
+        Ok(Prepared { candidate: at, outbound: Some(outbound), place })
+    }
+
+    fn slot(&self, at: usize) -> Option<Slot> {
+        self.attempts.candidates().get(at)?.slot(&self.gateway)
+    }
+
+    /// Begins an attempt at the next candidate. Gives the attempt's and the candidate's places;
+    /// nothing when there is no candidate left. `now`, here and below, is in nanoseconds of a clock
+    /// that never goes back.
+    ///
+    /// The place that was taken ahead goes with it. There is none when Envoy went on to a candidate
+    /// that this role did not choose. None can be refused here any more (Envoy retries no local reply
+    /// of an upstream filter, whatever its headers), so then an attempt may run beside
+    /// `max_concurrency`.
+    pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
+        let (at, candidate) = self.attempts.begin(now)?;
+        let slot = self.slot(candidate);
+        self.prepared.take_if(|prepared| prepared.candidate != candidate);
+        let ahead = self.prepared.as_mut().and_then(|prepared| prepared.place.take());
+        let place = ahead.or_else(|| slot.and_then(|slot| self.service.admit(slot, true).ok()));
+        self.places.extend(place.map(|place| (at, place)));
+        if let Some(slot) = slot.filter(|_| self.call.is_none()) {
+            self.service.led(self.rule_at, slot);
+        }
+        self.name_next(candidate);
+        Some((at, candidate))
+    }
+
+    /// Names who is asked after the candidate at `begun` should Envoy not ask this role: the first
+    /// behind it that looks as if it had room. No place is taken for that.
+    fn name_next(&mut self, begun: usize) {
+        let behind = begun + 1..self.attempts.candidates().len();
+        let open = |at: &usize| {
+            let standing = self.slot(*at).map(|slot| self.service.standing(slot));
+            let standing = standing.unwrap_or_default();
+            !standing.saturated && matches!(standing.gate, Gate::Closed | Gate::Trial)
+        };
+        let next = behind.clone().find(open).or(Some(begun + 1)).filter(|at| behind.contains(at));
+        self.attempts.set_next(next);
+    }
+
+    /// The first content of a stream came.
+    pub fn flows(&mut self, attempt: usize, now: u64) {
+        self.attempts.flow(attempt, now);
+        if !self.is_probe()
+            && let Some((_, place)) = self.places.iter().find(|(at, _)| *at == attempt)
+            && let Some(slot) = place.slot()
+        {
+            self.service.first_token(slot, self.millis(attempt, now));
+        }
+    }
+
+    /// The client has got, or is getting, a whole answer.
+    pub fn answered(&mut self, attempt: usize, now: u64) {
+        let (total, stream) = (self.millis(attempt, now), self.parsed.stream());
+        let event = match self.is_probe() {
+            false => Event::Answered { total, stream },
+            // How long a probe takes is not how long requests do. What is at the request's own fault
+            // is such an answer: one that counts, without its time.
+            true => Event::Failed { class: Class::Client, retry_after: None },
+        };
+        self.end_attempt(attempt, Outcome::Answered, event, now);
+    }
+
+    fn is_probe(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| matches!(call.purpose, Purpose::Probe(_)))
+    }
+
+    /// An attempt failed: `status` is the provider's own.
+    pub fn failed(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        let wait = error.retry_after_ms.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
+        let event = Event::Failed { class: error.class, retry_after: wait };
+        self.end_attempt(attempt, failure(status, error), event, now);
+    }
+
+    /// An attempt failed by no fault of the provider's.
+    pub fn given_up(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        self.end_attempt(attempt, failure(status, error), Event::Abandoned, now);
+    }
+
+    fn end_attempt(&mut self, attempt: usize, outcome: Outcome, event: Event, now: u64) {
+        self.attempts.end(attempt, outcome, now);
+        if let Some(at) = self.places.iter().position(|(at, _)| *at == attempt) {
+            self.places.swap_remove(at).1.settle(event);
+        }
+    }
+
+    /// The provider's side of an attempt ended. Without a verdict that is a failure; a client that
+    /// left has closed the exchange before. Gives the cluster that is asked next, if there is one.
+    ///
+    /// Envoy ends the provider's side first when the provider or a timeout cut it, and the client's
+    /// side, with its log, first when the client left or the tick closed it.
+    pub fn gone(&mut self, attempt: usize, status: Option<u16>, now: u64) -> Option<String> {
+        if self.closed {
+            return None;
+        }
+        match self.attempts.outcome(attempt)? {
+            // Neither verdict nor answer: no connection, a reset, or Envoy's timeout.
+            Outcome::Pending => {
+                let candidate = self.attempts.tried().get(attempt)?.candidate;
+                let error = self.lost(attempt, now);
+                self.end_lost(attempt, status, &error, now);
+                Some(self.move_on(candidate, &error)?.endpoint.cluster.clone())
+            }
+            Outcome::Flowing => {
+                let error = match self.out_of_time(now) {
+                    true => self.too_long(),
+                    false => {
+                        Error::new(Class::Server, "the stream was cut after content had gone out")
+                    }
+                };
+                self.end_lost(attempt, status, &error, now);
+                self.flow = Flow::None;
+                None
+            }
+            Outcome::Answered | Outcome::Failed { .. } => None,
+        }
+    }
+
+    /// An attempt that ran out of the time for all attempts together says nothing of its provider,
+    /// unless it used up its own.
+    fn end_lost(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        if self.out_of_time(now) && !self.over(attempt, now) {
+            self.given_up(attempt, status, error, now);
+        } else {
+            self.failed(attempt, status, error, now);
+        }
+    }
+
+    /// A stream has been silent for longer than it may: ends its attempt, before its client's stream
+    /// is closed.
+    pub fn silent(&mut self, now: u64) {
+        let flowing =
+            self.attempts.tried().iter().rposition(|tried| tried.outcome == Outcome::Flowing);
+        if let Some(attempt) = flowing {
+            let limit = show(self.timeouts.idle);
+            let error = Error::new(Class::Timeout, format!("the stream was silent for {limit}"));
+            self.failed(attempt, None, &error, now);
+        }
+    }
+
+    /// Envoy's own pool of connections is full at the candidate that was to be asked. Envoy asks
+    /// nobody else then. Gives the error for the client.
+    pub fn overflowed(&mut self) -> Error {
+        if let Some(slot) = self.attempts.next().and_then(|(at, _)| self.slot(at)) {
+            self.service.overflowed(slot);
+        }
+        self.prepared = None;
+        all_saturated()
+    }
+
+    /// It is logged, and nothing more will go to the client: gives back whatever places it holds. The
+    /// provider's side of an attempt may end after this.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.prepared = None;
+        self.places.clear();
+    }
+
+    /// Milliseconds since an attempt began.
+    fn millis(&self, attempt: usize, now: u64) -> u32 {
+        let began = self.attempts.tried().get(attempt).map_or(now, |attempt| attempt.began);
+        u32::try_from(now.saturating_sub(began) / 1_000_000).unwrap_or(u32::MAX)
+    }
+
+    /// Why an attempt ended without a verdict: nobody was there, the connection broke, or Envoy gave
+    /// up after the time it was told.
+    pub(super) fn lost(&self, attempt: usize, now: u64) -> Error {
+        if self.over(attempt, now) {
+            let limit = show(self.attempt_limit());
+            Error::new(Class::Timeout, format!("no answer within {limit}"))
+        } else if self.out_of_time(now) {
+            self.too_long()
+        } else {
+            Error::new(Class::Server, "the connection failed or was reset")
+        }
+    }
+
+    fn too_long(&self) -> Error {
+        let limit = show(self.timeouts.total);
+        Error::new(Class::Timeout, format!("the request was not answered within {limit}"))
+    }
+
+    /// Whether an attempt has used up its time.
+    fn over(&self, attempt: usize, now: u64) -> bool {
+        let began = self.attempts.tried().get(attempt).map(|attempt| attempt.began);
+        passed(began, now, self.attempt_limit())
+    }
+
+    /// Whether the time for all attempts together is used up.
+    fn out_of_time(&self, now: u64) -> bool {
+        passed(self.attempts.tried().first().map(|first| first.began), now, self.timeouts.total)
+    }
+}
+
+/// How much earlier than it was told Envoy's timer may fire, by our clock: it counts from the
+/// beginning of its loop's turn, in which much else may have been done.
+pub(super) const EARLY: Duration = Duration::from_millis(20);
+
+fn passed(began: Option<u64>, now: u64, limit: Duration) -> bool {
+    began.is_some_and(|began| {
+        u128::from(now.saturating_sub(began)) >= limit.saturating_sub(EARLY).as_nanos()
+    })
+}
+
+fn failure(status: Option<u16>, error: &Error) -> Outcome {
+    let reason = match status {
+        Some(status) => format!("{status} {}", error.message),
+        None => error.message.clone(),
+    };
+    Outcome::Failed { status, class: error.class, reason }
+}

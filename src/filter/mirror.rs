@@ -1,0 +1,59 @@
+//! Copies of clients' requests, sent to another target for comparison. Whatever becomes of one, the
+//! client does not notice: it is sent when the client's request is on its way, nobody waits for it,
+//! and it is left out rather than take the room of clients' requests.
+
+use std::rc::Rc;
+
+use super::exchange::Exchange;
+use super::loopback::{self, Ask, Call, Purpose};
+use super::looped::{self, Started};
+use super::shared;
+use crate::config::rule::{Operation, Timeouts};
+
+/// Most mirrored requests of a worker that are under way at a time.
+pub const MAX_MIRRORS: usize = 64;
+
+/// Longest body that is mirrored, in bytes.
+pub const MAX_MIRRORED_BYTES: usize = 1 << 20;
+
+/// Sends the copy of a request that has just been released, if its plan wants one.
+pub fn send(exchange: &Exchange, operation: Operation) {
+    let Some(candidate) = exchange.mirror else { return };
+    let (service, gateway) = (exchange.service(), &exchange.gateway);
+    let body = exchange.parsed.body();
+    // Half of what may be held stays for clients: they would be refused for it otherwise.
+    let room = shared::held().saturating_add(body.len() as u64) <= gateway.limits.held / 2;
+    let few = loopback::calls(|all| all.mirrors() < MAX_MIRRORS);
+    let (Some(cluster), true) =
+        (&gateway.loopback, room && few && body.len() <= MAX_MIRRORED_BYTES)
+    else {
+        return dropped();
+    };
+    let timeouts = Timeouts { total: exchange.timeouts.answer, ..exchange.timeouts };
+    let call = Call {
+        service: Rc::clone(service),
+        candidate,
+        ask: Ask::Body(operation),
+        purpose: Purpose::Mirror(exchange.request_id.clone()),
+        rule: exchange.rule.clone(),
+        timeouts,
+    };
+    let path = match operation {
+        Operation::Chat => "/v1/chat/completions",
+        Operation::Embeddings => "/v1/embeddings",
+    };
+    match looped::send(cluster, call, "POST", path, body) {
+        Started::Sent => sent(),
+        Started::Full => dropped(),
+        Started::Refused => failed(),
+    }
+}
+
+/// Counts one that was sent.
+pub fn sent() {}
+
+/// Counts one that was left out.
+pub fn dropped() {}
+
+/// Counts one that was sent and got no answer, or could not be sent.
+pub fn failed() {}

@@ -1,0 +1,330 @@
+//! A configuration, and what this worker knows of its providers.
+//!
+//! An exchange keeps the service it came under: places of a fleet mean nothing in that of another
+//! configuration.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use crate::config::Gateway;
+use crate::health::{
+    Event, Fleet, Millis, Pass, Refused, Slot, Standing, Store, Traffic, Transition,
+};
+use crate::openai::{Class, Error};
+use crate::routing::plan::BY_MODEL;
+use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
+use crate::telemetry::metrics;
+
+/// What a worker gets from outside: what all workers share, the time, chance, and metrics.
+pub trait World: Store {
+    /// Milliseconds since 1970.
+    fn now(&self) -> Millis;
+
+    /// Any number; another one each time.
+    fn random(&self) -> u64;
+
+    /// Adds one to a counter.
+    fn count(&self, metric: &str);
+
+    /// Sets a gauge.
+    fn gauge(&self, metric: &str, value: u64);
+}
+
+/// A configuration, and what this worker knows of its providers.
+pub struct Service {
+    /// What users wrote.
+    pub gateway: Rc<Gateway>,
+    world: Box<dyn World>,
+    fleet: RefCell<Fleet>,
+    traffic: RefCell<Traffic>,
+    /// How many turns each provider has had: see [`Moment::turn`].
+    turns: RefCell<HashMap<usize, u64>>,
+    /// Whether a request came. Envoy also runs the module in its main thread, with a tick and
+    /// without requests: that one has nothing to tell and must not seem to be a worker.
+    used: Cell<bool>,
+    /// Gauges as this worker set them last, in the order in which [`Self::show`] comes by.
+    gauges: RefCell<Vec<u64>>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+impl Service {
+    /// Nothing is known of the providers yet.
+    #[must_use]
+    pub fn new(gateway: Rc<Gateway>, world: Box<dyn World>) -> Self {
+        let watched = gateway.fleet();
+        let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
+        let traffic = Traffic::new(rules.map(str::to_owned).collect(), &watched);
+        Self {
+            gateway,
+            world,
+            fleet: RefCell::new(Fleet::new(watched)),
+            traffic: RefCell::new(traffic),
+            turns: RefCell::default(),
+            used: Cell::new(false),
+            gauges: RefCell::default(),
+        }
+    }
+
+    /// What all workers share.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.world
+    }
+
+    /// The fleet and the traffic, for who shows them.
+    pub fn seen<T>(&self, see: impl FnOnce(&Fleet, &Traffic, Millis) -> T) -> T {
+        see(&self.fleet.borrow(), &self.traffic.borrow(), self.world.now())
+    }
+
+    /// Orders the candidates by how they do now.
+    ///
+    /// # Errors
+    /// As [`Plan::order`].
+    pub fn order(&self, plan: &mut Plan, question: &Question<'_>) -> Result<(), Error> {
+        self.used.set(true);
+        let now = self.world.now();
+        let mut fleet = self.fleet.borrow_mut();
+        fleet.refresh(&*self.world, now);
+        let fleet = &*fleet;
+        let turn = |provider: usize| {
+            let mut turns = self.turns.borrow_mut();
+            // Workers must not go round in step.
+            let turn = turns.entry(provider).or_insert_with(|| self.world.random() >> 1);
+            *turn += 1;
+            *turn - 1
+        };
+        let standing = |slot: Slot| fleet.standing(slot, now);
+        let random = self.world.random();
+        plan.order(
+            &self.gateway,
+            question,
+            &Moment { now, random, standing: &standing, turn: &turn },
+        )
+    }
+
+    /// How a candidate stands, by what this worker knows.
+    #[must_use]
+    pub fn standing(&self, slot: Slot) -> Standing {
+        self.fleet.borrow().standing(slot, self.world.now())
+    }
+
+    /// Takes a place for an attempt. `insist` when nobody is left whose breaker is closed.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn admit(self: &Rc<Self>, slot: Slot, insist: bool) -> Result<Place, Refused> {
+        let now = self.world.now();
+        let mut fleet = self.fleet.borrow_mut();
+        let pass = match insist {
+            true => fleet.insist(slot, &*self.world, now),
+            false => fleet.admit(slot, &*self.world, now),
+        }?;
+        Ok(Place { service: Rc::clone(self), pass: Some(pass) })
+    }
+
+    fn settle(&self, pass: Pass, event: Event) {
+        let (now, random) = (self.world.now(), self.world.random());
+        let told = self.fleet.borrow_mut().settle(pass, event, &*self.world, now, random);
+        told.iter().for_each(|told| self.tell(told));
+    }
+
+    /// A stream's first content came after so many milliseconds.
+    pub fn first_token(&self, slot: Slot, millis: u32) {
+        self.fleet.borrow_mut().first_token(slot, millis);
+    }
+
+    /// Envoy's own pool overflowed.
+    pub fn overflowed(&self, slot: Slot) {
+        self.fleet.borrow_mut().overflowed(slot, &*self.world, self.world.now());
+    }
+
+    /// An attempt begins that the rule at `rule` led to `slot`; without a rule by the model's name.
+    pub fn led(&self, rule: Option<usize>, slot: Slot) {
+        let rule = rule.unwrap_or(self.gateway.rules.len());
+        self.traffic.borrow_mut().count(rule, slot);
+    }
+
+    /// An attempt failed, and another comes after it.
+    pub fn failed_over(&self, from: Candidate, to: Candidate, reason: Class) {
+        if let (Some(from), Some(to)) = (from.resolve(&self.gateway), to.resolve(&self.gateway)) {
+            self.world.count(&metrics::failover(&from, &to, reason));
+        }
+    }
+
+    /// A candidate was not asked, or not in its turn.
+    pub fn passed_over(&self, skipped: &Skipped) {
+        if let Some(found) = skipped.candidate.resolve(&self.gateway) {
+            self.world.count(&metrics::skipped(&found, skipped.why));
+        }
+    }
+
+    /// Twice a second: writes what is pending, reads what others wrote, sets the gauges.
+    pub fn tick(&self) {
+        if !self.used.get() {
+            return;
+        }
+        let now = self.world.now();
+        let told = self.fleet.borrow_mut().flush(&*self.world, now);
+        told.iter().for_each(|told| self.tell(told));
+        self.traffic.borrow_mut().flush(&*self.world, now);
+        self.fleet.borrow_mut().refresh(&*self.world, now);
+        self.show(now);
+    }
+
+    /// Sets the gauges that are not what this worker set last. All workers set them to what all
+    /// share, so that it does not matter who is last.
+    fn show(&self, now: Millis) {
+        /// What no gauge is set to.
+        const UNSET: u64 = u64::MAX;
+        let fleet = self.fleet.borrow();
+        let mut gauges = self.gauges.borrow_mut();
+        let mut place = 0;
+        let mut gauge = |value: u64, name: &dyn Fn() -> String| {
+            if gauges.len() <= place {
+                gauges.push(UNSET);
+            }
+            if let Some(known) = gauges.get_mut(place).filter(|known| **known != value) {
+                *known = value;
+                self.world.gauge(&name(), value);
+            }
+            place += 1;
+        };
+        let mut slot = Slot::default();
+        for endpoint in fleet.watched() {
+            let in_flight = fleet.standing(slot, now).in_flight;
+            gauge(in_flight.into(), &|| metrics::in_flight(endpoint));
+            for model in &endpoint.models {
+                let state = metrics::state(fleet.standing(slot, now).gate);
+                gauge(state, &|| metrics::breaker_state(endpoint, model));
+                slot.target = slot.target.saturating_add(1);
+            }
+            slot.endpoint = slot.endpoint.saturating_add(1);
+        }
+    }
+
+    /// A breaker changed, by what this worker did.
+    fn tell(&self, told: &Transition) {
+        let fleet = self.fleet.borrow();
+        let Some(endpoint) = fleet.watched().get(usize::from(told.slot.endpoint)) else { return };
+        let before = fleet.watched().iter().take(usize::from(told.slot.endpoint));
+        let first = before.map(|endpoint| endpoint.models.len()).sum::<usize>();
+        let first = Slot { target: first.try_into().unwrap_or(u16::MAX), ..told.slot };
+        self.world.count(&metrics::transition(told, endpoint, first));
+        drop(fleet);
+        self.show(self.world.now());
+    }
+}
+
+/// A place that an attempt holds at an endpoint. However its holder ends, it is given back once:
+/// with what became of the attempt, or as one of which nothing is known when it is dropped.
+#[derive(Debug)]
+#[must_use = "a place that is dropped is given back"]
+pub struct Place {
+    service: Rc<Service>,
+    pass: Option<Pass>,
+}
+
+impl Place {
+    /// Where it is.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        self.pass.as_ref().map(|pass| pass.slot)
+    }
+
+    /// Gives it back with what became of the attempt.
+    pub fn settle(mut self, event: Event) {
+        if let Some(pass) = self.pass.take() {
+            self.service.settle(pass, event);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            self.service.settle(pass, Event::Abandoned);
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    //! A world for tests.
+
+    use super::*;
+    use crate::config::rule::{Expression, Operation};
+    use crate::filter::exchange::Exchange;
+    use crate::filter::intake::{self, Incoming};
+    use crate::filter::refusal::Refusal;
+    use crate::health::memory::Memory;
+    use crate::providers::Headers;
+
+    /// One whose clock and chance are set by hand.
+    #[derive(Default)]
+    pub struct Simulated {
+        /// What workers share.
+        pub memory: Rc<Memory>,
+        /// The time.
+        pub now: Rc<Cell<Millis>>,
+        /// Chance.
+        pub random: Rc<Cell<u64>>,
+        /// Counters and gauges, in the order of their changes.
+        pub metrics: Rc<RefCell<Vec<(String, Option<u64>)>>>,
+    }
+
+    impl Store for Simulated {
+        fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+            self.memory.read(key)
+        }
+
+        fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+            self.memory.write(key, value, version)
+        }
+    }
+
+    impl World for Simulated {
+        fn now(&self) -> Millis {
+            self.now.get()
+        }
+
+        fn random(&self) -> u64 {
+            self.random.get()
+        }
+
+        fn count(&self, metric: &str) {
+            self.metrics.borrow_mut().push((metric.to_owned(), None));
+        }
+
+        fn gauge(&self, metric: &str, value: u64) {
+            self.metrics.borrow_mut().push((metric.to_owned(), Some(value)));
+        }
+    }
+
+    /// Opens a request under a service, as one that brings no expressions along.
+    ///
+    /// # Errors
+    /// As [`intake::open`](crate::filter::intake::open).
+    pub fn open(
+        service: &Rc<Service>,
+        operation: Operation,
+        headers: &Headers<'_>,
+        body: &str,
+    ) -> Result<Exchange, Refusal> {
+        let (body, request_id) = (body.as_bytes().to_vec(), "id".to_owned());
+        let cel: &dyn Fn(&Expression) -> bool = &|_| false;
+        intake::open(service, Incoming { operation, headers, body, request_id, created: 7, cel })
+    }
+
+    /// A service in a world of its own.
+    #[must_use]
+    pub fn alone(gateway: Rc<Gateway>) -> Rc<Service> {
+        Rc::new(Service::new(gateway, Box::new(Simulated::default())))
+    }
+}

@@ -1,0 +1,526 @@
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::super::lanes::SILENCE;
+use super::super::memory::Memory;
+use super::super::{Counts, State};
+use super::*;
+use crate::openai::Class;
+
+const T0: Millis = 1_800_000_000_000;
+const A: Slot = Slot { endpoint: 0, target: 0 };
+const A2: Slot = Slot { endpoint: 0, target: 1 };
+const B: Slot = Slot { endpoint: 1, target: 2 };
+
+fn watched(cluster: &str, models: &[&str], max_concurrency: Option<u32>) -> Watched {
+    Watched {
+        provider: "p".to_owned(),
+        cluster: cluster.to_owned(),
+        models: models.iter().map(|&model| model.to_owned()).collect(),
+        breaker: Breaker::default(),
+        max_concurrency,
+    }
+}
+
+/// Two models at `a`, one at `b`.
+fn fleet() -> Fleet {
+    Fleet::new(vec![watched("a", &["m", "n"], None), watched("b", &["m"], None)])
+}
+
+fn capped(most: u32) -> Fleet {
+    Fleet::new(vec![watched("a", &["m"], Some(most))])
+}
+
+const ANSWERED: Event = Event::Answered { total: 100, stream: false };
+
+const fn failed(class: Class) -> Event {
+    Event::Failed { class, retry_after: None }
+}
+
+/// An attempt that ends when it began.
+fn attempt(fleet: &mut Fleet, slot: Slot, event: Event, store: &dyn Store, now: Millis) {
+    let pass = fleet.insist(slot, store, now).unwrap();
+    fleet.settle(pass, event, store, now, 400);
+}
+
+fn gate(fleet: &mut Fleet, slot: Slot, store: &dyn Store, now: Millis) -> Gate {
+    fleet.refresh(store, now);
+    fleet.standing(slot, now).gate
+}
+
+/// Opens the endpoint of a slot at `now`.
+fn break_endpoint(fleet: &mut Fleet, slot: Slot, store: &dyn Store, now: Millis) {
+    for _ in 0..5 {
+        attempt(fleet, slot, failed(Class::Server), store, now);
+    }
+}
+
+#[test]
+fn nothing_known_is_closed_and_empty() {
+    let fleet = fleet();
+    assert_eq!(fleet.standing(A, T0), Standing::default());
+    assert_eq!(fleet.standing(Slot { endpoint: 9, target: 9 }, T0), Standing::default());
+}
+
+#[test]
+fn a_failure_is_seen_by_another_worker_at_its_next_decision() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    two.refresh(&store, T0);
+    attempt(&mut one, A, ANSWERED, &store, T0);
+    attempt(&mut one, A, failed(Class::Server), &store, T0);
+    two.refresh(&store, T0);
+    assert_eq!(two.standing(A, T0).counts, [Counts { requests: 2, failures: 1 }; 3]);
+    assert_eq!(two.standing(A2, T0).counts, [Counts::default(); 3]);
+    break_endpoint(&mut one, A, &store, T0);
+    assert!(matches!(gate(&mut two, A2, &store, T0), Gate::Open(_)));
+    assert_eq!(gate(&mut two, B, &store, T0), Gate::Closed);
+}
+
+#[test]
+fn successes_are_seen_by_another_worker_after_both_have_ticked() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    attempt(&mut one, A, ANSWERED, &store, T0);
+    assert_eq!(one.standing(A, T0).counts[0].requests, 1);
+    one.flush(&store, T0 + 500);
+    two.flush(&store, T0 + 900);
+    for fleet in [&mut one, &mut two] {
+        fleet.flush(&store, T0 + 1_000);
+        let standing = fleet.standing(A, T0 + 1_000);
+        assert_eq!(standing.counts[0], Counts { requests: 1, failures: 0 });
+        assert_eq!((standing.total.samples, standing.first_token.samples), (1, 0));
+    }
+}
+
+#[test]
+fn nothing_moved_costs_one_read() {
+    struct Counting(Memory, std::cell::Cell<usize>);
+    impl Store for Counting {
+        fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+            self.1.set(self.1.get() + 1);
+            self.0.read(key)
+        }
+        fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+            self.0.write(key, value, version)
+        }
+    }
+    let store = Counting(Memory::new(), std::cell::Cell::new(0));
+    let (mut one, mut two) = (fleet(), fleet());
+    attempt(&mut one, A, failed(Class::Server), &store, T0);
+    two.refresh(&store, T0);
+    let reads = |fleet: &mut Fleet| {
+        store.1.set(0);
+        fleet.refresh(&store, T0);
+        store.1.get()
+    };
+    assert_eq!(reads(&mut two), 1);
+    attempt(&mut one, A, failed(Class::Server), &store, T0);
+    assert_eq!(reads(&mut two), 3);
+    store.1.set(0);
+    let pass = two.admit(B, &store, T0).unwrap();
+    two.settle(pass, ANSWERED, &store, T0, 0);
+    // Its lane, once.
+    assert_eq!(store.1.get(), 1);
+}
+
+#[test]
+fn the_clients_own_fault_counts_as_answered_without_a_time() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    for _ in 0..50 {
+        for class in [Class::Client, Class::ContentFilter, Class::ContextLength] {
+            attempt(&mut fleet, A, failed(class), &store, T0);
+        }
+    }
+    fleet.flush(&store, T0);
+    let standing = fleet.standing(A, T0);
+    assert_eq!(standing.counts[0], Counts { requests: 150, failures: 0 });
+    assert_eq!((standing.gate, standing.total.samples), (Gate::Closed, 0));
+    let classes = &fleet.report(&store, T0)[0].targets[0].classes;
+    assert_eq!(classes[0], (Class::Client, 50));
+}
+
+#[test]
+fn an_abandoned_attempt_counts_as_nothing() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    attempt(&mut fleet, A, Event::Abandoned, &store, T0);
+    fleet.flush(&store, T0);
+    assert_eq!(fleet.standing(A, T0), Standing::default());
+}
+
+#[test]
+fn a_models_failure_opens_the_model_and_leaves_the_others() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    let limited = Event::Failed { class: Class::RateLimit, retry_after: Some(5_000) };
+    let pass = fleet.admit(A, &store, T0).unwrap();
+    let told = fleet.settle(pass, limited, &store, T0, 0).unwrap();
+    assert_eq!((told.level, told.from, told.to), (Level::Target, State::Closed, State::Open));
+    assert_eq!((told.reason, told.until), (Some(Class::RateLimit), Some(T0 + 5_000)));
+    assert_eq!(gate(&mut fleet, A, &store, T0), Gate::Open(T0 + 5_000));
+    assert_eq!(gate(&mut fleet, A2, &store, T0), Gate::Closed);
+    assert_eq!(fleet.admit(A, &store, T0).unwrap_err(), Refused::Open);
+    assert!(fleet.insist(A, &store, T0).is_ok());
+}
+
+#[test]
+fn a_dead_credential_opens_the_endpoint_for_all_its_models() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    let pass = fleet.admit(A, &store, T0).unwrap();
+    let told = fleet.settle(pass, failed(Class::Auth), &store, T0, 0).unwrap();
+    assert_eq!(told.level, Level::Endpoint);
+    assert_eq!(fleet.admit(A2, &store, T0).unwrap_err(), Refused::Open);
+}
+
+#[test]
+fn one_broken_model_opens_alone_when_the_others_do_well() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    for _ in 0..20 {
+        for _ in 0..4 {
+            attempt(&mut fleet, A2, ANSWERED, &store, T0);
+        }
+        attempt(&mut fleet, A, failed(Class::Server), &store, T0);
+    }
+    assert!(matches!(gate(&mut fleet, A, &store, T0), Gate::Open(_)));
+    assert_eq!(gate(&mut fleet, A2, &store, T0), Gate::Closed);
+}
+
+#[test]
+fn an_outage_opens_the_endpoint_and_not_its_models_too() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    for _ in 0..60 {
+        attempt(&mut fleet, A, failed(Class::Server), &store, T0);
+    }
+    let report = fleet.report(&store, T0);
+    assert_eq!(report[0].breaker.state, State::Open);
+    assert_eq!(report[0].targets[0].breaker.state, State::Closed);
+    assert_eq!(report[0].targets[0].counts[0].failures, 60);
+}
+
+#[test]
+fn successes_of_other_workers_end_a_streak_at_once() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    // Few enough that the rate says nothing.
+    for _ in 0..6 {
+        attempt(&mut one, A, failed(Class::Server), &store, T0);
+        attempt(&mut one, A, failed(Class::Server), &store, T0);
+        two.refresh(&store, T0);
+        attempt(&mut two, A, ANSWERED, &store, T0);
+    }
+    assert_eq!(gate(&mut one, A, &store, T0), Gate::Closed);
+}
+
+#[test]
+fn trials_are_exact_over_all_workers_and_close_it() {
+    let store = Memory::new();
+    let mut workers: Vec<Fleet> = (0..4).map(|_| fleet()).collect();
+    break_endpoint(&mut workers[0], A, &store, T0);
+    let mut now = T0 + 3_000;
+    let mut transitions = Vec::new();
+    for allowed in 1..=4 {
+        let mut passes = Vec::new();
+        for (at, worker) in workers.iter_mut().enumerate() {
+            worker.refresh(&store, now);
+            for slot in [A, A2, A] {
+                match worker.admit(slot, &store, now) {
+                    Ok(pass) => passes.push((at, pass)),
+                    Err(why) => assert_eq!(why, Refused::Trying),
+                }
+            }
+        }
+        assert_eq!(passes.len(), allowed);
+        // One succeeds, the others are abandoned.
+        for (nth, (at, pass)) in passes.into_iter().enumerate() {
+            assert!(pass.trial());
+            let event = if nth == 0 { ANSWERED } else { Event::Abandoned };
+            transitions.extend(workers[at].settle(pass, event, &store, now, 0));
+        }
+        now += 10;
+    }
+    assert!(transitions.is_empty());
+    workers[3].refresh(&store, now);
+    let pass = workers[3].admit(A, &store, now).unwrap();
+    let told = workers[3].settle(pass, ANSWERED, &store, now, 0).unwrap();
+    assert_eq!((told.from, told.to), (State::HalfOpen, State::Closed));
+    for worker in &mut workers {
+        assert_eq!(gate(worker, A, &store, now), Gate::Closed);
+    }
+    // The first trial made it half-open: told on that worker's tick, and by nobody else.
+    let half_open: Vec<Transition> =
+        workers.iter_mut().flat_map(|worker| worker.flush(&store, now)).collect();
+    assert_eq!(half_open.len(), 1);
+    assert_eq!((half_open[0].from, half_open[0].to), (State::Open, State::HalfOpen));
+}
+
+#[test]
+fn a_failed_trial_opens_it_again_for_all_workers() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    break_endpoint(&mut one, A, &store, T0);
+    let now = T0 + 3_000;
+    two.refresh(&store, now);
+    let pass = two.admit(A, &store, now).unwrap();
+    let told = two.settle(pass, failed(Class::Timeout), &store, now, 0).unwrap();
+    assert_eq!((told.from, told.to), (State::HalfOpen, State::Open));
+    assert!(told.until.unwrap() >= now + 3_200);
+    one.refresh(&store, now);
+    assert_eq!(one.admit(A2, &store, now).unwrap_err(), Refused::Open);
+}
+
+#[test]
+fn a_trial_that_finds_no_place_frees_its_permit() {
+    let store = Memory::new();
+    let mut fleet = capped(1);
+    break_endpoint(&mut fleet, A, &store, T0);
+    let held = fleet.insist(A, &store, T0 + 1).unwrap();
+    let now = T0 + 3_000;
+    assert_eq!(fleet.admit(A, &store, now).unwrap_err(), Refused::Saturated);
+    fleet.settle(held, Event::Abandoned, &store, now, 0);
+    assert!(fleet.admit(A, &store, now).unwrap().trial());
+}
+
+#[test]
+fn a_model_that_may_not_be_tried_gives_the_endpoints_permit_back() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    let limited = Event::Failed { class: Class::RateLimit, retry_after: Some(2_000) };
+    attempt(&mut one, A, limited, &store, T0);
+    break_endpoint(&mut one, A2, &store, T0);
+    let now = T0 + 3_000;
+    two.refresh(&store, now);
+    one.refresh(&store, now);
+    let first = one.admit(A, &store, now).unwrap();
+    one.settle(first, Event::Abandoned, &store, now, 0);
+    two.refresh(&store, now);
+    let entry = &mut two.targets[0].entry;
+    // Somebody else tries the model meanwhile, unseen.
+    let admitted = |_: &Entry, record: &mut super::super::slot::Record| {
+        record.circuit = record.circuit.admit(now).unwrap().0;
+        true
+    };
+    let stale = entry.record.clone();
+    entry.change(&store, admitted).unwrap();
+    entry.record = stale;
+    assert_eq!(two.admit(A, &store, now).unwrap_err(), Refused::Trying);
+    assert!(two.admit(A2, &store, now).unwrap().trial());
+    assert_eq!(two.standing(A, now).in_flight, 1);
+}
+
+#[test]
+fn places_are_never_exceeded_over_all_workers() {
+    let store = Memory::new();
+    let mut workers: Vec<Fleet> = (0..5).map(|_| capped(7)).collect();
+    let mut held: Vec<(usize, Pass)> = Vec::new();
+    let mut random = 1_u64;
+    for step in 0..3_000_u64 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let (at, now) = ((random >> 40) as usize % 5, T0 + step * 20);
+        match (random >> 33) % 8 {
+            0 => {
+                workers[at].flush(&store, now);
+            }
+            1..=3 if !held.is_empty() => {
+                let (at, pass) = held.swap_remove((random >> 50) as usize % held.len());
+                workers[at].settle(pass, ANSWERED, &store, now, random);
+            }
+            _ => match workers[at].admit(A, &store, now) {
+                Ok(pass) => held.push((at, pass)),
+                Err(why) => assert_eq!((why, held.len()), (Refused::Saturated, 7)),
+            },
+        }
+        // All beat, as they do on their ticks.
+        if step % 25 == 0 {
+            workers.iter_mut().for_each(|worker| drop(worker.flush(&store, now)));
+        }
+        assert!(held.len() <= 7);
+        assert_eq!(workers[0].report(&store, now)[0].in_flight, held.len() as u32);
+    }
+}
+
+#[test]
+fn a_saturated_endpoint_is_seen_to_be_free_at_the_next_decision() {
+    let store = Memory::new();
+    let (mut one, mut two) = (capped(1), capped(1));
+    let pass = one.admit(A, &store, T0).unwrap();
+    assert_eq!(two.admit(A, &store, T0).unwrap_err(), Refused::Saturated);
+    assert!(two.standing(A, T0).saturated);
+    one.settle(pass, ANSWERED, &store, T0, 0);
+    two.refresh(&store, T0);
+    assert!(!two.standing(A, T0).saturated);
+}
+
+#[test]
+fn the_places_of_a_worker_that_died_come_back() {
+    let store = Memory::new();
+    let (mut dead, mut alive) = (capped(2), capped(2));
+    let _lost = [dead.admit(A, &store, T0), dead.admit(A, &store, T0)];
+    drop(dead);
+    assert_eq!(alive.admit(A, &store, T0 + SILENCE - 1).unwrap_err(), Refused::Saturated);
+    let now = T0 + SILENCE;
+    alive.flush(&store, now);
+    assert_eq!(alive.standing(A, now).in_flight, 0);
+    let held = [alive.admit(A, &store, now), alive.admit(A, &store, now)];
+    assert!(held.iter().all(Result::is_ok));
+    assert_eq!(capped(2).admit(A, &store, now).unwrap_err(), Refused::Saturated);
+}
+
+#[test]
+fn a_worker_that_lost_its_lane_claims_another_and_tells_its_places_again() {
+    let store = Memory::new();
+    let (mut slow, mut quick) = (capped(9), capped(9));
+    let _held = [slow.admit(A, &store, T0), slow.admit(A, &store, T0)];
+    let now = T0 + SILENCE;
+    let _other = quick.admit(A, &store, now);
+    slow.flush(&store, now + 100);
+    quick.flush(&store, now + 100);
+    assert_eq!(slow.standing(A, now + 100).in_flight, 3);
+    assert_eq!(quick.standing(A, now + 100).in_flight, 3);
+}
+
+#[test]
+fn without_a_cap_in_flight_is_told_on_the_tick() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    let pass = one.admit(A, &store, T0).unwrap();
+    assert_eq!(one.standing(A2, T0).in_flight, 1);
+    assert_eq!(two.standing(A, T0).in_flight, 0);
+    one.flush(&store, T0 + 1);
+    two.flush(&store, T0 + 2);
+    assert_eq!(two.standing(A, T0 + 2).in_flight, 1);
+    one.settle(pass, ANSWERED, &store, T0 + 3, 0);
+    one.flush(&store, T0 + 3);
+    two.flush(&store, T0 + 3);
+    assert_eq!((one.standing(A, T0 + 3).in_flight, two.standing(A, T0 + 3).in_flight), (0, 0));
+}
+
+#[test]
+fn an_overflow_of_the_pool_saturates_it_everywhere_for_a_second() {
+    let store = Memory::new();
+    let (mut one, mut two) = (fleet(), fleet());
+    two.refresh(&store, T0);
+    one.overflowed(A, &store, T0);
+    two.refresh(&store, T0);
+    assert!(two.standing(A2, T0 + 999).saturated && !two.standing(B, T0).saturated);
+    assert!(!two.standing(A, T0 + 1_000).saturated);
+    assert!(two.report(&store, T0)[0].overflowing);
+}
+
+#[test]
+fn slow_failures_of_an_outage_that_is_over_open_nothing() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    let slow: Vec<Pass> = (0..50).map(|_| fleet.admit(A, &store, T0).unwrap()).collect();
+    break_endpoint(&mut fleet, A, &store, T0);
+    let now = T0 + 3_000;
+    for _ in 0..5 {
+        let pass = fleet.admit(A, &store, now).unwrap();
+        fleet.settle(pass, ANSWERED, &store, now, 0);
+    }
+    assert_eq!(gate(&mut fleet, A, &store, now), Gate::Closed);
+    for pass in slow {
+        assert_eq!(fleet.settle(pass, failed(Class::Timeout), &store, now + 500, 0), None);
+    }
+    attempt(&mut fleet, A, failed(Class::Server), &store, now + 2_000);
+    assert_eq!(gate(&mut fleet, A, &store, now + 2_000), Gate::Closed);
+}
+
+#[test]
+fn a_new_configuration_keeps_what_is_known_by_name() {
+    let store = Memory::new();
+    let mut before = fleet();
+    break_endpoint(&mut before, A, &store, T0);
+    attempt(&mut before, B, ANSWERED, &store, T0);
+    before.flush(&store, T0);
+    let mut after = Fleet::new(vec![
+        watched("new", &["x"], None),
+        watched("b", &["m"], None),
+        watched("a", &["n", "m"], None),
+    ]);
+    let of = |endpoint, target| Slot { endpoint, target };
+    assert_eq!(gate(&mut after, of(0, 0), &store, T0), Gate::Closed);
+    assert!(matches!(gate(&mut after, of(2, 2), &store, T0), Gate::Open(_)));
+    assert_eq!(after.standing(of(1, 1), T0).counts[0].requests, 1);
+    assert_eq!(after.standing(of(2, 3), T0).counts[0].failures, 5);
+}
+
+/// Refuses all writes, and gives garbage for every key.
+struct Broken(&'static [u8]);
+
+impl Store for Broken {
+    fn read(&self, _: &str) -> Option<(Vec<u8>, u32)> {
+        Some((self.0.to_vec(), 7)).filter(|(value, _)| !value.is_empty())
+    }
+
+    fn write(&self, _: &str, _: &[u8], _: Option<u32>) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_store_that_is_broken_leaves_every_worker_to_itself() {
+    for garbage in [&b""[..], b"garbage", &[1; 257], &[1; 577], &[1; 101]] {
+        let store = Broken(garbage);
+        let mut fleet = capped(3);
+        fleet.refresh(&store, T0);
+        for round in 0..200 {
+            let passes: Vec<Pass> =
+                (0..3).map(|_| fleet.insist(A, &store, T0 + round).unwrap()).collect();
+            assert_eq!(fleet.insist(A, &store, T0 + round).unwrap_err(), Refused::Saturated);
+            for pass in passes {
+                let event = if round % 2 == 0 { ANSWERED } else { failed(Class::Server) };
+                assert_eq!(fleet.settle(pass, event, &store, T0 + round, 0), None);
+            }
+            fleet.overflowed(A, &store, T0 + round);
+            fleet.first_token(A, 5);
+            assert!(fleet.flush(&store, T0 + round).is_empty());
+        }
+        // What could not be told is told when the store is well: here for the counts.
+        let store = Memory::new();
+        fleet.flush(&store, T0 + 300);
+        let counts = fleet.report(&store, T0 + 300)[0].targets[0].counts[0];
+        assert_eq!(counts, Counts { requests: 600, failures: 300 });
+    }
+}
+
+#[test]
+fn transitions_that_wait_are_bounded() {
+    let mut fleet = fleet();
+    let (slot, level, reason, until) = (A, Level::Endpoint, None, None);
+    let one = Transition { slot, level, from: State::Open, to: State::HalfOpen, reason, until };
+    for _ in 0..=MAX_TRANSITIONS {
+        fleet.keep(Some(one));
+    }
+    assert_eq!(fleet.flush(&Memory::new(), T0).len(), MAX_TRANSITIONS);
+}
+
+#[test]
+fn the_report_says_what_a_status_page_shows() {
+    let store = Memory::new();
+    let mut fleet = Fleet::new(vec![watched("a", &["m", "n"], Some(9))]);
+    let pass = fleet.admit(A, &store, T0).unwrap();
+    fleet.first_token(A, 40);
+    fleet.settle(pass, Event::Answered { total: 900, stream: true }, &store, T0, 0);
+    attempt(&mut fleet, A2, ANSWERED, &store, T0);
+    attempt(&mut fleet, A2, failed(Class::Auth), &store, T0);
+    let _held = fleet.admit(A, &store, T0).unwrap_err();
+    let _held = fleet.insist(A, &store, T0).unwrap();
+    fleet.flush(&store, T0);
+    let report = &fleet.report(&store, T0)[0];
+    assert_eq!((report.provider.as_str(), report.cluster.as_str()), ("p", "a"));
+    assert_eq!((report.in_flight, report.max_concurrency), (1, Some(9)));
+    assert_eq!(report.breaker.reason, Some(Class::Auth));
+    assert_eq!((report.breaker.state, report.breaker.opened), (State::Open, 1));
+    assert_eq!(report.counts[0], Counts { requests: 3, failures: 1 });
+    let [m, n] = &report.targets[..] else { panic!("two models") };
+    assert_eq!((m.model.as_str(), n.model.as_str()), ("m", "n"));
+    assert_eq!((m.first_token[0].samples, m.total[0].samples), (1, 0));
+    assert_eq!((n.first_token[2].samples, n.total[2].samples), (0, 1));
+    assert_eq!(n.classes, [(Class::Auth, 1)]);
+    assert_eq!((m.history.len(), m.history[9].samples, n.history[9].samples), (10, 1, 1));
+}

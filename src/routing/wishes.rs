@@ -1,0 +1,74 @@
+//! What a client asks for beside a model. Wishes choose; they never go around what the rule of the
+//! request requires.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::config::gateway::ClientsMay;
+use crate::openai::Error;
+use crate::openai::message::Bounded;
+use crate::openai::request::read;
+
+/// The request header that names another rule.
+pub const RULE_HEADER: &str = "x-waypost-rule";
+/// The request header that names a target, as `provider/model`.
+pub const TARGET_HEADER: &str = "x-waypost-target";
+/// The field of the body that lists models.
+pub const MODELS_FIELD: &str = "models";
+
+/// Most models that a client may list.
+pub const MAX_MODELS: usize = 16;
+
+/// What a client asks for beside a model; see [`ClientsMay`].
+#[derive(Clone, Debug, Default)]
+pub struct Wishes<'a> {
+    /// Another rule's targets.
+    pub rule: Option<&'a str>,
+    /// One target, as `provider/model`.
+    pub target: Option<&'a str>,
+    /// These models in this order, after the one asked for.
+    pub models: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Wishes<'a> {
+    /// Reads `models` of a body.
+    ///
+    /// # Errors
+    /// A 400 when it is not a list of at most [`MAX_MODELS`] texts.
+    pub fn read_models(field: Option<&'a RawValue>) -> Result<Vec<Cow<'a, str>>, Error> {
+        let Some(field) = field else { return Ok(Vec::new()) };
+        read(MODELS_FIELD, field)
+            .map(|Bounded(models): Bounded<Cow<'a, str>, MAX_MODELS>| models)
+            .map_err(|_| {
+                let message =
+                    format!("'models' must be a list of at most {MAX_MODELS} names of models.");
+                Error::invalid(MODELS_FIELD, message)
+            })
+    }
+
+    /// Those that the configuration allows. Says of the others that they are ignored.
+    pub(super) fn granted(&self, may: ClientsMay, warnings: &mut Vec<String>) -> Granted<'_> {
+        let mut grant = |wished: bool, may: bool, name: &str, word: &str| {
+            if wished && !may {
+                warnings.push(format!("{name} is ignored: clients_may does not say \"{word}\""));
+            }
+            wished && may
+        };
+        Granted {
+            rule: self.rule.filter(|_| grant(true, may.rule, RULE_HEADER, "rule")),
+            target: self.target.filter(|_| grant(true, may.target, TARGET_HEADER, "target")),
+            models: match grant(!self.models.is_empty(), may.models, MODELS_FIELD, "models") {
+                true => &self.models,
+                false => &[],
+            },
+        }
+    }
+}
+
+/// Wishes that are allowed.
+pub(super) struct Granted<'w> {
+    pub rule: Option<&'w str>,
+    pub target: Option<&'w str>,
+    pub models: &'w [Cow<'w, str>],
+}

@@ -1,0 +1,156 @@
+//! Names of metrics.
+//!
+//! Envoy's module interface knows names and no labels. So labels stand in the name, and
+//! `stats_config.stats_tags` of envoy.yaml takes them out again:
+//! `waypost_breaker_state;provider=openai;cluster=eu;model=gpt-4o`. Envoy never forgets a name, so
+//! every label is a word of the configuration or of this program, never one of a request.
+//!
+//! | name | kind | labels | of |
+//! |---|---|---|---|
+//! | `waypost_breaker_state` | gauge | provider, cluster, model | the worse of target and endpoint: 0 closed, 1 half-open, 2 open |
+//! | `waypost_breaker_transitions` | counter | provider, cluster, model, to | breakers that changed; `model` is missing for that of an endpoint |
+//! | `waypost_failovers` | counter | from, to, reason | attempts that failed and had another after them; from and to are clusters |
+//! | `waypost_skipped` | counter | provider, cluster, reason | candidates that were not asked, or not in their turn |
+//! | `waypost_in_flight` | gauge | provider, cluster | attempts in flight over all workers |
+
+use crate::health::{Gate, Level, Slot, Transition, Watched};
+use crate::openai::Class;
+use crate::routing::{Resolved, Why};
+
+/// Longest value of a label, in bytes.
+pub const MAX_LABEL_BYTES: usize = 64;
+
+/// A metric's name in the making.
+struct Name(String);
+
+impl Name {
+    fn new(name: &str) -> Self {
+        let mut text = String::with_capacity(128);
+        text.push_str("waypost_");
+        text.push_str(name);
+        Self(text)
+    }
+
+    /// Adds a label. What could end a value, or split the name in Envoy, becomes `_`.
+    fn with(mut self, label: &str, value: &str) -> Self {
+        self.0.push(';');
+        self.0.push_str(label);
+        self.0.push('=');
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let bytes = value.bytes().take(MAX_LABEL_BYTES);
+        self.0.extend(bytes.map(|byte| if plain(byte) { char::from(byte) } else { '_' }));
+        self
+    }
+}
+
+/// The state of a breaker as a number.
+#[must_use]
+pub const fn state(gate: Gate) -> u64 {
+    match gate {
+        Gate::Closed => 0,
+        Gate::Trial | Gate::HalfOpen => 1,
+        Gate::Open(_) => 2,
+    }
+}
+
+/// The gauge of a breaker.
+#[must_use]
+pub fn breaker_state(endpoint: &Watched, model: &str) -> String {
+    Name::new("breaker_state")
+        .with("provider", &endpoint.provider)
+        .with("cluster", &endpoint.cluster)
+        .with("model", model)
+        .0
+}
+
+/// The counter of a transition. `endpoint` is the one it tells of, `first` the place of its first
+/// target.
+#[must_use]
+pub fn transition(told: &Transition, endpoint: &Watched, first: Slot) -> String {
+    let name = Name::new("breaker_transitions")
+        .with("provider", &endpoint.provider)
+        .with("cluster", &endpoint.cluster);
+    let place = usize::from(told.slot.target.saturating_sub(first.target));
+    let name = match (told.level, endpoint.models.get(place)) {
+        (Level::Target, Some(model)) => name.with("model", model),
+        _ => name,
+    };
+    name.with("to", told.to.word()).0
+}
+
+/// The counter of failovers from one cluster to another.
+#[must_use]
+pub fn failover(from: &Resolved<'_>, to: &Resolved<'_>, reason: Class) -> String {
+    Name::new("failovers")
+        .with("from", &from.endpoint.cluster)
+        .with("to", &to.endpoint.cluster)
+        .with("reason", reason.word())
+        .0
+}
+
+/// The counter of candidates that were not asked, or not in their turn.
+#[must_use]
+pub fn skipped(found: &Resolved<'_>, why: Why) -> String {
+    Name::new("skipped")
+        .with("provider", &found.provider.name)
+        .with("cluster", &found.endpoint.cluster)
+        .with("reason", why.word())
+        .0
+}
+
+/// The gauge of attempts in flight.
+#[must_use]
+pub fn in_flight(endpoint: &Watched) -> String {
+    Name::new("in_flight").with("provider", &endpoint.provider).with("cluster", &endpoint.cluster).0
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::health::{Breaker, State};
+
+    fn watched() -> Watched {
+        Watched {
+            provider: "a.b".to_owned(),
+            cluster: "eu;x=1".to_owned(),
+            models: vec!["m".repeat(99), "é/1".to_owned()],
+            breaker: Breaker::default(),
+            max_concurrency: None,
+        }
+    }
+
+    #[test]
+    fn what_would_end_a_label_is_replaced_and_a_long_one_is_cut() {
+        let endpoint = watched();
+        assert_eq!(
+            breaker_state(&endpoint, "é/1"),
+            "waypost_breaker_state;provider=a_b;cluster=eu_x_1;model=___1"
+        );
+        let long = breaker_state(&endpoint, &endpoint.models[0]);
+        assert!(long.ends_with(&["=", &"m".repeat(MAX_LABEL_BYTES)].concat()));
+    }
+
+    #[test]
+    fn a_transition_of_a_target_names_its_model() {
+        let first = Slot { endpoint: 3, target: 10 };
+        let told = |level| Transition {
+            slot: Slot { target: 11, ..first },
+            level,
+            from: State::Closed,
+            to: State::Open,
+            reason: None,
+            until: None,
+        };
+        assert_eq!(
+            transition(&told(Level::Target), &watched(), first),
+            "waypost_breaker_transitions;provider=a_b;cluster=eu_x_1;model=___1;to=open"
+        );
+        assert_eq!(
+            transition(&told(Level::Endpoint), &watched(), first),
+            "waypost_breaker_transitions;provider=a_b;cluster=eu_x_1;to=open"
+        );
+    }
+}
