@@ -57,7 +57,7 @@ class Arena:
                 made = self.standins[name] = Standin(self.loop, name, place.latency)
                 clusters.append(Cluster(name, place.name, made.address, outlier=place.outlier, more=place.cluster))
         entries = {place.name: place.entry() for place in places}
-        self.config = configuration({"providers": entries, "rules": rules} | gateway, clusters)
+        self.config = configuration({"providers": entries, "rules": rules, "health": {}} | gateway, clusters)
         self.gateway: Gateway
         self._had: list[int] = []
 

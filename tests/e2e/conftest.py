@@ -39,7 +39,9 @@ def start() -> Iterator[Callable[..., Stage]]:
 
 @pytest.fixture(autouse=True)
 def unharmed() -> Iterator[None]:
-    """After each test no module has trapped and no Envoy has ended."""
+    """After each test no module has trapped and no Envoy has ended. Before it no breaker is open."""
+    for gateway in gateways.running:
+        gateway.forgive()
     yield
     for gateway in gateways.running:
         if not gateway.expects_trouble:

@@ -183,6 +183,30 @@ class Cluster:
     """Fields of the cluster that stand in the place of the template's."""
 
 
+PATIENCE = {
+    "breaker": {
+        "error_rate": "100%", "min_requests": 1000000, "consecutive_failures": 1000000,
+        "open_for": "100ms", "max_open": "100ms", "close_after": 1,
+    }
+}  # fmt: skip
+"""What a gateway remembers of failures, for tests of single ones: as little as a configuration can say."""
+
+
+def patient(gateway: dict[str, Any]) -> dict[str, Any]:
+    """The same, without a memory of failures: each test's are its own. Some open a breaker at once, whatever is
+    configured; `Gateway.forgive` waits for those."""
+    never = {"error_rate": "99.9%", "min_requests": 1000000}
+
+    def may_leave(rule: dict[str, Any]) -> bool:
+        return rule.get("choose", "failover") == "failover" and len(rule["targets"]) > 1
+
+    rules = [
+        {"choose": "failover", "leave": never} | rule if may_leave(rule) else rule
+        for rule in gateway.get("rules", [])
+    ]
+    return gateway | {"health": PATIENCE} | ({"rules": rules} if rules else {})
+
+
 def configuration(
     gateway: dict[str, Any] | None = None,
     clusters: list[Cluster] | None = None,
@@ -190,16 +214,18 @@ def configuration(
     **marks: str,
 ) -> dict[str, Any]:
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
-    place of the ones there, made from the first; `change` is called with the result."""
+    place of the ones there, made from the first; `change` is called with the result. Without `health`
+    in `gateway` it is one that is `patient`."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     values = {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module())} | marks
     config = yaml.safe_load(render(template, demo=True, values=values))
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    plugin = manager["http_filters"][0]["typed_config"]["config"]["configuration"]
     if gateway is not None:
-        manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"] = {
-            "role": "gateway"
-        } | gateway
+        plugin["value"] = {"role": "gateway"} | gateway
+    if "health" not in plugin["value"]:
+        plugin["value"] = patient(plugin["value"])
     if clusters is not None:
         model = resources["clusters"][0]
         back = [one for one in resources["clusters"] if one["name"] == "waypost_loopback"]
@@ -316,6 +342,16 @@ class Gateway:
         found = self.admin(f"/stats?format=json&filter=^{re.escape(prefix)}").json()["stats"]
         return {one["name"]: one["value"] for one in found if "value" in one}
 
+    def forgive(self, seconds: float = 2) -> None:
+        """Waits until no breaker is open any more, as far as that takes no longer."""
+        deadline = time.monotonic() + seconds
+        while self.status_port and time.monotonic() < deadline:
+            told = ask(self.status_port, "GET", "/waypost/status").body.decode()
+            open_until = [int(until) for until in re.findall(r'"state":"open","until":(\d+)', told)]
+            if not [until for until in open_until if until >= time.time() * 1000]:
+                return
+            time.sleep(0.02)
+
     def log(self) -> bytes:
         """All that Envoy wrote: its own log, and the access log on standard output."""
         written = [self.directory / "log", self.directory / "output"]
@@ -352,7 +388,8 @@ class Gateway:
         log = (self.directory / "log").read_bytes()
         new, self._read = log[self._read :], len(log)
         found = [line.decode("utf-8", "replace") for line in new.splitlines() if TROUBLE.search(line)]
-        for name, value in self.stats("wasm").items():
+        # What the module counts itself is under `wasmcustom`.
+        for name, value in self.stats("wasm.").items():
             if value and re.search(r"vm_reload|vm_failure|fail", name):
                 found.append(f"{name} = {value}")
         return found

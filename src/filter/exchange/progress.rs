@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::{Exchange, Flow};
 use crate::config::reader::show;
+use crate::filter::asked::Asked;
 use crate::filter::loopback::Purpose;
 use crate::filter::service::Place;
 use crate::health::{Event, Gate, Refused, Slot};
@@ -124,7 +125,9 @@ impl Exchange {
     }
 
     fn slot(&self, at: usize) -> Option<Slot> {
-        self.attempts.candidates().get(at)?.slot(&self.gateway)
+        let slot = self.attempts.candidates().get(at)?.slot(&self.gateway)?;
+        // A list of models says nothing of any of them.
+        Some(if matches!(self.parsed, Asked::Models) { slot.without_target() } else { slot })
     }
 
     /// Begins an attempt at the next candidate. Gives the attempt's and the candidate's places;

@@ -1,13 +1,16 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use std::cell::{Cell, RefCell};
+
 use serde_json::json;
 
 use super::progress::EARLY;
 use super::*;
 use crate::config::Config;
 use crate::config::rule::Operation;
-use crate::filter::service::tests::{alone, open};
+use crate::filter::service::tests::{Simulated, alone, open};
+use crate::health::Gate;
 
 fn gateway() -> Rc<Gateway> {
     let config = Config::read(&json!({
@@ -172,4 +175,220 @@ fn a_secret_that_a_provider_repeats_is_hidden_wherever_it_stands() {
     assert_eq!(seen.message, "You sent ***, too short.");
     assert_eq!((seen.param.as_deref(), seen.code.as_deref()), (Some("a.***"), Some("***")));
     assert_eq!((seen.status, seen.class), (error.status, error.class));
+}
+
+/// A service of which one endpoint takes two attempts at a time, and all that it shares.
+struct Stage {
+    service: Rc<Service>,
+    now: Rc<Cell<u64>>,
+    metrics: Rc<RefCell<Vec<(String, Option<u64>)>>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let config = Config::read(&json!({
+            "role": "gateway",
+            "providers": {
+                "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}},
+                    "max_concurrency": 2, "breaker": {"consecutive_failures": 3}},
+                "b": {"api": "openai", "endpoints": [{"cluster": "b"}], "models": {"gpt-4o": {}},
+                    "max_concurrency": 1},
+            },
+            "rules": [{"name": "all", "choose": "failover", "targets": ["a/gpt-4o", "b/gpt-4o"]}],
+        }));
+        let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+        let world = Simulated::default();
+        world.now.set(1_000_000);
+        let (now, metrics) = (Rc::clone(&world.now), Rc::clone(&world.metrics));
+        let service = Rc::new(Service::new(Rc::from(gateway), Box::new(world)));
+        Self { service, now, metrics }
+    }
+
+    fn ask(&self) -> Result<Exchange, Refusal> {
+        self.now.set(self.now.get() + 1);
+        let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}"#;
+        open(&self.service, Operation::Chat, &Headers::default(), body)
+    }
+
+    /// Attempts in flight at an endpoint.
+    fn held(&self, candidate: usize) -> u32 {
+        let provider = &self.service.gateway.providers[candidate];
+        self.service.standing(provider.endpoints[0].slot).in_flight
+    }
+
+    fn gate(&self, candidate: usize) -> Gate {
+        let provider = &self.service.gateway.providers[candidate];
+        self.service.standing(provider.endpoints[0].slot).gate
+    }
+}
+
+fn down() -> Error {
+    Error::new(Class::Server, "down")
+}
+
+#[test]
+fn a_place_is_held_from_the_decision_to_the_verdict_and_given_back_once() {
+    let stage = Stage::new();
+    let mut exchange = stage.ask().unwrap();
+    assert_eq!(stage.held(0), 1);
+    let (at, _) = exchange.begin(0).unwrap();
+    assert_eq!(stage.held(0), 1);
+    exchange.answered(at, 5_000_000);
+    assert_eq!(stage.held(0), 0);
+    exchange.gone(at, None, 6_000_000);
+    exchange.close();
+    drop(exchange);
+    assert_eq!(stage.held(0), 0);
+}
+
+#[test]
+fn however_a_request_ends_its_place_is_given_back() {
+    type End = fn(Exchange);
+    let ends: [(&str, End); 7] = [
+        ("the client leaves before the attempt", |mut exchange| exchange.close()),
+        ("the module drops it", drop),
+        ("the client leaves during the attempt", |mut exchange| {
+            let (at, _) = exchange.begin(0).unwrap();
+            exchange.close();
+            assert_eq!(exchange.gone(at, None, 1), None);
+        }),
+        ("the provider's request cannot be made", |mut exchange| {
+            let (at, _) = exchange.begin(0).unwrap();
+            exchange.given_up(at, None, &down(), 1);
+        }),
+        ("Envoy's pool is full", |mut exchange| {
+            assert_eq!(exchange.overflowed().code.as_deref(), Some("all_candidates_saturated"));
+        }),
+        ("the stream is cut", |mut exchange| {
+            let (at, _) = exchange.begin(0).unwrap();
+            exchange.flows(at, 1);
+            assert_eq!(exchange.gone(at, Some(200), 2), None);
+        }),
+        ("every candidate fails", |mut exchange| {
+            let (at, candidate) = exchange.begin(0).unwrap();
+            exchange.failed(at, None, &down(), 1);
+            exchange.move_on(candidate, &down()).unwrap();
+            let (at, candidate) = exchange.begin(0).unwrap();
+            exchange.failed(at, None, &down(), 1);
+            assert!(exchange.move_on(candidate, &down()).is_none());
+        }),
+    ];
+    for (name, end) in ends {
+        let stage = Stage::new();
+        end(stage.ask().unwrap());
+        assert_eq!((stage.held(0), stage.held(1)), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn what_has_no_room_is_passed_over_and_when_nobody_has_the_client_is_told_when_to_come_back() {
+    let stage = Stage::new();
+    let held: Vec<Exchange> = (0..3).map(|_| stage.ask().unwrap()).collect();
+    let clusters: Vec<_> = held.iter().map(|exchange| cluster(exchange).unwrap()).collect();
+    assert_eq!(clusters, ["a", "a", "b"]);
+    let refusal = stage.ask().unwrap_err();
+    assert_eq!(refusal.error.status, 503);
+    assert_eq!(refusal.error.code.as_deref(), Some("all_candidates_saturated"));
+    assert_eq!(refusal.error.retry_after_ms, Some(1_000));
+    let counted = stage.metrics.borrow();
+    let skipped = |cluster: &str| {
+        let name = format!("waypost_skipped;provider={cluster};cluster={cluster};reason=saturated");
+        counted.iter().filter(|(metric, _)| *metric == name).count()
+    };
+    assert_eq!((skipped("a"), skipped("b")), (2, 1));
+    drop(counted);
+    drop(held);
+    assert_eq!(cluster(&stage.ask().unwrap()), Some("a"));
+}
+
+#[test]
+fn an_open_breaker_is_passed_over_and_asked_when_nobody_else_is_left() {
+    let stage = Stage::new();
+    for _ in 0..3 {
+        let mut exchange = stage.ask().unwrap();
+        assert_eq!(cluster(&exchange), Some("a"));
+        let (at, candidate) = exchange.begin(0).unwrap();
+        exchange.failed(at, Some(500), &down(), 1);
+        assert_eq!(exchange.move_on(candidate, &down()).unwrap().endpoint.cluster, "b");
+    }
+    assert!(matches!(stage.gate(0), Gate::Open(_)));
+    let metrics = stage.metrics.borrow().clone();
+    let count = |name: &str| metrics.iter().filter(|(metric, _)| metric == name).count();
+    assert_eq!(count("waypost_breaker_transitions;provider=a;cluster=a;to=open"), 1);
+    assert_eq!(count("waypost_failovers;from=a;to=b;reason=server"), 3);
+    let state = "waypost_breaker_state;provider=a;cluster=a;model=gpt-4o";
+    let last = metrics.iter().rfind(|(metric, _)| metric == state);
+    assert_eq!(last, Some(&(state.to_owned(), Some(2))));
+
+    let first = stage.ask().unwrap();
+    assert_eq!(cluster(&first), Some("b"));
+    // The only place at b is taken.
+    let second = stage.ask().unwrap();
+    assert_eq!(cluster(&second), Some("a"));
+}
+
+#[test]
+fn clients_that_leave_say_nothing_of_a_provider_and_connections_that_break_do() {
+    let stage = Stage::new();
+    for _ in 0..30 {
+        let mut exchange = stage.ask().unwrap();
+        let (at, _) = exchange.begin(0).unwrap();
+        exchange.close();
+        exchange.gone(at, None, 1);
+    }
+    assert_eq!(stage.gate(0), Gate::Closed);
+    for _ in 0..3 {
+        let mut exchange = stage.ask().unwrap();
+        let (at, _) = exchange.begin(0).unwrap();
+        assert_eq!(exchange.gone(at, None, 1).as_deref(), Some("b"));
+    }
+    assert!(matches!(stage.gate(0), Gate::Open(_)));
+}
+
+#[test]
+fn an_attempt_for_which_no_time_was_left_is_not_its_providers_fault() {
+    let stage = Stage::new();
+    for _ in 0..10 {
+        let mut exchange = stage.ask().unwrap();
+        let total = exchange.timeouts.total.as_nanos() as u64;
+        let (at, candidate) = exchange.begin(0).unwrap();
+        exchange.given_up(at, None, &down(), 1);
+        exchange.move_on(candidate, &down()).unwrap();
+        let (at, _) = exchange.begin(total - 1).unwrap();
+        assert_eq!(exchange.gone(at, None, total), None);
+        let said = exchange.exhausted(504).message;
+        assert!(said.contains("b/gpt-4o: the request was not answered within 15m"), "{said}");
+    }
+    assert_eq!(stage.gate(1), Gate::Closed);
+}
+
+#[test]
+fn a_stream_that_falls_silent_counts_against_its_provider() {
+    let stage = Stage::new();
+    for _ in 0..3 {
+        let mut exchange = stage.ask().unwrap();
+        let (at, _) = exchange.begin(0).unwrap();
+        exchange.flows(at, 1);
+        exchange.silent(2);
+        exchange.close();
+        exchange.gone(at, Some(200), 3);
+        let expected = matches!(
+            exchange.attempts.outcome(at),
+            Some(Outcome::Failed { class: Class::Timeout, .. })
+        );
+        assert!(expected);
+    }
+    assert!(matches!(stage.gate(0), Gate::Open(_)));
+}
+
+#[test]
+fn what_a_client_wished_for_in_vain_is_told_it() {
+    let stage = Stage::new();
+    let body = r#"{"model":"gpt-4o","models":["x"],"messages":[{"role":"user","content":"x"}]}"#;
+    let headers: Headers<'_> = [("x-waypost-rule", "other")].into_iter().collect();
+    let exchange = open(&stage.service, Operation::Chat, &headers, body).unwrap();
+    let told = exchange.signature(&[]);
+    let warnings = told.iter().find(|(name, _)| *name == "x-waypost-warnings").unwrap();
+    assert!(warnings.1.contains("x-waypost-rule is ignored"), "{warnings:?}");
+    assert!(warnings.1.contains("models is ignored"), "{warnings:?}");
 }
