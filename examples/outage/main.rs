@@ -58,9 +58,7 @@ fn said(result: Result<(), String>) -> ExitCode {
 
 /// Two providers of one model; the first is preferred.
 fn gateway() -> Result<Gateway, String> {
-    let provider = |cluster| {
-        json!({ "api": "openai", "endpoints": [{ "cluster": cluster }], "models": { "gpt-4o": {} } })
-    };
+    let provider = |cluster| json!({ "api": "openai", "endpoints": [{ "cluster": cluster }], "models": { "gpt-4o": {} } });
     let config = Config::read(&json!({
         "role": "gateway",
         "providers": { "first": provider("first"), "second": provider("second") },
@@ -104,8 +102,6 @@ struct Summary {
 
 fn summary(run: &Run) -> Summary {
     let answered = run.times.iter().filter(|(_, time)| time.is_some()).count();
-    let reached: u64 = run.points.iter().map(|point| u64::from(point.reached)).sum();
-    let by_first = run.by_first();
     let mut times: Vec<u64> = run
         .times
         .iter()
@@ -117,7 +113,7 @@ fn summary(run: &Run) -> Summary {
     Summary {
         came: run.times.len(),
         answered,
-        lost_attempts: reached.saturating_sub(by_first),
+        lost_attempts: run.points.iter().map(|point| u64::from(point.lost)).sum(),
         median: quantile(50),
         p99: quantile(99),
         left_after: run.settled(BEGIN, |share| share < 0.05),
@@ -126,14 +122,10 @@ fn summary(run: &Run) -> Summary {
 }
 
 impl Run {
-    /// Requests that the first provider answered.
-    fn by_first(&self) -> u64 {
-        self.points.iter().map(|point| u64::from(point.answered_by_first)).sum()
-    }
-
     /// The share of requests that the first provider was asked first, at each point.
     fn shares(&self) -> Vec<f64> {
-        let share = |point: &simulation::Point| f64::from(point.first) / f64::from(point.came.max(1));
+        let share =
+            |point: &simulation::Point| f64::from(point.first) / f64::from(point.came.max(1));
         self.points.iter().map(share).collect()
     }
 
@@ -181,7 +173,11 @@ fn report(pairs: &[Pair]) -> String {
     out.push_str("\nRequests sent to the first provider first, a column for each second and a half (█ all, blank none):\n\n");
     for pair in pairs {
         for (name, run) in [("with", &pair.with), ("without", &pair.without)] {
-            out.push_str(&format!("{:>13} {name:<7} {}\n", pair.scenario.name(), chart(&run.shares())));
+            out.push_str(&format!(
+                "{:>13} {name:<7} {}\n",
+                pair.scenario.name(),
+                chart(&run.shares())
+            ));
         }
     }
     out

@@ -35,10 +35,8 @@ pub struct Point {
     pub came: u32,
     /// Of those, how many the first provider was asked first.
     pub first: u32,
-    /// Attempts that reached the first provider.
-    pub reached: u32,
-    /// Of the requests that came, how many the first provider answered.
-    pub answered_by_first: u32,
+    /// Attempts that began then and gave nobody an answer.
+    pub lost: u32,
     /// The longest that one of them took, in milliseconds.
     pub slowest: u64,
 }
@@ -160,8 +158,10 @@ impl Simulation<'_> {
         let question = Question::new(Operation::Chat, "gpt-4o", false, &|_| None);
         let Ok(mut plan) = plan(self.gateway, &question) else { return };
         fleet.refresh(&self.store, EPOCH + now);
-        let seen = |slot| if self.health { fleet.standing(slot, EPOCH + now) } else { Standing::default() };
-        let moment = Moment { now: EPOCH + now, random, turn: self.turn, standing: &seen };
+        let seen = |slot| {
+            if self.health { fleet.standing(slot, EPOCH + now) } else { Standing::default() }
+        };
+        let moment = Moment { now: EPOCH + now, random, turn: &|_| 0, standing: &seen };
         if plan.order(self.gateway, &question, &moment).is_err() {
             return;
         }
@@ -227,10 +227,10 @@ impl Simulation<'_> {
         if let Some(count) = self.in_flight.get_mut(provider) {
             *count += 1;
         }
-        if provider == 0
+        if !matches!(event, Event::Answered { .. })
             && let Some(point) = self.point(now)
         {
-            point.reached += 1;
+            point.lost += 1;
         }
         self.at(now + after, What::Ended(at));
     }
@@ -254,7 +254,6 @@ impl Simulation<'_> {
                 *time = Some(now - came);
             }
             if let Some(point) = self.point(came) {
-                point.answered_by_first += u32::from(attempt.provider == 0);
                 point.slowest = point.slowest.max(now - came);
             }
         } else {
