@@ -229,7 +229,10 @@ impl GatewayStream {
             Some(exchange) => {
                 let mut exchange = exchange.borrow_mut();
                 let error = match status {
-                    503 if overflowed() => exchange.overflowed(),
+                    503 if overflowed() => {
+                        let cluster = host::property("xds\0cluster_name").unwrap_or_default();
+                        exchange.overflowed(&cluster)
+                    }
                     502..=504 => exchange.exhausted(status),
                     _ => reply::local_error(status),
                 };

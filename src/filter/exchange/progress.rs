@@ -265,10 +265,19 @@ impl Exchange {
         }
     }
 
-    /// Envoy's own pool of connections is full at the candidate that was to be asked. Envoy asks
-    /// nobody else then. Gives the error for the client.
-    pub fn overflowed(&mut self) -> Error {
-        if let Some(slot) = self.attempts.next().and_then(|(at, _)| self.slot(at)) {
+    /// Envoy's own pool of connections is full at `cluster`. Envoy asks nobody else then. Gives the
+    /// error for the client.
+    ///
+    /// It is the candidate that was to be asked next, or, where a connection had to be waited for, the
+    /// one of the attempt that has just ended.
+    pub fn overflowed(&mut self, cluster: &[u8]) -> Error {
+        let next = self.attempts.next().map(|(at, _)| at);
+        let last = self.attempts.tried().last().map(|attempt| attempt.candidate);
+        let full = next.into_iter().chain(last).find(|at| {
+            let found = self.candidate(*at);
+            found.is_some_and(|found| found.endpoint.cluster.as_bytes() == cluster)
+        });
+        if let Some(slot) = full.and_then(|at| self.slot(at)) {
             self.service.overflowed(slot);
         }
         self.prepared = None;
