@@ -18,7 +18,10 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
             let path = place.map_or_else(|| plugin.at.path_of("configuration"), |at| at.path);
             findings.error(
                 path,
-                format!("Envoy will not start with the expression \"{}\": {wrong}", expression.text),
+                format!(
+                    "Envoy will not start with the expression \"{}\": {wrong}",
+                    expression.text
+                ),
             );
         }
     }
