@@ -3,12 +3,15 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`catalog`] | `waypost catalog`: what is known of models |
+//! | `cel` | expressions that Envoy evaluates, read without Envoy |
 //! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
 
 use std::fmt;
 
 pub mod catalog;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cel;
 pub mod check;
 pub mod translate;
 

@@ -156,9 +156,29 @@ pub struct Incoming<'a> {
 /// What the client is told instead.
 pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, Refusal> {
     let Incoming { operation, headers, body, request_id, created, cel } = incoming;
-    let gateway = &*service.gateway;
+    let route = |question: &Question<'_>, keep: Keep<'_>| route(service, question, keep);
+    let (parsed, plan) = ask(&service.gateway, operation, headers, body, cel, route)?;
+    Exchange::open(Rc::clone(service), parsed, plan, request_id, created)
+}
+
+/// Leaves out the candidates of a plan that cannot serve the request.
+pub type Keep<'k> = &'k dyn Fn(&mut Plan) -> Result<(), Error>;
+
+/// Parses and validates a request, and goes on with what rules see of it. Every [`Question`] of a
+/// client's request is made here, whoever wants to know the answer.
+///
+/// # Errors
+/// What the client is told instead.
+pub fn ask<T>(
+    gateway: &Gateway,
+    operation: Operation,
+    headers: &Headers<'_>,
+    body: Vec<u8>,
+    cel: &dyn Fn(&Expression) -> bool,
+    then: impl FnOnce(&Question<'_>, Keep<'_>) -> Result<T, Refusal>,
+) -> Result<(Asked, T), Refusal> {
     let header = |name: &str| headers.text(name);
-    let (parsed, plan) = match operation {
+    match operation {
         Operation::Chat => {
             let parsed = ParsedChat::parse(body)?;
             let chat = parsed.chat();
@@ -176,8 +196,8 @@ pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, R
                 wishes: wishes(gateway, headers, || chat.field(MODELS_FIELD))?,
                 ..Question::new(operation, &chat.model, chat.stream, &header)
             };
-            let plan = route(service, &question, |plan| plan.keep_able(&needs, gateway))?;
-            (Asked::Chat(parsed), plan)
+            let then = then(&question, &|plan| plan.keep_able(&needs, gateway))?;
+            Ok((Asked::Chat(parsed), then))
         }
         Operation::Embeddings => {
             let parsed = ParsedEmbeddings::parse(body)?;
@@ -194,18 +214,17 @@ pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, R
                 ..Question::new(operation, &asked.model, false, &header)
             };
             let comparable = |plan: &mut Plan| routing::comparable(gateway, plan, asked.dimensions);
-            let plan = route(service, &question, comparable)?;
-            (Asked::Embeddings(parsed), plan)
+            let then = then(&question, &comparable)?;
+            Ok((Asked::Embeddings(parsed), then))
         }
-    };
-    Exchange::open(Rc::clone(service), parsed, plan, request_id, created)
+    }
 }
 
 /// Rules to candidates, those that can serve the request, and their order now.
 fn route(
     service: &Service,
     question: &Question<'_>,
-    keep: impl FnOnce(&mut Plan) -> Result<(), Error>,
+    keep: Keep<'_>,
 ) -> Result<Plan, Refusal> {
     let mut plan = routing::plan(&service.gateway, question)?;
     match keep(&mut plan).and_then(|()| service.order(&mut plan, question)) {

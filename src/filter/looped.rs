@@ -125,7 +125,7 @@ impl HttpContext for LoopbackStream {
             }
             Purpose::Mirror(_) => {
                 if in_time && !exchange.as_deref().is_some_and(loopback::is_answered) {
-                    mirror::failed();
+                    mirror::failed(&call);
                 }
             }
             Purpose::Hello => {}

@@ -3,6 +3,7 @@
 //! and it is left out rather than take the room of clients' requests.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::exchange::Exchange;
 use super::loopback::{self, Ask, Call, Purpose};
@@ -27,33 +28,55 @@ pub fn send(exchange: &Exchange, operation: Operation) {
     let (Some(cluster), true) =
         (&gateway.loopback, room && few && body.len() <= MAX_MIRRORED_BYTES)
     else {
-        return dropped();
+        return service.mirrored(candidate, Fate::Dropped.word());
     };
-    let timeouts = Timeouts { total: exchange.timeouts.answer, ..exchange.timeouts };
+    // The attempt's own time ends first, so that it counts for the target.
+    let total = exchange.timeouts.answer.saturating_add(AFTER);
     let call = Call {
         service: Rc::clone(service),
         candidate,
         ask: Ask::Body(operation),
         purpose: Purpose::Mirror(exchange.request_id.clone()),
         rule: exchange.rule.clone(),
-        timeouts,
+        timeouts: Timeouts { total, ..exchange.timeouts },
     };
     let path = match operation {
         Operation::Chat => "/v1/chat/completions",
         Operation::Embeddings => "/v1/embeddings",
     };
-    match looped::send(cluster, call, "POST", path, body) {
-        Started::Sent => sent(),
-        Started::Full => dropped(),
-        Started::Refused => failed(),
+    let outcome = match looped::send(cluster, call, "POST", path, body) {
+        Started::Sent => Fate::Sent,
+        Started::Full => Fate::Dropped,
+        Started::Refused => Fate::Failed,
+    };
+    service.mirrored(candidate, outcome.word());
+}
+
+/// How much longer than its attempt a call of ours may take.
+pub const AFTER: Duration = Duration::from_secs(1);
+
+/// What becomes of copies, as they are counted.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// It was sent.
+    Sent,
+    /// It was left out.
+    Dropped,
+    /// It was sent and got no whole answer, or could not be sent.
+    Failed,
+}
+
+impl Fate {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
     }
 }
 
-/// Counts one that was sent.
-pub fn sent() {}
-
-/// Counts one that was left out.
-pub fn dropped() {}
-
-/// Counts one that was sent and got no answer, or could not be sent.
-pub fn failed() {}
+/// Counts a copy that was sent and got no whole answer.
+pub fn failed(call: &Call) {
+    call.service.mirrored(call.candidate, Fate::Failed.word());
+}

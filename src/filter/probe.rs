@@ -95,13 +95,14 @@ fn give_up(now: u64) {
         if let Some(call) = loopback::calls(|all| all.end(number))
             && matches!(call.purpose, Purpose::Mirror(_))
         {
-            mirror::failed();
+            mirror::failed(&call);
         }
     }
 }
 
 const fn within(limit: Duration) -> Timeouts {
-    Timeouts { first_token: limit, answer: limit, idle: limit, total: limit }
+    let total = limit.saturating_add(mirror::AFTER);
+    Timeouts { first_token: limit, answer: limit, idle: limit, total }
 }
 
 fn send(service: &Rc<Service>, cluster: &str, candidate: Candidate, probe: &Probe) {

@@ -120,6 +120,8 @@ impl Service {
     /// # Errors
     /// Why there is none.
     pub fn admit(self: &Rc<Self>, slot: Slot, insist: bool) -> Result<Place, Refused> {
+        // Probes come this way only, and there may be no other requests.
+        self.used.set(true);
         let now = self.world.now();
         let mut fleet = self.fleet.borrow_mut();
         let pass = match insist {
@@ -155,6 +157,13 @@ impl Service {
     pub fn failed_over(&self, from: Candidate, to: Candidate, reason: Class) {
         if let (Some(from), Some(to)) = (from.resolve(&self.gateway), to.resolve(&self.gateway)) {
             self.world.count(&metrics::failover(&from, &to, reason));
+        }
+    }
+
+    /// What became of the copy of a request.
+    pub fn mirrored(&self, to: Candidate, outcome: &str) {
+        if let Some(found) = to.resolve(&self.gateway) {
+            self.world.count(&metrics::mirror(&found, outcome));
         }
     }
 

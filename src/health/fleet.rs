@@ -459,7 +459,8 @@ pub(super) const fn overflowing(at: Millis, now: Millis) -> bool {
 }
 
 /// Of two gates the worse.
-fn worse(one: Gate, other: Gate) -> Gate {
+/// The gate that lets fewer through.
+pub(crate) fn worse(one: Gate, other: Gate) -> Gate {
     let rank = |gate| match gate {
         Gate::Closed => 0,
         Gate::Trial => 1,

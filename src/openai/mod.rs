@@ -6,6 +6,7 @@
 //! | [`request`] | a chat request, parsed once, borrowing from the body |
 //! | [`json`] | pieces of JSON text that are passed on as they were written |
 //! | [`place`] | JSON read into its places: one reader for all types |
+//! | [`order`] | lists put in order, in little code |
 //! | [`outer`] | its outermost object |
 //! | [`message`] | its messages, parts, tools |
 //! | `blame` | which field of a JSON text an error is about |
@@ -28,6 +29,7 @@ pub mod invalid;
 pub mod json;
 pub mod message;
 pub mod models;
+pub mod order;
 pub mod outer;
 pub mod place;
 pub mod request;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::error::Error;
-use super::json::{Num, RawStr, is_object};
+use super::json::{Num, RawStr, is_object, texts};
 use super::message::{Content, FunctionCall, Items, Message, Part, Role, Tool, ToolCall};
 use super::request::{Chat, ToolChoice, read};
 
@@ -146,10 +146,10 @@ impl Chat<'_> {
             return Err(Error::invalid("tool_choice", message));
         }
         // Thousands of names may be allowed of thousands of tools, so the tools are gone through once.
-        let functions = self.tools.iter().filter_map(|tool| tool.function.as_ref());
+        let mut functions = self.tools.iter().filter_map(|tool| Some(tool.function.as_ref()?.name));
         let known: BTreeSet<Cow<'_, str>> = match named.as_slice() {
             [] => BTreeSet::new(),
-            _ => functions.map(|function| function.name.decode()).collect(),
+            _ => texts(&mut functions),
         };
         match named.iter().find(|name| !known.contains(&name.decode())) {
             Some(name) => Err(Error::invalid(

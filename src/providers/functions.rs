@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Target;
 use super::warnings::{Warnings, unsupported};
-use crate::openai::json::{Members, RawStr, separate, write_str};
+use crate::openai::json::{Members, RawStr, separate, texts, write_str};
 use crate::openai::message::{Function, Tool};
 use crate::openai::place::from_str;
 use crate::openai::request::ToolChoice;
@@ -66,9 +66,7 @@ impl<'c> Allowed<'c> {
     /// By the request's choice.
     pub(crate) fn by(chat: &'c Chat<'_>) -> Self {
         Self(match &chat.tool_choice {
-            Some(ToolChoice::Allowed { names, .. }) => {
-                Some(names.iter().map(|name| name.decode()).collect())
-            }
+            Some(ToolChoice::Allowed { names, .. }) => Some(texts(&mut names.iter().copied())),
             _ => None,
         })
     }

@@ -301,7 +301,8 @@ impl Plan {
         let reason = "it does not reason: asked last";
         self.skipped
             .extend(behind.map(|candidate| Skipped::new(*candidate, Why::Capability, reason)));
-        self.candidates.sort_by_key(|candidate| !reasons(candidate));
+        let last: Vec<Candidate> = self.candidates.extract_if(.., |it| !reasons(it)).collect();
+        self.candidates.extend(last);
     }
 
     fn nobody(&self, lacks: &[Lack], gateway: &Gateway) -> Error {

@@ -292,7 +292,8 @@ impl Plan {
         let may = |candidate: &Candidate| {
             let Some(found) = candidate.resolve(gateway) else { return false };
             let standing = candidate.slot(gateway).map(scene.moment.standing).unwrap_or_default();
-            let up = matches!(standing.gate, Gate::Closed) && !standing.saturated;
+            // Whom nothing but copies goes to is tried by one, or nothing would ever close its breaker.
+            let up = matches!(standing.gate, Gate::Closed | Gate::Trial) && !standing.saturated;
             up && require::rules(gateway, self.bound, own).all(|rule| {
                 require::lack(&rule.require, &found, &seen, scene.question).is_none()
                     && require::too_slow(&rule.require, &standing, stream).is_none()

@@ -11,6 +11,7 @@
 //! | `waypost_breaker_transitions` | counter | provider, cluster, model, to | breakers that changed; `model` is missing for that of an endpoint |
 //! | `waypost_failovers` | counter | from, to, reason | attempts that failed and had another after them; from and to are clusters |
 //! | `waypost_skipped` | counter | provider, cluster, reason | candidates that were not asked, or not in their turn |
+//! | `waypost_mirrors` | counter | provider, cluster, outcome | copies of requests: `sent`; `dropped` as there was no room; `failed` as no whole answer came, of the sent ones too |
 //! | `waypost_in_flight` | gauge | provider, cluster | attempts in flight over all workers |
 
 use crate::health::{Gate, Level, Slot, Transition, Watched};
@@ -95,6 +96,16 @@ pub fn skipped(found: &Resolved<'_>, why: Why) -> String {
         .with("provider", &found.provider.name)
         .with("cluster", &found.endpoint.cluster)
         .with("reason", why.word())
+        .0
+}
+
+/// The counter of copies of requests.
+#[must_use]
+pub fn mirror(found: &Resolved<'_>, outcome: &str) -> String {
+    Name::new("mirrors")
+        .with("provider", &found.provider.name)
+        .with("cluster", &found.endpoint.cluster)
+        .with("outcome", outcome)
         .0
 }
 

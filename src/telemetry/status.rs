@@ -135,11 +135,10 @@ fn write_target(json: &mut Json, gateway: &Gateway, target: &TargetId) {
 
 fn write_went(json: &mut Json, places: &[Place<'_>], went: &[(Slot, u32)]) {
     let all: u64 = went.iter().map(|(_, attempts)| u64::from(*attempts)).sum();
-    let mut most: Vec<&(Slot, u32)> = went.iter().filter(|(_, attempts)| *attempts > 0).collect();
-    most.sort_by_key(|(_, attempts)| std::cmp::Reverse(*attempts));
     json.number("attempts", all);
     json.begin("went", b'[');
-    for (slot, attempts) in most.into_iter().take(MAX_WENT) {
+    // The report gives those with the most first.
+    for (slot, attempts) in went.iter().take(MAX_WENT) {
         let Some((provider, endpoint)) = places.get(usize::from(slot.endpoint)) else { continue };
         let model = slot.target.checked_sub(endpoint.slot.target);
         let Some(model) = model.and_then(|at| provider.models.get(usize::from(at))) else {

@@ -388,6 +388,7 @@ class Gateway:
         log = (self.directory / "log").read_bytes()
         new, self._read = log[self._read :], len(log)
         found = [line.decode("utf-8", "replace") for line in new.splitlines() if TROUBLE.search(line)]
+        # What the module counts itself is under `wasmcustom`.
         for name, value in self.stats("wasm.").items():
             if value and re.search(r"vm_reload|vm_failure|fail", name):
                 found.append(f"{name} = {value}")

@@ -192,3 +192,35 @@ def test_the_way_back_takes_nothing_from_others(start, number):
         refused = ask(ports["outside"], method, path, b"{}" if method == "POST" else None, headers)
         assert (refused.status, refused.body) == (403, b"")
     assert up.fakes.seen() == [0, 0]
+
+
+def breaker(stage, provider):
+    """The state of the endpoint's breaker as the status tells it."""
+    status = ask(stage.gateway.status_port, "GET", "/waypost/status").json()
+    (found,) = [one for one in status["providers"] if one["name"] == provider]
+    return found["endpoints"][0]["breaker"]["state"]
+
+
+def until(what, seconds):
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)
+
+
+def test_an_outage_and_its_end_are_seen_without_clients(start):
+    quick = {"breaker": {"consecutive_failures": 1, "open_for": "1s", "max_open": "2s", "close_after": 1}}
+    up = start(lambda fakes: probing(fakes, first=quick))
+    first, _ = up.fakes.all
+    seen(up, first, 1)
+    up.fakes.set(first, "status=503")
+    until(lambda: breaker(up, "first") != "closed", BUSY_SECONDS)
+    answered = up.chat("hi")
+    assert (answered["x-waypost-provider"], answered["x-waypost-attempts"]) == ("second", "1")
+    up.fakes.set(first, None)
+    until(lambda: breaker(up, "first") == "closed", 25)
+    answered = up.chat("hi")
+    assert (answered["x-waypost-provider"], answered["x-waypost-attempts"]) == ("first", "1")
+    # Two requests of a client; all else was probes.
+    chats = [one for port in up.fakes.all for one in up.fakes.requests(port) if one["method"] == "POST"]
+    assert len(chats) == 2

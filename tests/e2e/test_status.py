@@ -221,8 +221,8 @@ def test_a_browser_draws_it(seen):
     text = re.sub(r"<(script|style)\b.*?</\1>", "", drawn, flags=re.DOTALL)
     for provider in ("good", "bad", "idle"):
         assert re.search(rf"<h3[^>]*>{provider}<", text), provider
-    assert re.search(r'class="state open">■ open<', text)
-    assert re.search(r'class="state closed">● closed<', text)
+    assert re.search(r'class="state open"[^>]*>■ open<', text)
+    assert re.search(r'class="state closed"[^>]*>● closed<', text)
     assert re.search(r'<path class="spark" d="M[\d.]+ ', text)
     assert "0 of 50 in flight" in text
     for rule in ("steady", "shaky", "unused"):

@@ -9,6 +9,7 @@ use super::{check, usage};
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Bounded;
+use crate::openai::order::ordered;
 use crate::openai::place::{from_str, members};
 use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
@@ -99,7 +100,7 @@ pub fn answer(asked: &Embeddings<'_>, target: &Target<'_>, body: &[u8]) -> Resul
         data.push((place, Vector::read(entry.embedding).map_err(no_answer)?));
     }
     let in_order = data.is_sorted_by_key(|(place, _)| *place);
-    data.sort_by_key(|(place, _)| *place);
+    let data = ordered(data, |(place, _)| *place);
     let counts = list.usage.and_then(|usage| from_str::<Counts<'_>>(usage.get()).ok());
     let tokens = |counts: &Counts<'_>| counts.prompt_tokens.or(counts.total_tokens).map(count);
     let vectors = Vectors {

@@ -9,6 +9,7 @@ use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::string;
+use crate::openai::order::ordered;
 use crate::openai::place::from_str;
 use crate::providers::failure::no_answer;
 use crate::providers::{Payload, answering_model, completion_id, failure};
@@ -60,8 +61,7 @@ fn read_candidates(candidates: &[Candidate<'_>], call: &Call<'_>) -> Result<Vec<
     let mut choices = Vec::with_capacity(candidates.len());
     let mut why = None;
     let mut told = false;
-    let mut candidates: Vec<&Candidate<'_>> = candidates.iter().collect();
-    candidates.sort_by_key(|candidate| candidate.index());
+    let candidates = ordered(candidates.iter().collect(), |it: &&Candidate<'_>| it.index());
     for (index, candidate) in (0..).zip(candidates) {
         let mut choice = choice(candidate, index, &originals, call)?;
         let (reason, end) = candidate.end().unwrap_or_else(|| ("STOP".into(), End::Stop));

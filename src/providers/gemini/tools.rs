@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::names::Names;
 use super::schema::{self, Form, Room};
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, is_object, separate, write_str};
+use crate::openai::json::{RawStr, is_object, separate, texts, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
@@ -66,7 +66,7 @@ impl Tools<'_, '_> {
             Some(ToolChoice::Allowed { names, required: false })
                 if self.generation == Generation::Old =>
             {
-                Some(names.iter().map(|name| name.decode()).collect())
+                Some(texts(&mut names.iter().copied()))
             }
             _ => None,
         };

@@ -10,6 +10,7 @@ use crate::openai::Error;
 use crate::openai::answer::{self, Choice, Completion};
 use crate::openai::json::{RawStr, string};
 use crate::openai::message::Bounded;
+use crate::openai::order::ordered;
 use crate::openai::place::{from_str, members};
 use crate::providers::failure::no_answer;
 use crate::providers::{Payload, answering_model, completion_id, failure};
@@ -47,7 +48,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
         no_answer(if error.is_data() { "it has another form" } else { "it is not JSON" })
     })?;
     let says_error = string(wire.object).is_some_and(|object| object.inner() == "error");
-    let mut choices = wire.choices.map(|list| list.0).unwrap_or_default();
+    let choices = wire.choices.map(|list| list.0).unwrap_or_default();
     if says_error || wire.error.is_some() {
         return Err(failure::in_stream(body));
     }
@@ -57,7 +58,7 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
             None => no_answer("it has no choices"),
         });
     }
-    choices.sort_by_key(|choice| choice.index);
+    let choices = ordered(choices, |choice| choice.index);
     let id = completion_id(string(wire.id), call.id);
     let choices: Result<Vec<Choice>, Error> =
         (0..).zip(&choices).map(|(number, wire)| choice(wire, &id, number)).collect();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use serde_json::value::RawValue;
 
-use super::edit::{Splice, span, splice};
+use super::edit::{Splice, in_order, span, splice};
 use super::finish::{ended, is_empty, is_truthy, read_usage, replacement};
 use crate::openai::json::write_str;
 use crate::openai::message::Bounded;
@@ -99,7 +99,7 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let payload = if splices.is_empty() {
         Payload::Same
     } else {
-        splices.sort_by_key(|(range, _)| range.start);
+        let splices = in_order(splices);
         let mut out = Vec::with_capacity(body.len() + 128);
         splice(&mut out, body, &splices);
         Payload::Whole(out)

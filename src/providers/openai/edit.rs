@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::openai::Chat;
 use crate::openai::json::write_str;
+use crate::openai::order::ordered;
 use crate::openai::place::{from_slice, members};
 use crate::providers::Payload;
 
@@ -33,6 +34,12 @@ pub fn splice(out: &mut Vec<u8>, text: &[u8], splices: &[Splice]) {
         at = range.end;
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
+}
+
+/// The replacements by where they start, as [`splice`] wants them.
+#[must_use]
+pub fn in_order(splices: Vec<Splice>) -> Vec<Splice> {
+    ordered(splices, |(range, _)| range.start)
 }
 
 /// Changes to the members at the top of a request.

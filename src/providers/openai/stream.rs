@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::answer::MAX_CHOICES;
-use super::edit::{Splice, span, splice};
+use super::edit::{Splice, in_order, span, splice};
 use super::finish::{Finish, finish, is_empty, is_truthy, read_usage, replacement};
 use super::quirks::Quirks;
 use crate::openai::chunk::DONE;
@@ -196,7 +196,7 @@ impl Chunks {
         if splices.is_empty() {
             write_event(out, &[data]);
         } else {
-            splices.sort_by_key(|(range, _)| range.start);
+            let splices = in_order(splices);
             out.extend_from_slice(b"data: ");
             splice(out, data, &splices);
             out.extend_from_slice(b"\n\n");

@@ -213,7 +213,7 @@ fn a_rule_shows_whom_it_went_to_and_the_share_of_each() {
     let gpt = Slot { endpoint: 2, target: 4 };
     let nobody = Slot { endpoint: 9, target: 9 };
     let traffic = vec![
-        ("all".to_owned(), vec![(sonnet, 1), (gpt, 3), (nobody, 0)]),
+        ("all".to_owned(), vec![(gpt, 3), (sonnet, 1), (nobody, 0)]),
         ("model".to_owned(), vec![(gpt, 5)]),
     ];
     let status = read(&gateway, &quiet(&gateway), &traffic);
@@ -347,6 +347,7 @@ fn of_those_whom_a_rule_went_to_the_most_asked_are_listed() {
         &json!([]),
     );
     let went = (0..MAX_WENT + 8)
+        .rev()
         .map(|at| (Slot { endpoint: 0, target: at as u16 }, at as u32 + 1))
         .collect();
     let status = read(&gateway, &quiet(&gateway), &[("model".to_owned(), went)]);
