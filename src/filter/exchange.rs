@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::service::{Place, Service};
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
+use crate::health::Event;
 use crate::openai::{Class, Error, Usage};
 use crate::providers::embeddings::NO_USAGE;
 use crate::providers::{Answer, Call, Headers, Outbound, Payload};
@@ -52,6 +53,9 @@ pub struct Exchange {
     prepared: Option<Prepared>,
     /// The places of attempts without a verdict, by attempt.
     places: Vec<(usize, Place)>,
+    /// The place of an attempt that ended without a word of its provider, and what is made of that
+    /// unless Envoy says that it had no connection to give.
+    lost: Option<(Place, Event)>,
     /// Whether it has been logged: the client is gone, or has got everything.
     closed: bool,
     /// Whether the headers of an answer, or of a final refusal, have gone to the client.
@@ -110,6 +114,7 @@ impl Exchange {
             created,
             prepared: None,
             places: Vec::new(),
+            lost: None,
             closed: false,
             committed: false,
             flow: Flow::None,

@@ -229,10 +229,7 @@ impl GatewayStream {
             Some(exchange) => {
                 let mut exchange = exchange.borrow_mut();
                 let error = match status {
-                    503 if overflowed() => {
-                        let cluster = host::property("xds\0cluster_name").unwrap_or_default();
-                        exchange.overflowed(&cluster)
-                    }
+                    503 if overflowed() => exchange.overflowed(&cluster()),
                     502..=504 => exchange.exhausted(status),
                     _ => reply::local_error(status),
                 };
@@ -258,6 +255,12 @@ impl GatewayStream {
 fn overflowed() -> bool {
     let details = host::property("response\0code_details").unwrap_or_default();
     details.ends_with(b"{overflow}")
+}
+
+/// The cluster that Envoy asked last, or tried to.
+fn cluster() -> String {
+    let name = host::property("xds\0cluster_name").unwrap_or_default();
+    String::from_utf8(name).unwrap_or_default()
 }
 
 /// Headers as the host takes them.

@@ -342,7 +342,7 @@ class Gateway:
         found = self.admin(f"/stats?format=json&filter=^{re.escape(prefix)}").json()["stats"]
         return {one["name"]: one["value"] for one in found if "value" in one}
 
-    def forgive(self, seconds: float = 2) -> None:
+    def forgive(self, seconds: float = 10) -> None:
         """Waits until no breaker is open any more, as far as that takes no longer."""
         deadline = time.monotonic() + seconds
         while self.status_port and time.monotonic() < deadline:

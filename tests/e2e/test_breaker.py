@@ -108,6 +108,7 @@ def test_failures_that_one_worker_saw_keep_the_other_away_too(pair):
     stage = pair()
     first, _ = ports(stage)
     assert each_worker(stage, lambda c: provider(one_chat()(c))) == ["a", "a"]
+    time.sleep(1)  # A success is told on the tick, and ends a row of failures.
     stage.fakes.set(first, "status=500")
     with Connection(stage.port) as one, Connection(stage.port) as other:
         for _ in range(5):
@@ -242,6 +243,7 @@ def test_metrics_have_labels_and_count_once(pair):
     stage = pair()
     first, _ = ports(stage)
     assert each_worker(stage, lambda c: provider(one_chat()(c))) == ["a", "a"]
+    time.sleep(1)  # A success is told on the tick, and ends a row of failures.
     stage.fakes.set(first, "status=500")
     for _ in range(9):
         assert stage.chat("hi", MODEL).status == 200

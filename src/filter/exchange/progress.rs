@@ -8,8 +8,8 @@
 //!  close, at any time: whatever is held is dropped, and with it given back
 //! ```
 //!
-//! An exchange holds places in two fields only, `prepared` and `places`; a [`Place`] gives itself back
-//! when it is dropped. So none is given back twice, and none is kept for longer than the exchange.
+//! An exchange holds places in three fields only, `prepared`, `places` and `lost`; a [`Place`] gives
+//! itself back when it is dropped. So none is given back twice, and none is kept for longer than the exchange.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -139,6 +139,7 @@ impl Exchange {
     /// of an upstream filter, whatever its headers), so then an attempt may run beside
     /// `max_concurrency`.
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
+        self.settle_lost();
         let (at, candidate) = self.attempts.begin(now)?;
         let slot = self.slot(candidate);
         self.prepared.take_if(|prepared| prepared.candidate != candidate);
@@ -225,17 +226,16 @@ impl Exchange {
             Outcome::Pending => {
                 let candidate = self.attempts.tried().get(attempt)?.candidate;
                 let error = self.lost(attempt, now);
-                self.end_lost(attempt, status, &error, now);
+                self.lose(attempt, status, &error, now);
                 Some(self.move_on(candidate, &error)?.endpoint.cluster.clone())
             }
             Outcome::Flowing => {
-                let error = match self.out_of_time(now) {
-                    true => self.too_long(),
-                    false => {
-                        Error::new(Class::Server, "the stream was cut after content had gone out")
-                    }
-                };
-                self.end_lost(attempt, status, &error, now);
+                if self.out_of_time(now) {
+                    self.given_up(attempt, status, &self.too_long(), now);
+                } else {
+                    let message = "the stream was cut after content had gone out";
+                    self.failed(attempt, status, &Error::new(Class::Server, message), now);
+                }
                 self.flow = Flow::None;
                 None
             }
@@ -243,13 +243,24 @@ impl Exchange {
         }
     }
 
-    /// An attempt that ran out of the time for all attempts together says nothing of its provider,
-    /// unless it used up its own.
-    fn end_lost(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
-        if self.out_of_time(now) && !self.over(attempt, now) {
-            self.given_up(attempt, status, error, now);
-        } else {
-            self.failed(attempt, status, error, now);
+    /// Notes that an attempt was lost. What that says of its provider is settled when Envoy goes on:
+    /// if its pool was full, it said so to nobody yet. Nothing, if the time for all attempts together
+    /// was used up before the attempt's own.
+    fn lose(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        self.attempts.end(attempt, failure(status, error), now);
+        let Some(at) = self.places.iter().position(|(at, _)| *at == attempt) else { return };
+        let (_, place) = self.places.swap_remove(at);
+        let event = match self.out_of_time(now) && !self.over(attempt, now) {
+            true => Event::Abandoned,
+            false => Event::Failed { class: error.class, retry_after: None },
+        };
+        self.settle_lost();
+        self.lost = Some((place, event));
+    }
+
+    fn settle_lost(&mut self) {
+        if let Some((place, event)) = self.lost.take() {
+            place.settle(event);
         }
     }
 
@@ -265,19 +276,22 @@ impl Exchange {
         }
     }
 
-    /// Envoy's own pool of connections is full at `cluster`. Envoy asks nobody else then. Gives the
+    /// Envoy's own pool of connections to `cluster` is full, and Envoy asks nobody else then. Gives the
     /// error for the client.
     ///
-    /// It is the candidate that was to be asked next, or, where a connection had to be waited for, the
-    /// one of the attempt that has just ended.
-    pub fn overflowed(&mut self, cluster: &[u8]) -> Error {
-        let next = self.attempts.next().map(|(at, _)| at);
-        let last = self.attempts.tried().last().map(|attempt| attempt.candidate);
-        let full = next.into_iter().chain(last).find(|at| {
-            let found = self.candidate(*at);
-            found.is_some_and(|found| found.endpoint.cluster.as_bytes() == cluster)
+    /// The attempt may not have begun, or have begun and been lost at once: that depends on which of
+    /// Envoy's limits it was.
+    pub fn overflowed(&mut self, cluster: &str) -> Error {
+        let mut candidates = self.attempts.candidates().iter();
+        let full = candidates.find(|candidate| {
+            candidate.resolve(&self.gateway).is_some_and(|found| found.endpoint.cluster == cluster)
         });
-        if let Some(slot) = full.and_then(|at| self.slot(at)) {
+        if let Some(slot) = full.and_then(|candidate| candidate.slot(&self.gateway)) {
+            let here = |(place, _): &mut (Place, Event)| {
+                place.slot().is_some_and(|lost| lost.endpoint == slot.endpoint)
+            };
+            // No fault of the provider's: its place is given back as one of which nothing is known.
+            drop(self.lost.take_if(here));
             self.service.overflowed(slot);
         }
         self.prepared = None;
@@ -288,6 +302,7 @@ impl Exchange {
     /// provider's side of an attempt may end after this.
     pub fn close(&mut self) {
         self.closed = true;
+        self.settle_lost();
         self.prepared = None;
         self.places.clear();
     }

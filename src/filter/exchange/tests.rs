@@ -244,7 +244,7 @@ fn a_place_is_held_from_the_decision_to_the_verdict_and_given_back_once() {
 #[test]
 fn however_a_request_ends_its_place_is_given_back() {
     type End = fn(Exchange);
-    let ends: [(&str, End); 7] = [
+    let ends: [(&str, End); 8] = [
         ("the client leaves before the attempt", |mut exchange| exchange.close()),
         ("the module drops it", drop),
         ("the client leaves during the attempt", |mut exchange| {
@@ -257,8 +257,12 @@ fn however_a_request_ends_its_place_is_given_back() {
             exchange.given_up(at, None, &down(), 1);
         }),
         ("Envoy's pool is full", |mut exchange| {
-            let told = exchange.overflowed(b"a");
-            assert_eq!(told.code.as_deref(), Some("all_candidates_saturated"));
+            let error = exchange.overflowed("a");
+            assert_eq!(error.code.as_deref(), Some("all_candidates_saturated"));
+        }),
+        ("the connection breaks", |mut exchange| {
+            let (at, _) = exchange.begin(0).unwrap();
+            assert_eq!(exchange.gone(at, None, 2).as_deref(), Some("b"));
         }),
         ("the stream is cut", |mut exchange| {
             let (at, _) = exchange.begin(0).unwrap();
@@ -278,25 +282,6 @@ fn however_a_request_ends_its_place_is_given_back() {
         let stage = Stage::new();
         end(stage.ask().unwrap());
         assert_eq!((stage.held(0), stage.held(1)), (0, 0), "{name}");
-    }
-}
-
-#[test]
-fn a_full_pool_speaks_of_its_own_cluster_whether_or_not_the_attempt_had_begun() {
-    for begun in [false, true] {
-        let stage = Stage::new();
-        let mut exchange = stage.ask().unwrap();
-        if begun {
-            let (at, _) = exchange.begin(0).unwrap();
-            exchange.gone(at, None, 1);
-        }
-        exchange.overflowed(b"a");
-        let providers = stage.service.gateway.providers.iter();
-        let full = |slot| stage.service.standing(slot).saturated;
-        let full: Vec<bool> = providers.map(|provider| full(provider.endpoints[0].slot)).collect();
-        // The next one was given no place, or gives it back.
-        assert_eq!((full[0], stage.held(1)), (true, 0), "{begun}");
-        assert!(!full[1], "{begun}");
     }
 }
 
@@ -361,8 +346,29 @@ fn clients_that_leave_say_nothing_of_a_provider_and_connections_that_break_do() 
         let mut exchange = stage.ask().unwrap();
         let (at, _) = exchange.begin(0).unwrap();
         assert_eq!(exchange.gone(at, None, 1).as_deref(), Some("b"));
+        exchange.begin(2).unwrap();
     }
     assert!(matches!(stage.gate(0), Gate::Open(_)));
+}
+
+#[test]
+fn a_full_pool_of_envoys_is_not_its_providers_fault_whether_the_attempt_had_begun_or_not() {
+    for begun in [true, false] {
+        let stage = Stage::new();
+        for _ in 0..10 {
+            let mut exchange = stage.ask().unwrap();
+            if begun {
+                let (at, _) = exchange.begin(0).unwrap();
+                exchange.gone(at, None, 1);
+            }
+            exchange.overflowed("a");
+            exchange.close();
+            assert_eq!((stage.held(0), stage.held(1)), (0, 0));
+            assert_eq!(cluster(&stage.ask().unwrap()), Some("b"), "it is avoided for a moment");
+            stage.now.set(stage.now.get() + 2_000);
+        }
+        assert_eq!(stage.gate(0), Gate::Closed);
+    }
 }
 
 #[test]
@@ -376,6 +382,7 @@ fn an_attempt_for_which_no_time_was_left_is_not_its_providers_fault() {
         exchange.move_on(candidate, &down()).unwrap();
         let (at, _) = exchange.begin(total - 1).unwrap();
         assert_eq!(exchange.gone(at, None, total), None);
+        exchange.close();
         let said = exchange.exhausted(504).message;
         assert!(said.contains("b/gpt-4o: the request was not answered within 15m"), "{said}");
     }
