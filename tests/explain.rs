@@ -149,6 +149,29 @@ fn wishes_are_told_whether_they_are_granted_or_not() {
 }
 
 #[test]
+fn a_rule_that_the_client_asks_for_comes_with_the_requirements_of_its_own() {
+    let headers = &[("x-data-class", "phi"), ("x-waypost-rule", "shares")];
+    golden("wished-rule.txt", 0, &Case { body: hello("gpt-4o"), headers, ..Case::default() });
+    let headers = &[("x-waypost-rule", "share")];
+    golden("unknown-rule.txt", 1, &Case { body: hello("gpt-4o"), headers, ..Case::default() });
+}
+
+#[test]
+fn what_a_request_needs_is_shown() {
+    let more = json!({
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "reasoning_effort": "high",
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "be brief ".repeat(100), "cache_control": {"type": "ephemeral"}}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]},
+        ],
+    });
+    golden("needs.txt", 0, &Case { body: with(hello("gpt-4o"), &more), ..Case::default() });
+    let body = with(with(hello("gpt-4o"), &more), &json!({"stream": true}));
+    golden("needs-long.txt", 0, &Case { body, ..Case::default() });
+}
+
+#[test]
 fn an_error_is_the_one_that_the_client_gets() {
     golden("no-model.txt", 1, &Case { body: hello("gtp-4o"), ..Case::default() });
     golden("invalid.txt", 1, &Case { body: json!({"model": "gpt-4o"}), ..Case::default() });

@@ -43,12 +43,15 @@ struct Request<'a> {
     headers: BTreeMap<&'a str, String>,
 }
 
-/// Whether Envoy will understand an expression.
+/// Whether Envoy can do something with an expression. It refuses to start with one that it cannot
+/// parse, and takes one that names what there is not: that one fails on every request.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with it, and what comes of it.
 pub fn check(expression: &str) -> Result<(), String> {
-    let program = Program::compile(expression).map_err(|error| first_line(&error.to_string()))?;
+    let program = Program::compile(expression).map_err(|error| {
+        format!("Envoy will not start with it: {}", first_line(&error.to_string()))
+    })?;
     let references = program.references();
     // A comprehension, such as `list.exists(it, …)`, names its own variable.
     let bound = |name: &str| {
@@ -59,7 +62,7 @@ pub fn check(expression: &str) -> Result<(), String> {
         references.variables().into_iter().find(|name| !ATTRIBUTES.contains(name) && !bound(name));
     match unknown {
         Some(name) => Err(format!(
-            "Envoy has no attribute \"{name}\"{}",
+            "it fails on every request, and the rule never matches: Envoy has no attribute \"{name}\"{}",
             crate::config::reader::nearest(name, &ATTRIBUTES)
         )),
         None => Ok(()),
@@ -97,7 +100,9 @@ pub fn evaluate(expression: &str, path: &str, headers: &[(String, String)]) -> V
     }
     match program.execute(&context) {
         Ok(Value::Bool(true)) => Verdict::Holds,
-        Err(ExecutionError::UndeclaredReference(name)) => Verdict::Unknown(name.to_string()),
+        Err(ExecutionError::UndeclaredReference(name)) if ATTRIBUTES.contains(&&**name) => {
+            Verdict::Unknown(name.to_string())
+        }
         Err(ExecutionError::NoSuchKey(name)) if ENVOYS.contains(&&**name) => {
             Verdict::Unknown(format!("request.{name}"))
         }
@@ -143,6 +148,7 @@ mod tests {
     fn what_only_envoy_knows_is_named() {
         assert_eq!(say("connection.mtls"), Verdict::Unknown("connection".to_owned()));
         assert_eq!(say("source.address == 'x'"), Verdict::Unknown("source".to_owned()));
+        assert_eq!(say("requst.size > 5"), Verdict::Not);
         assert_eq!(say("request.size > 5"), Verdict::Unknown("request.size".to_owned()));
     }
 
@@ -150,7 +156,10 @@ mod tests {
     fn an_expression_that_is_none_is_an_error() {
         assert!(check("request.headers['x-tier'] ==").is_err());
         let wrong = check("requst.headers['x'] == 'y'").unwrap_err();
-        assert_eq!(wrong, "Envoy has no attribute \"requst\"; did you mean \"request\"?");
+        assert_eq!(
+            wrong,
+            "it fails on every request, and the rule never matches: Envoy has no attribute \"requst\"; did you mean \"request\"?"
+        );
         assert_eq!(check("connection.mtls && request.headers['x-tier'] == 'gold'"), Ok(()));
         assert_eq!(check("['a', 'b'].exists(it, request.headers['x'] == it)"), Ok(()));
     }

@@ -151,3 +151,6 @@ pub fn of_gateways(
     let bytes = if options.json { print::json(&told) } else { print::text(&told).into_bytes() };
     Ok(Printed { bytes, exit: u8::from(failed) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -367,7 +367,9 @@ impl<'s> Scene<'s> {
             )
         };
         let mut notes = Vec::new();
+        let pinned = question.wishes.target.is_some() && self.gateway.clients_may.target;
         match rule.map(|rule| &rule.choose) {
+            _ if pinned => notes.push("the pinned target only".to_owned()),
             None => notes.extend([
                 "in the order of the providers' names".to_owned(),
                 leave(&Leave::default()),
@@ -532,6 +534,6 @@ fn refused(error: &Error) -> Refused {
     Refused {
         status: error.status,
         headers: error.advice().collect(),
-        body: serde_json::from_slice(&error.body()).unwrap_or_default(),
+        body: serde_json::from_slice(&error.body()).ok(),
     }
 }
