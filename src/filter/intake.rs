@@ -221,11 +221,7 @@ pub fn ask<T>(
 }
 
 /// Rules to candidates, those that can serve the request, and their order now.
-fn route(
-    service: &Service,
-    question: &Question<'_>,
-    keep: Keep<'_>,
-) -> Result<Plan, Refusal> {
+fn route(service: &Service, question: &Question<'_>, keep: Keep<'_>) -> Result<Plan, Refusal> {
     let mut plan = routing::plan(&service.gateway, question)?;
     match keep(&mut plan).and_then(|()| service.order(&mut plan, question)) {
         Ok(()) => Ok(plan),
