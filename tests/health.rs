@@ -217,7 +217,7 @@ proptest! {
             windows.add_class(3, 1, now);
             prop_assert!(Window::ALL.iter().all(|window| windows.counts(*window, now).requests >= 1));
             let _ = (windows.counts(Window::Minute, now / 2), windows.classes(now.wrapping_mul(7)));
-            let _ = windows.counts_since(now / 3, now);
+            let _ = windows.counts_since(Window::TenSeconds, now / 3, now);
         }
     }
 

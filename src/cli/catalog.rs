@@ -86,7 +86,7 @@ pub fn configured(file: &str, text: &str, options: &Options) -> Result<Vec<u8>, 
             "{file}: no gateway in it can be understood; `waypost check {file}` says why"
         )));
     }
-    of_gateways(gateways, options)
+    of_gateways(gateways.into_iter().map(|(_, gateway)| gateway).collect(), options)
 }
 
 /// What these gateways serve.

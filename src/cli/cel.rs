@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use cel::{Context, ExecutionError, Program, Value};
 use serde::Serialize;
 
+use super::explain::Verdict;
+
 /// What Envoy calls the parts of a request and its surroundings. Source: Envoy's documentation of
 /// attributes.
 const ATTRIBUTES: [&str; 11] = [
@@ -27,17 +29,6 @@ const ATTRIBUTES: [&str; 11] = [
 /// The parts of `request` that only Envoy knows.
 const ENVOYS: [&str; 8] =
     ["duration", "headers_bytes", "id", "protocol", "query", "size", "time", "total_size"];
-
-/// What an expression says of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is true.
-    Holds,
-    /// It is false, or fails on this request, which counts as false.
-    Not,
-    /// It asks for this, which only Envoy knows.
-    Unknown(String),
-}
 
 /// The attributes of a request that are known here.
 #[derive(Serialize)]

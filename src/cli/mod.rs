@@ -5,6 +5,7 @@
 //! | [`catalog`] | `waypost catalog`: what is known of models |
 //! | `cel` | expressions that Envoy evaluates, read without Envoy |
 //! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
+//! | [`explain`] | `waypost explain`: which rule takes a request, and who is asked in which order |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub mod catalog;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cel;
 pub mod check;
+pub mod explain;
 pub mod translate;
 
 /// Why a command could not be carried out. It goes to the error output; the exit code is 2.

@@ -165,14 +165,20 @@ impl Fleet {
         }
     }
 
-    /// How a target stands, as of the last [`Self::refresh`] or [`Self::flush`].
+    /// How a target stands, as of the last [`Self::refresh`] or [`Self::flush`]. Its counts begin
+    /// anew when its breaker or its endpoint's moves: one that has closed has shown that it is well,
+    /// and what failed before must not keep it from being asked.
     #[must_use]
     pub fn standing(&self, slot: Slot, now: Millis) -> Standing {
         let Some((endpoint, target, watched)) = self.find(slot) else { return Standing::default() };
         let record = &target.entry.record;
+        let since = endpoint.entry.record.circuit.since().max(record.circuit.since());
         let waiting = target.entry.waiting();
         let counts = super::Window::ALL.map(|window| {
-            let mut counts = record.windows.counts(window, now);
+            let mut counts = match since {
+                0 => record.windows.counts(window, now),
+                since => record.windows.counts_since(window, since, now),
+            };
             counts.requests = counts.requests.saturating_add(waiting.requests);
             counts.failures = counts.failures.saturating_add(waiting.failures);
             counts

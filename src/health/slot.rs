@@ -11,7 +11,7 @@ use super::breaker::{Circuit, Failure, MAX_TRIALS};
 use super::bytes::{Reader, Writer};
 use super::settings::Breaker;
 use super::window::Windows;
-use super::{Counts, Millis};
+use super::{Counts, Millis, Window};
 use crate::openai::Class;
 
 /// A breaker and what it goes by.
@@ -159,7 +159,7 @@ impl Record {
             class,
             retry_after: outcome.retry_after,
             rate_only: outcome.verdict == Verdict::Suspected,
-            seen: self.windows.counts_since(since, now),
+            seen: self.windows.counts_since(Window::TenSeconds, since, now),
         };
         self.circuit = self.circuit.failed(&failure, now, random, settings);
     }
@@ -182,7 +182,6 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::super::Window;
     use super::*;
 
     const T0: Millis = 1_800_000_000_000;

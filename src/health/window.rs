@@ -26,6 +26,15 @@ pub struct Ring {
 }
 
 impl Ring {
+    fn of(window: Window) -> Self {
+        let [ten_seconds, minute, five_minutes] = RINGS;
+        match window {
+            Window::TenSeconds => ten_seconds,
+            Window::Minute => minute,
+            Window::FiveMinutes => five_minutes,
+        }
+    }
+
     fn place(self, bucket: u64) -> usize {
         self.first + (bucket % self.len as u64) as usize
     }
@@ -124,20 +133,16 @@ impl Windows {
     /// What a window sees at `now`.
     #[must_use]
     pub fn counts(&self, window: Window, now: Millis) -> Counts {
-        let ring = match window {
-            Window::TenSeconds => 0,
-            Window::Minute => 1,
-            Window::FiveMinutes => 2,
-        };
-        RINGS.get(ring).map_or_else(Counts::default, |ring| self.sum(*ring, ring.len, now))
+        let ring = Ring::of(window);
+        self.sum(ring, ring.len, now)
     }
 
-    /// What the shortest window sees at `now` of the whole seconds after `since`.
+    /// What a window sees at `now` of the whole buckets after that of `since`.
     #[must_use]
-    pub fn counts_since(&self, since: Millis, now: Millis) -> Counts {
-        let [ring, ..] = RINGS;
-        let seconds = (now.max(self.last) / ring.width).saturating_sub(since / ring.width);
-        self.sum(ring, seconds.min(ring.len as u64) as usize, now)
+    pub fn counts_since(&self, window: Window, since: Millis, now: Millis) -> Counts {
+        let ring = Ring::of(window);
+        let buckets = (now.max(self.last) / ring.width).saturating_sub(since / ring.width);
+        self.sum(ring, buckets.min(ring.len as u64) as usize, now)
     }
 
     /// Errors of five minutes by class; those with a count only.
@@ -288,10 +293,10 @@ mod tests {
         let mut windows = Windows::default();
         windows.add(one(1), false, T0 + 100);
         windows.add(one(1), false, T0 + 1_000);
-        assert_eq!(windows.counts_since(T0, T0 + 1_500).failures, 1);
-        assert_eq!(windows.counts_since(T0 + 1_200, T0 + 1_500).failures, 0);
-        assert_eq!(windows.counts_since(0, T0 + 1_500).failures, 2);
-        assert_eq!(windows.counts_since(T0 + 99_000, T0).failures, 0);
+        assert_eq!(windows.counts_since(Window::TenSeconds, T0, T0 + 1_500).failures, 1);
+        assert_eq!(windows.counts_since(Window::TenSeconds, T0 + 1_200, T0 + 1_500).failures, 0);
+        assert_eq!(windows.counts_since(Window::TenSeconds, 0, T0 + 1_500).failures, 2);
+        assert_eq!(windows.counts_since(Window::TenSeconds, T0 + 99_000, T0).failures, 0);
     }
 
     #[test]

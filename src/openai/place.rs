@@ -164,6 +164,30 @@ impl Name {
     }
 }
 
+/// The names of an object's members.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    all: &'static [Name],
+    /// A bit for each that the object must have.
+    required: u64,
+}
+
+impl Names {
+    /// These names, 64 at most.
+    #[must_use]
+    pub const fn new(all: &'static [Name]) -> Self {
+        let (mut required, mut bit, mut rest) = (0, 1_u64, all);
+        while let [name, others @ ..] = rest {
+            if name.required {
+                required |= bit;
+            }
+            bit <<= 1;
+            rest = others;
+        }
+        Self { all, required }
+    }
+}
+
 /// The length and the first and last byte of a name: nearly always enough to tell it from the others.
 const fn tag(name: &[u8]) -> u32 {
     match name {
@@ -187,7 +211,7 @@ fn same(word: &[u8], text: &[u8]) -> bool {
 /// Where the members of an object go: see [`members`].
 pub trait Members<'a> {
     /// Their names; 64 at most.
-    fn names(&self) -> &'static [Name];
+    fn names(&self) -> &'static Names;
 
     /// The place of the member with the name of that number.
     fn member(&mut self, at: usize) -> Option<Slot<'_, 'a>>;
@@ -253,12 +277,12 @@ macro_rules! members {
         }
     };
     (@members { $($field:ident $($word:literal)? $(($how:ident))?),* $(,)? }) => {
-        fn names(&self) -> &'static [$crate::openai::place::Name] {
+        fn names(&self) -> &'static $crate::openai::place::Names {
             const {
-                &[$($crate::openai::place::Name::new(
+                &$crate::openai::place::Names::new(const { &[$($crate::openai::place::Name::new(
                     $crate::openai::place::members!(@word $field $($word)?),
                     $crate::openai::place::members!(@required $($how)?),
-                )),*]
+                )),*] })
             }
         }
         fn member(&mut self, at: usize) -> Option<$crate::openai::place::Slot<'_, 'a>> {
@@ -446,7 +470,7 @@ mod tests {
 
     /// A list in a list in a list.
     #[derive(Debug)]
-    struct Nest(Vec<Nest>);
+    struct Nest(Vec<Self>);
 
     impl<'a> Place<'a> for Nest {
         fn blank() -> Self {

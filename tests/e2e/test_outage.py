@@ -46,6 +46,7 @@ def arena() -> Iterator[Arena]:
         Place("spare"),
         Place("cutting", settings=BRISK), Place("whole"),
         Place("failing", settings=BRISK), Place("sound"),
+        Place("left", settings={"breaker": {"error_rate": "90%"}}), Place("kept"),
         Place("flapping", settings=BRISK), Place("steady"),
         Place("near"), Place("far", latency=0.1),
         Place("berlin", region="eu", settings=BRISK), Place("boston", region="us"),
@@ -59,7 +60,8 @@ def arena() -> Iterator[Arena]:
         rule("hang", "hung", "awake", "spare", timeouts=short),
         rule("mute", "mute", "talking", "spare", timeouts=short),
         rule("cut", "cutting", "whole"),
-        rule("fail", "failing", "sound"),
+        rule("fail", "failing", "sound", choose="static"),
+        rule("leave", "left", "kept", choose="failover", leave={"window": "10s"}),
         rule("flap", "flapping", "steady"),
         rule("brown", "near", "far", choose="latency"),
         rule("stay", "berlin", "boston", require={"region": ["eu"]}),
@@ -147,6 +149,24 @@ def test_a_provider_that_fails_half_the_time_is_left(arena: Arena) -> None:
     assert_served(heard)
     assert len(moved(crowd.since(began, settled))) >= 5
     assert failing.between(settled, ended) <= 4 * TRIALS
+
+
+def test_a_provider_that_fails_now_and_then_is_left_before_its_breaker_opens(arena: Arena) -> None:
+    """`choose: failover` leaves one that fails more than one request in twenty; one in twenty still looks whether it is well."""
+    left = arena["left"]
+    with arena.crowd("leave") as crowd:
+        until(lambda: came(left), 3)
+        left.fault = Fault(share=0.25, status=500)
+        until(lambda: came(arena["kept"]), 5)
+        settled = time.monotonic()
+        time.sleep(2)
+        left.fault, ended = FINE, time.monotonic()
+        # When ten seconds have forgotten what failed.
+        until(lambda: came(left), 12)
+        heard = crowd.stop()
+    assert_served(heard)
+    # One in twenty, and five standard deviations.
+    assert 1 <= left.between(settled + 0.5, ended) <= 40, left.histogram(settled, ended)
 
 
 def test_a_flapping_provider_costs_no_request(arena: Arena) -> None:

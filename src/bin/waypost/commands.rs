@@ -10,6 +10,8 @@ use waypost::cli::BadUsage;
 mod catalog;
 #[path = "check.rs"]
 mod check;
+#[path = "explain.rs"]
+mod explain;
 #[path = "translate.rs"]
 mod translate;
 
@@ -30,6 +32,8 @@ enum Command {
     Catalog(catalog::Command),
     /// Checks an Envoy file: what Envoy accepts and Waypost cannot work with.
     Check(check::Command),
+    /// Shows which rule takes a request and why, who is asked in which order, and what it costs there.
+    Explain(explain::Command),
     /// Shows what the module makes of one request, answer or stream. Nothing is sent.
     #[command(subcommand)]
     Translate(translate::Command),
@@ -45,6 +49,7 @@ pub fn main() -> ExitCode {
     let ran = match Arguments::parse().command {
         Command::Catalog(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Translate(command) => command.run(),
     };
     let printed = ran.and_then(|output| match print(&output.bytes) {

@@ -15,6 +15,7 @@
 //! | `route` | routes, retries, the matcher |
 //! | `cluster` | provider clusters |
 //! | `inner` | the way back in, and the listener of the status page |
+//! | `expression` | expressions that Envoy evaluates |
 //! | `price` | models without a price |
 //! | `leak` | credentials in logs and headers |
 //!
@@ -24,6 +25,8 @@
 
 mod cluster;
 mod document;
+#[cfg(not(target_arch = "wasm32"))]
+mod expression;
 mod inner;
 mod leak;
 mod manager;
@@ -163,21 +166,25 @@ pub fn check_text(file: &str, text: &str) -> Result<Report, BadUsage> {
     Ok(check(file, &value))
 }
 
-/// The gateways of an Envoy file that can be understood. `file` is its name, for messages.
+/// The gateways of an Envoy file that can be understood, with the names of their listeners, or their
+/// paths. `file` is its name, for messages.
 ///
 /// # Errors
 /// As [`check_text`].
 #[cfg(not(target_arch = "wasm32"))]
-pub fn gateways(file: &str, text: &str) -> Result<Vec<Gateway>, BadUsage> {
+pub fn gateways(file: &str, text: &str) -> Result<Vec<(String, Gateway)>, BadUsage> {
     let value = yaml::parse(text).map_err(|error| BadUsage(format!("{file}: {error}")))?;
     let setup = Setup::find(&document::At::root(&value), &mut Findings::default());
-    let configs = setup.plugins.into_iter().filter_map(|plugin| plugin.config);
-    Ok(configs
-        .filter_map(|config| match config {
-            Config::Gateway(gateway) => Some(*gateway),
-            Config::Provider(_) | Config::Loopback | Config::Status => None,
-        })
-        .collect())
+    let Setup { managers, plugins, .. } = setup;
+    let named = plugins.into_iter().enumerate().filter_map(|(index, plugin)| {
+        let Some(Config::Gateway(gateway)) = plugin.config else { return None };
+        let manager = managers.iter().find(|manager| manager.gateway == Some(index));
+        let listener = manager.map(|manager| &manager.listener);
+        let name = listener.and_then(|listener| listener.text("name"));
+        let path = || listener.map_or(plugin.filter.path, |listener| listener.path.clone());
+        Some((name.map_or_else(path, str::to_owned), *gateway))
+    });
+    Ok(named.collect())
 }
 
 /// Checks what an Envoy file says.
@@ -193,6 +200,8 @@ pub fn check(file: &str, value: &Value) -> Report {
     cluster::check(&setup, &mut findings);
     inner::check(&root, &setup, &mut findings);
     leak::check(&root, &mut findings);
+    #[cfg(not(target_arch = "wasm32"))]
+    expression::check(&setup, &mut findings);
     price::check(&setup, &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);

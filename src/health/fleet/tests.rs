@@ -259,6 +259,26 @@ fn trials_are_exact_over_all_workers_and_close_it() {
 }
 
 #[test]
+fn what_failed_before_a_breaker_closed_does_not_keep_it_from_being_asked() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    break_endpoint(&mut fleet, A, &store, T0);
+    // Ready to be tried: a rule that leaves who fails too often must not hold up the trials.
+    assert_eq!(gate(&mut fleet, A, &store, T0 + 3_000), Gate::Trial);
+    assert_eq!(fleet.standing(A, T0 + 3_000).counts.map(|counts| counts.failures), [0; 3]);
+    for _ in 0..5 {
+        attempt(&mut fleet, A, ANSWERED, &store, T0 + 3_000);
+    }
+    assert_eq!(gate(&mut fleet, A, &store, T0 + 3_000), Gate::Closed);
+    assert_eq!(fleet.standing(A, T0 + 6_000).counts.map(|counts| counts.failures), [0; 3]);
+    // What fails after it counts, and whoever looks at a status page sees all of it.
+    attempt(&mut fleet, A, failed(Class::Server), &store, T0 + 10_000);
+    assert_eq!(fleet.standing(A, T0 + 10_000).counts[1].failures, 1);
+    let report = fleet.report(&store, T0 + 10_000);
+    assert_eq!(report[0].targets[0].counts[1].failures, 6);
+}
+
+#[test]
 fn a_failed_trial_opens_it_again_for_all_workers() {
     let store = Memory::new();
     let (mut one, mut two) = (fleet(), fleet());

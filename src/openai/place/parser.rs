@@ -182,24 +182,25 @@ impl<'a> Visitor<'a> for MembersVisitor<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         let names = self.0.names();
         let mut seen: u64 = 0;
-        while let Some(at) = map.next_key_seed(NameVisitor(names))? {
+        while let Some(at) = map.next_key_seed(NameVisitor(names.all))? {
             let Some(slot) = self.0.member(at) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let bit = bit(at);
             if seen & bit != 0 {
-                return Err(A::Error::duplicate_field(names.get(at).map_or("", |name| name.word)));
+                return Err(A::Error::duplicate_field(
+                    names.all.get(at).map_or("", |name| name.word),
+                ));
             }
             seen |= bit;
             map.next_value_seed(slot)?;
         }
-        for (at, name) in names.iter().enumerate() {
-            if name.required && seen & bit(at) == 0 {
-                return Err(A::Error::missing_field(name.word));
-            }
+        let missing = names.required & !seen;
+        match names.all.get(missing.trailing_zeros() as usize) {
+            Some(name) if missing != 0 => Err(A::Error::missing_field(name.word)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -11,8 +11,8 @@
 
 pub(super) mod canary;
 pub(super) mod cost;
-pub(super) mod failover;
-pub(super) mod latency;
+pub mod failover;
+pub mod latency;
 pub(super) mod quality;
 
 use super::chance;
