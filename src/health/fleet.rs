@@ -5,7 +5,7 @@
 //! | when | operations |
 //! |---|---|
 //! | [`Fleet::refresh`], nothing moved | one read of 257 bytes; two more for each endpoint that stood saturated |
-//! | [`Fleet::refresh`], something failed somewhere | one more read for each record that moved, 577 bytes |
+//! | [`Fleet::refresh`], something failed somewhere | one more read for each record that moved, 583 bytes |
 //! | [`Fleet::standing`] | none, and no allocation |
 //! | [`Fleet::admit`] | none; two reads and a write with `max_concurrency`; a read and a write for a trial |
 //! | [`Fleet::settle`], success | none; a read and a write with `max_concurrency` |
