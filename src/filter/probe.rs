@@ -12,7 +12,7 @@ use super::host;
 use super::loopback::{self, Ask, Call, Purpose};
 use super::service::Service;
 use super::{looped, mirror};
-use crate::config::provider::{Probe, ProbeAsk};
+use crate::config::health::{Probe, ProbeAsk};
 use crate::config::rule::{Operation, Timeouts};
 use crate::health::probe as schedule;
 use crate::openai::json;
