@@ -7,7 +7,8 @@ use super::standing::Status;
 use super::told::{
     Assumed, Candidate, Decided, Explained, LeftOut, Looked, Mirrored, Refused, Requested, Stands,
 };
-use super::{DRAWS, Inquiry, Verdict};
+use super::{DRAWS, Inquiry};
+use crate::cli::verdict::Verdict;
 use crate::config::provider::Balance;
 use crate::config::reader::{show, show_share};
 use crate::config::rule::{Expression, Leave, Mirror, Require, Sticky};
