@@ -183,7 +183,7 @@ pub fn under_way<T>(with: impl FnOnce(&mut Calls) -> T) -> T {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -6,8 +6,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::fault::Fault;
+use super::json::RawStr;
 use super::message::Messages;
-use super::place::{Entries, Fault, Place, Slot, from_str};
+use super::place::{Entries, Place, Slot, from_str};
 
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
@@ -80,6 +82,18 @@ pub(super) fn members(object: &RawValue) -> Vec<Field<'_>> {
     from_str::<Fields<'_>>(object.get()).map(|fields| fields.0).unwrap_or_default()
 }
 
+/// The text of an object's member. A number and a truth value are their own text; an object or a
+/// list has none.
+#[must_use]
+pub fn member<'a>(object: &'a RawValue, name: &str) -> Option<Cow<'a, str>> {
+    let found = members(object).into_iter().find(|member| member.name == name)?;
+    match found.value.get().bytes().next()? {
+        b'"' => RawStr::from_raw(found.value).map(RawStr::decode),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(found.value.get())),
+    }
+}
+
 impl<'a> Entries<'a> for Fields<'a> {
     fn wanted(&self) -> &'static str {
         "a JSON object"
@@ -106,4 +120,25 @@ fn add<'a>(
     }
     fields.push(Field { name, value });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_by_its_name_and_read_as_text() {
+        let object: &RawValue =
+            serde_json::from_str(r#"{"a":"x\u0062","b":7,"c":null,"d":[1],"e":true}"#).unwrap();
+        assert_eq!(member(object, "a").as_deref(), Some("xb"));
+        assert_eq!(member(object, "b").as_deref(), Some("7"));
+        assert_eq!(member(object, "e").as_deref(), Some("true"));
+        for none in ["c", "d", "f"] {
+            assert_eq!(member(object, none), None, "{none}");
+        }
+        assert_eq!(member(serde_json::from_str("[1]").unwrap(), "a"), None);
+    }
 }
