@@ -3,7 +3,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use waypost::cli::cel::{check, evaluate};
-use waypost::cli::explain::Verdict;
+use waypost::cli::verdict::Verdict;
 
 fn say(expression: &str) -> Verdict {
     let headers = [("x-tier", "gold"), ("x-many", "a"), ("x-many", "b"), ("host", "llm")];

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use cel::{Context, ExecutionError, Program, Value};
 use serde::Serialize;
 
-use super::explain::Verdict;
+use super::verdict::Verdict;
 
 /// What Envoy calls the parts of a request and its surroundings. Source: Envoy's documentation of
 /// attributes.

@@ -28,6 +28,7 @@ use super::BadUsage;
 #[cfg(not(target_arch = "wasm32"))]
 use super::check;
 use super::translate::Printed;
+use super::verdict::Verdict;
 use crate::config::Gateway;
 use crate::config::reader::nearest;
 use crate::config::rule::Operation;
@@ -41,17 +42,6 @@ use told::Told;
 /// How often a decision is made to see what chance does. So that turns of up to ten endpoints come
 /// out even.
 pub const DRAWS: u64 = 10_080;
-
-/// What an expression says of a request, as far as it is known outside Envoy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is true.
-    Holds,
-    /// It is false, or fails on this request, which counts as false.
-    Not,
-    /// It asks for this, which only Envoy knows.
-    Unknown(String),
-}
 
 /// A request, as a client sends it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Verdict;
+use crate::cli::verdict::Verdict;
 use crate::config::pattern::Pattern;
 use crate::config::rule::Operation;
 use crate::config::{Gateway, When};

@@ -8,7 +8,8 @@ use super::standing::Status;
 use super::told::{
     Assumed, Candidate, Decided, Explained, LeftOut, Looked, Mirrored, Refused, Requested, Stands,
 };
-use super::{DRAWS, Inquiry, Verdict};
+use super::{DRAWS, Inquiry};
+use crate::cli::verdict::Verdict;
 use crate::config::rule::{Expression, Mirror};
 use crate::config::{Choose, Gateway, Rule};
 use crate::filter::asked::Asked;
