@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `decision` | one decision, with all that was known |
 //! | `condition` | why a rule takes a request, or does not |
+//! | `notes` | what a strategy does with a request, and what a rule requires, in words |
 //! | `standing` | how candidates stand, by `GET /waypost/status` |
 //! | `told` | what is told, as it stands in JSON |
 //! | `print` | the same for people |
@@ -18,6 +19,7 @@
 
 mod condition;
 mod decision;
+mod notes;
 mod print;
 mod standing;
 mod told;

@@ -138,7 +138,7 @@ impl Fleet {
     }
 
     /// The place of an endpoint, for what is of all its models.
-    fn endpoint_slot(&self, at: usize) -> Slot {
+    pub(super) fn endpoint_slot(&self, at: usize) -> Slot {
         let target = self.endpoints.get(at).map_or(0, |endpoint| endpoint.first_target);
         Slot { endpoint: at as u16, target }
     }

@@ -114,6 +114,9 @@ pub struct Plan {
 pub(super) struct Group {
     /// The rule that orders them, and whose requirements hold for them.
     pub rule: Option<usize>,
+    /// The rule that takes the model of a target that was asked for by its provider: what it requires
+    /// holds however the model is named.
+    pub also: Option<usize>,
     /// As they are written.
     pub targets: Vec<TargetId>,
 }

@@ -97,9 +97,9 @@ impl Plan {
         let mut slow = false;
         for candidate in &self.candidates {
             let Some((group, place, target)) = self.place(*candidate) else { continue };
-            let own = self.groups.get(group).and_then(|group| group.rule);
+            let Some(of) = self.groups.get(group) else { continue };
             let standing = candidate.slot(gateway).map(moment.standing).unwrap_or_default();
-            let mut rules = require::rules(gateway, self.bound, own);
+            let mut rules = require::rules(gateway, self.bound, of);
             let p95 =
                 rules.find_map(|rule| require::too_slow(&rule.require, &standing, question.stream));
             if let Some(p95) = p95 {
@@ -207,11 +207,11 @@ impl Plan {
     }
 
     /// Where a copy of the request goes, if it is one of those that are mirrored: never where the
-    /// request itself must not go, nor where nobody would be asked now.
+    /// request itself must not go, nor where it goes first, nor where nobody would be asked now.
     fn mirrored(&self, scene: &Scene<'_, '_>) -> Option<Candidate> {
         let gateway = scene.gateway;
-        let own = self.groups.first()?.rule;
-        let mirror = gateway.rules.get(own?)?.mirror.as_ref()?;
+        let group = self.groups.first()?;
+        let mirror = group.rule(gateway)?.mirror.as_ref()?;
         if !Draw::Mirror.hits(scene.moment.random, mirror.share) {
             return None;
         }
@@ -222,12 +222,16 @@ impl Plan {
             let standing = candidate.slot(gateway).map(scene.moment.standing).unwrap_or_default();
             // Whom nothing but copies goes to is tried by one, or nothing would ever close its breaker.
             let up = matches!(standing.gate, Gate::Closed | Gate::Trial) && !standing.saturated;
-            up && require::rules(gateway, self.bound, own).all(|rule| {
+            up && require::rules(gateway, self.bound, group).all(|rule| {
                 require::lack(&rule.require, &found, &seen, scene.question).is_none()
                     && require::too_slow(&rule.require, &standing, stream).is_none()
             })
         };
         let TargetId { provider, model, .. } = mirror.target;
+        // A second answer of whoever is asked first is nothing to compare with.
+        if self.candidates.first().is_some_and(|it| (it.provider, it.model) == (provider, model)) {
+            return None;
+        }
         let count = gateway.providers.get(provider)?.endpoints.len();
         let first = Draw::MirrorEndpoint.from(scene.moment.random).checked_rem(count as u64)?;
         (0..count)

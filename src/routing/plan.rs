@@ -61,13 +61,17 @@ fn groups(
         None => bound,
     };
     let first = match wishes.target {
-        Some(name) => Some(Group { rule: at, targets: vec![target_named(gateway, name)?] }),
-        None => group(gateway, model, at),
+        Some(name) => {
+            let target = target_named(gateway, name)?;
+            let also = model_of(gateway, target).and_then(|model| seen.rule(model));
+            Some(Group { rule: at, also, targets: vec![target] })
+        }
+        None => group(gateway, model, at, seen),
     };
     let mut groups = vec![first.ok_or_else(|| no_such_model(gateway, model))?];
     for (place, model) in wishes.models.iter().enumerate() {
         let rule = if exists(gateway, model) { seen.rule(model) } else { None };
-        groups.push(group(gateway, model, rule).ok_or_else(|| {
+        groups.push(group(gateway, model, rule, seen).ok_or_else(|| {
             let param = format!("{MODELS_FIELD}[{place}]");
             no_such_model(gateway, model).with_param(param).with_status(400)
         })?);
@@ -76,7 +80,12 @@ fn groups(
 }
 
 /// The targets of a rule, or without one those of the model itself.
-fn group(gateway: &Gateway, model: &str, rule: Option<usize>) -> Option<Group> {
+fn group(
+    gateway: &Gateway,
+    model: &str,
+    rule: Option<usize>,
+    seen: &Seen<'_, '_>,
+) -> Option<Group> {
     let targets = match rule.and_then(|at| gateway.rules.get(at)) {
         Some(rule) => {
             let most = if rule.choose == Choose::Static { 1 } else { rule.targets.len() };
@@ -85,7 +94,16 @@ fn group(gateway: &Gateway, model: &str, rule: Option<usize>) -> Option<Group> {
         None => by_name(gateway, model).collect(),
     };
     let targets: Vec<TargetId> = targets;
-    (!targets.is_empty()).then_some(Group { rule, targets })
+    let mut names = targets.iter().filter(|_| rule.is_none()).filter_map(|target| {
+        // Without its provider's name.
+        model_of(gateway, *target).filter(|name| *name != model)
+    });
+    let also = names.find_map(|name| seen.rule(name));
+    (!targets.is_empty()).then_some(Group { rule, also, targets })
+}
+
+fn model_of(gateway: &Gateway, target: TargetId) -> Option<&str> {
+    Some(&target.of(&gateway.providers)?.1.name)
 }
 
 /// Whether a provider serves a model, or a rule speaks of it.
@@ -139,7 +157,7 @@ impl Plan {
     fn gather(&mut self, gateway: &Gateway, question: &Question<'_>, seen: &Seen<'_, '_>) {
         let groups = std::mem::take(&mut self.groups);
         for (at, group) in groups.iter().enumerate() {
-            let rules = require::rules(gateway, self.bound, group.rule);
+            let rules = require::rules(gateway, self.bound, group);
             for (place, target) in group.targets.iter().enumerate() {
                 let same = |known: &TargetId| known.is(*target);
                 let earlier = groups.iter().take(at).flat_map(|group| &group.targets);
