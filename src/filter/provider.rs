@@ -13,18 +13,18 @@
 //! is a response header that the route's retry policy matches: Envoy throws the answer away and
 //! asks the cluster that this role names.
 
+mod verdict;
+
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::asked::Asked;
-use super::collected::{
-    Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES, NO_ROOM, Overflow,
-};
-use super::exchange::{Exchange, Flow, for_client, hide, without_secrets};
+use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES};
+use super::exchange::{Exchange, Flow, hide, without_secrets};
 use super::gateway::{CLUSTER, EXCHANGE, borrow};
-use super::host::{self, Buffer, Level, Map};
+use super::host::{self, Buffer, Map};
 use super::reply::Reply;
 use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
@@ -39,9 +39,6 @@ pub const MAX_BUFFERED_BYTES: usize = 768 << 10;
 
 /// More than any buffer holds; the host takes what there is.
 const ALL: usize = usize::MAX >> 1;
-
-/// The response header that the route's `retriable_headers` name.
-const FAILOVER: &str = "x-waypost-failover";
 
 /// What a provider's cluster is configured with.
 pub struct Credentials {
@@ -268,64 +265,6 @@ impl ProviderStream {
         }
     }
 
-    fn judge_refusal(&mut self, collected: &Collected) -> Action {
-        let Some(attempt) = &self.attempt else { return Action::Continue };
-        let error = {
-            let exchange = attempt.exchange.borrow();
-            let headers = Headers::new(collected.headers.pairs());
-            let status = attempt.status.unwrap_or(0);
-            match exchange.candidate(attempt.candidate) {
-                Some(found) => found.provider.api.dialect.error(status, &headers, &collected.body),
-                None => Error::new(Class::Server, "the candidate is gone"),
-            }
-        };
-        self.fail(&error)
-    }
-
-    fn judge_answer(&mut self, collected: &Collected) -> Action {
-        let Some(attempt) = &self.attempt else { return Action::Continue };
-        let answer = if let Some(overflow) = collected.overflow {
-            Err(overflow.error())
-        } else {
-            let exchange = attempt.exchange.borrow();
-            let headers = Headers::new(collected.headers.pairs());
-            exchange.answer(attempt.candidate, &headers, &collected.body)
-        };
-        match answer {
-            Ok(answer) => {
-                let body = answer.body.apply(&collected.body);
-                if body.len() > MAX_ANSWER_BYTES {
-                    return self.fail(&Overflow::Body.error());
-                }
-                let mut exchange = attempt.exchange.borrow_mut();
-                exchange.usage = answer.usage;
-                exchange.answered(attempt.at, host::monotonic());
-                if body.len() > MAX_BUFFERED_BYTES {
-                    exchange.committed = true;
-                    let reply = Reply::ok("waypost_answer", body.into_owned());
-                    let mut headers = reply.headers();
-                    headers.extend(exchange.signature(&attempt.warnings));
-                    drop(exchange);
-                    host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
-                    return Action::Pause;
-                }
-                commit(
-                    &mut exchange,
-                    &attempt.warnings,
-                    200,
-                    "application/json",
-                    Some(body.len()),
-                    None,
-                );
-                if !(collected.left && answer.body == Payload::Same) {
-                    host::replace(Buffer::Response, ALL, &body);
-                }
-                Action::Continue
-            }
-            Err(error) => self.fail(&error),
-        }
-    }
-
     /// Translates the next bytes of a stream.
     fn stream(&mut self, size: usize, end: bool) -> Action {
         let (Phase::Streaming(stream), Some(attempt)) = (&mut self.phase, &self.attempt) else {
@@ -397,70 +336,6 @@ impl ProviderStream {
             return Action::Pause;
         }
         Action::Continue
-    }
-
-    /// The attempt failed before anything went to the client: on to the next candidate, or tell
-    /// the client.
-    fn fail(&mut self, error: &Error) -> Action {
-        self.phase = Phase::Over { swallow: true };
-        let Some(attempt) = &self.attempt else { return Action::Continue };
-        let mut guard = attempt.exchange.borrow_mut();
-        let exchange = &mut *guard;
-        let error = &self.own(error);
-        if error.code.as_deref() == Some(NO_ROOM) {
-            exchange.given_up(attempt.at, attempt.status, error, host::monotonic());
-        } else {
-            exchange.failed(attempt.at, attempt.status, error, host::monotonic());
-        }
-        let next =
-            exchange.move_on(attempt.candidate, error).map(|next| next.endpoint.cluster.clone());
-        let seen = for_client(error, &self.credentials.provider);
-        let body = seen.body();
-        let placed = host::replace(Buffer::Response, ALL, &body);
-        if let Some(cluster) = next {
-            host::set_property(CLUSTER, &cluster);
-            let status = seen.status.to_string();
-            host::set_headers(Map::Response, &[(":status", &status), (FAILOVER, "1")]);
-            return Action::Continue;
-        }
-        if placed {
-            commit(
-                exchange,
-                &attempt.warnings,
-                seen.status,
-                "application/json",
-                Some(body.len()),
-                Some(&seen),
-            );
-            return Action::Continue;
-        }
-        // Only headers are here, so there is no body that could be replaced.
-        exchange.committed = true;
-        let reply = Reply::error("waypost_failed", &seen);
-        let mut headers = reply.headers();
-        headers.extend(exchange.signature(&attempt.warnings));
-        drop(guard);
-        host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
-        Action::Pause
-    }
-
-    /// An error, with the reason that only this side knows.
-    fn own(&self, error: &Error) -> Error {
-        if self.credentials.missing && error.class == Class::Auth {
-            let message = format!("no credential for \"{}\" is set", self.credentials.provider);
-            host::log(Level::Error, &format!("waypost: {message}"));
-            return Error { message, ..error.clone() };
-        }
-        if error.class == Class::Auth {
-            host::log(
-                Level::Error,
-                &format!(
-                    "waypost: \"{}\" refused the credential it is configured with",
-                    self.credentials.provider
-                ),
-            );
-        }
-        without_secrets(error, &self.credentials.secrets)
     }
 }
 
