@@ -72,6 +72,8 @@ fn the_first_rule_that_takes_a_request_decides() {
     golden("default.txt", 0, &Case { body: hello("gpt-4o"), ..Case::default() });
     let status = Some("status.json");
     golden("default-now.txt", 0, &Case { body: hello("gpt-4o"), status, ..Case::default() });
+    let page = std::fs::read_to_string(folder().join("../../README.md")).unwrap();
+    assert!(page.contains(&read("default-now.txt")), "the README shows another output");
     let case = Case { body: hello("gpt-4o"), status, json: true, ..Case::default() };
     golden("default-now.json", 0, &case);
 }

@@ -70,7 +70,8 @@ fn every_metric_that_a_page_speaks_of_exists() {
         let said = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let ours = ["breaker", "failovers", "skipped", "mirrors", "in_flight"];
         for name in said.filter(|word| {
-            word.strip_prefix("waypost_").is_some_and(|rest| ours.iter().any(|own| rest.starts_with(own)))
+            word.strip_prefix("waypost_")
+                .is_some_and(|rest| ours.iter().any(|own| rest.starts_with(own)))
         }) {
             assert!(written.contains_key(name), "{page}: {name}");
         }

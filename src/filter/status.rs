@@ -1,7 +1,7 @@
 //! The role in the status listener: what can be seen of the gateway, for people.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -12,12 +12,17 @@ use crate::providers::Headers;
 use crate::telemetry::{Answer, status};
 
 thread_local! {
-    static SERVICE: RefCell<Option<Rc<Service>>> = const { RefCell::new(None) };
+    static SERVICES: RefCell<Vec<Weak<Service>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Tells of the gateway that was configured last in this VM.
+/// Tells of this gateway until a later one is configured in this VM, and again when all later ones
+/// are gone: Envoy may refuse a configuration that was fine here for another part of it, and does not
+/// configure anew what it takes up again while requests still use it.
 pub fn configured(service: &Rc<Service>) {
-    SERVICE.set(Some(Rc::clone(service)));
+    SERVICES.with_borrow_mut(|all| {
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Rc::downgrade(service));
+    });
 }
 
 /// A request to the status listener.
@@ -39,7 +44,7 @@ impl HttpContext for StatusStream {
 /// The status as all workers know it: everything is read from what they share, so one that has
 /// served nothing tells the same as the others.
 fn status_now() -> Option<Vec<u8>> {
-    let service = SERVICE.with_borrow(Clone::clone)?;
+    let service = SERVICES.with_borrow(|all| all.iter().rev().find_map(Weak::upgrade))?;
     let store = service.store();
     Some(service.seen(|fleet, traffic, now| {
         status::write(&service.gateway, &fleet.report(store, now), &traffic.report(store, now), now)

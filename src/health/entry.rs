@@ -5,11 +5,8 @@ use super::epoch;
 use super::settings::Breaker;
 use super::slot::{Outcome, Record};
 use super::window::BEHIND;
-use super::{ABSENT, Counts, Millis, State, Store};
+use super::{ABSENT, Counts, Millis, ROUNDS, State, Store};
 use crate::openai::Class;
-
-/// How often a write is tried when other workers are quicker.
-pub const ROUNDS: usize = 16;
 
 /// Most outcomes that wait for a store that refuses all writes. Of those beyond, only the count is
 /// kept: breakers do not hear of them.

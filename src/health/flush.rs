@@ -1,11 +1,10 @@
 //! Places in flight, and the tick: what a worker writes, and what it reads again.
 
-use super::entry::ROUNDS;
 use super::fleet::{Endpoint, Fleet, Target};
 use super::histogram::{Kind, Latencies};
 use super::lanes::{InFlight, Lanes};
 use super::transition::{Level, Transition};
-use super::{ABSENT, Millis, Slot, Store, Window};
+use super::{ABSENT, Millis, ROUNDS, Slot, Store, Window};
 
 /// How old percentiles may grow while nobody adds to them, in milliseconds.
 const PERCENTILES_LAST: Millis = 15_000;

@@ -6,10 +6,10 @@
 //! A target is known by a hash of `cluster/model`, so that a new configuration keeps what was counted.
 
 use super::bytes::{Reader, Writer};
-use super::entry::{self, ROUNDS};
+use super::entry;
 use super::epoch::hash;
 use super::window::{self, Ring};
-use super::{ABSENT, Millis, Slot, Store, Watched};
+use super::{ABSENT, Millis, ROUNDS, Slot, Store, Watched};
 
 /// Most targets of a rule that are counted, of those that were asked in the last five minutes.
 pub const MAX_TARGETS: usize = 128;

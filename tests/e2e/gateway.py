@@ -270,8 +270,13 @@ class Gateway:
     """A running Envoy. `port` is its listener, `status_port` that of its status, `admin_port` its admin interface."""
 
     def __init__(
-        self, config: dict[str, Any], environment: dict[str, str] | None = None, concurrency: int = 2
+        self,
+        config: dict[str, Any],
+        environment: dict[str, str] | None = None,
+        concurrency: int = 2,
+        options: tuple[str, ...] = (),
     ) -> None:
+        """`options` are more of Envoy's command line."""
         self._directory = tempfile.TemporaryDirectory(prefix="waypost-e2e-")
         self.directory = Path(self._directory.name)
         self._read = 0
@@ -282,7 +287,7 @@ class Gateway:
         command = [str(envoy_binary()), "-c", str(path), "--concurrency", str(concurrency)]
         command += ["--disable-hot-restart", "-l", "info", "--log-path", str(self.directory / "log")]
         command += ["--file-flush-interval-msec", "50"]
-        command += ["--admin-address-path", str(self.directory / "admin")]
+        command += ["--admin-address-path", str(self.directory / "admin"), *options]
         self._process = subprocess.Popen(
             command,
             stdout=self._output,

@@ -93,8 +93,11 @@ def test_a_candidate_that_cannot_is_not_asked(able, fields, lacking, answered_by
     assert (answer.status, answer["x-waypost-model"], answer["x-waypost-attempts"]) == (200, answered_by, "1")
     said = record(able, answer)
     assert said["skipped"] == [
-        {"provider": "plain", "model": "blind", "cluster": "plain", "reason": f"{lacking} is not a capability of this model"}
-    ]
+        {
+            "provider": "plain", "model": "blind", "cluster": "plain", "why": "capability",
+            "reason": f"{lacking} is not a capability of this model",
+        }
+    ]  # fmt: skip
     assert [one["model"] for one in said["attempts"]] == [answered_by]
     assert able.fakes.seen() == [1, 0]
 

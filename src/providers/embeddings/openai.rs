@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::{check, usage};
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
+use crate::openai::json::count;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::order::ordered;
 use crate::openai::place::{from_str, members};
-use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::{self, no_answer};
 use crate::providers::openai::edit::{Splice, span, splice};
