@@ -1,6 +1,10 @@
 //! A rule that is said to be out of reach is: whatever it is for, one above takes.
 #![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::panic, reason = "what these tests share stands outside of any test function")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what these tests share stands outside of any test function"
+)]
 
 use std::borrow::Cow;
 

@@ -19,7 +19,6 @@ use std::borrow::Cow;
 
 use super::chance::{self, Draw};
 use super::decision::{Moment, Plan, Question};
-use super::rules::Seen;
 use super::scene::{CLOSED_OFF, Entry, FAILING, ORDERED, Scene, Seat, THOUGHTLESS};
 use super::strategy::{self, failover};
 use super::{Candidate, Skipped, Why, balance, require};
@@ -206,7 +205,8 @@ impl Plan {
         }
     }
 
-    /// Where a copy of the request goes, if it is one of those that are mirrored: never where the
+    /// Where a copy of the request goes, if it is one of those that are mirrored: how good, dear or
+    /// quick its target is does not matter, since that is what a copy finds out. Never where the
     /// request itself must not go, nor where it goes first, nor where nobody would be asked now.
     fn mirrored(&self, scene: &Scene<'_, '_>) -> Option<Candidate> {
         let gateway = scene.gateway;
@@ -215,17 +215,14 @@ impl Plan {
         if !Draw::Mirror.hits(scene.moment.random, mirror.share) {
             return None;
         }
-        let seen = Seen::new(gateway, scene.question);
-        let stream = scene.question.stream;
         let may = |candidate: &Candidate| {
             let Some(found) = candidate.resolve(gateway) else { return false };
             let standing = candidate.slot(gateway).map(scene.moment.standing).unwrap_or_default();
             // Whom nothing but copies goes to is tried by one, or nothing would ever close its breaker.
             let up = matches!(standing.gate, Gate::Closed | Gate::Trial) && !standing.saturated;
-            up && require::rules(gateway, self.bound, group).all(|rule| {
-                require::lack(&rule.require, &found, &seen, scene.question).is_none()
-                    && require::too_slow(&rule.require, &standing, stream).is_none()
-            })
+            let region = found.endpoint.region.as_deref();
+            let mut rules = require::rules(gateway, self.bound, group);
+            up && rules.all(|rule| rule.require.allows(region))
         };
         let TargetId { provider, model, .. } = mirror.target;
         // A second answer of whoever is asked first is nothing to compare with.

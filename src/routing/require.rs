@@ -29,9 +29,7 @@ pub(super) fn lack(
     question: &Question<'_>,
 ) -> Option<Why> {
     let region = found.endpoint.region.as_deref();
-    if !require.region.is_empty()
-        && !region.is_some_and(|region| require.region.iter().any(|one| one == region))
-    {
+    if !require.allows(region) {
         return Some(Why::Region);
     }
     let facts = &found.model.facts;

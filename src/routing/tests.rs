@@ -434,6 +434,17 @@ fn a_copy_goes_nowhere_where_the_request_must_not() {
 }
 
 #[test]
+fn a_copy_goes_to_a_target_of_which_nothing_is_known_yet() {
+    let gateway = choosing(&json!({
+        "require": {"min_quality": 0.6, "max_price": {"output_usd_per_mtok": 30}, "max_latency": "1s"},
+        "targets": ["a/one", "b/two"], "mirror": {"target": "c/three", "share": "100%"},
+    }));
+    let stands = [("c", slow(2_000))];
+    let plan = Case { stands: &stands, ..Case::default() }.run(&gateway).0;
+    assert_eq!(plan.mirror.map(|candidate| cluster(candidate, &gateway)).as_deref(), Some("c"));
+}
+
+#[test]
 fn what_a_decision_knew_is_told_of_everybody() {
     let gateway = choosing(
         &json!({"require": {"region": ["eu"]}, "choose": "cost", "targets": ["a/one", "b/two"]}),
