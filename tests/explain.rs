@@ -3,16 +3,12 @@
 //! `UPDATE_GOLDEN=1` writes the files in `tests/explain` anew. Each line is a claim: read the
 //! difference.
 #![cfg(not(target_arch = "wasm32"))]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "what these tests share stands outside of any test function"
-)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use waypost::cli::BadUsage;
 use waypost::cli::explain::{Inquiry, Options, configured};
 use waypost::cli::translate::Printed;
 use waypost::config::rule::Operation;
