@@ -134,7 +134,7 @@ impl Group {
 }
 
 /// The name of the plan for a request that no rule takes.
-pub const BY_MODEL: &str = "model";
+pub const BY_MODEL: &str = crate::config::rule::NO_RULE;
 
 /// Evaluates the rules in order; the first that matches wins. Without one, the providers that
 /// list the model are asked in the order of their names. What the client wishes for comes instead,
