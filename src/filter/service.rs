@@ -13,7 +13,7 @@ use crate::health::{
     Event, Fleet, Millis, Pass, Refused, Slot, Standing, Store, Traffic, Transition,
 };
 use crate::openai::{Class, Error};
-use crate::routing::plan::BY_MODEL;
+use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
 use crate::telemetry::metrics;
 

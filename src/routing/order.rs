@@ -16,90 +16,18 @@
 //! down is behind all others.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use super::chance::{self, Draw};
-use super::estimate::Input;
-use super::plan::{Moment, Plan, Question};
+use super::decision::{Moment, Plan, Question};
+use super::scene::{CLOSED_OFF, Entry, FAILING, ORDERED, Scene, Seat, THOUGHTLESS};
 use super::strategy::{self, failover};
 use super::{Candidate, Skipped, Why, balance, require};
+use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::{Choose, Leave, Rule, TargetId};
-use crate::config::{Gateway, Model};
-use crate::health::{Gate, Standing};
+use crate::health::Gate;
 use crate::openai::{Class, Error};
 use crate::providers::catalogue::Capability;
-
-/// What a strategy sees.
-pub(super) struct Scene<'s, 'a> {
-    pub gateway: &'s Gateway,
-    pub question: &'s Question<'a>,
-    pub moment: &'s Moment<'s>,
-    input: OnceCell<Input>,
-}
-
-impl<'s, 'a> Scene<'s, 'a> {
-    pub(super) fn new(
-        gateway: &'s Gateway,
-        question: &'s Question<'a>,
-        moment: &'s Moment<'s>,
-        known: Option<Input>,
-    ) -> Self {
-        let input = known.map_or_else(OnceCell::new, OnceCell::from);
-        Self { gateway, question, moment, input }
-    }
-
-    pub(super) fn model(&self, target: TargetId) -> Option<&'s Model> {
-        self.gateway.providers.get(target.provider)?.models.get(target.model)
-    }
-
-    pub(super) fn input(&self) -> Input {
-        *self.input.get_or_init(|| (self.question.input)())
-    }
-}
-
-/// A target, with its seats.
-pub(super) struct Entry {
-    pub target: TargetId,
-    pub key: u64,
-    first: usize,
-    end: usize,
-}
-
-impl Entry {
-    pub(super) fn seats<'x>(&self, all: &'x [Seat]) -> &'x [Seat] {
-        all.get(self.first..self.end).unwrap_or_default()
-    }
-}
-
-/// A candidate, as it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Seat {
-    pub candidate: Candidate,
-    pub standing: Standing,
-    pub rank: u8,
-    pub key: u64,
-    group: usize,
-    target: TargetId,
-    /// Its target's place among those of its group.
-    place: usize,
-}
-
-/// Asked in its turn.
-const ORDERED: u8 = 0;
-/// Does not reason, and an effort is asked for.
-const THOUGHTLESS: u8 = 1;
-/// Fails too often.
-const FAILING: u8 = 2;
-/// Its breaker lets nobody through.
-const CLOSED_OFF: u8 = 3;
-
-impl Seat {
-    /// Whether its breaker lets a request through.
-    pub(super) fn admits(&self) -> bool {
-        self.rank < CLOSED_OFF
-    }
-}
 
 impl Plan {
     /// Orders the candidates by the rule's strategy and by how they do, leaves out those that must not

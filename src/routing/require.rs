@@ -1,9 +1,9 @@
 //! What a rule requires of whoever answers. It holds whatever a client asks for and whoever is down.
 
-use super::plan::{BY_MODEL, Group, Question};
+use super::decision::{BY_MODEL, Group, Plan, Question};
 use super::rules::Seen;
 use super::strategy::{latency, quality};
-use super::{Candidate, Plan, Resolved, Skipped, Why};
+use super::{Candidate, Resolved, Skipped, Why};
 use crate::config::Gateway;
 use crate::config::rule::{MaxPrice, Require, Rule};
 use crate::health::Standing;

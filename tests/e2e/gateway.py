@@ -198,7 +198,10 @@ def patient(gateway: dict[str, Any]) -> dict[str, Any]:
     never = {"error_rate": "99.9%", "min_requests": 1000000}
 
     def may_leave(rule: dict[str, Any]) -> bool:
-        return rule.get("choose", "failover") == "failover" and len(rule["targets"]) > 1
+        named = [one["target"] if isinstance(one, dict) else one for one in rule["targets"]]
+        providers = [gateway["providers"].get(name.partition("/")[0], {}) for name in named]
+        ways = sum(len(provider.get("endpoints", [])) for provider in providers)
+        return rule.get("choose", "failover") == "failover" and ways > 1
 
     rules = [
         {"choose": "failover", "leave": never} | rule if may_leave(rule) else rule

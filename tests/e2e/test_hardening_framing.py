@@ -97,14 +97,8 @@ def test_request_trailers_over_http2_end_the_body_too(lane: Lane) -> None:
 def test_request_trailers_do_not_reach_a_provider_that_speaks_http2() -> None:
     """HTTP/1 drops trailers after a content-length; HTTP/2 would carry them to the provider."""
     with Http2Recorder() as recorder:
-        def over_http2(config: dict[str, Any]) -> None:
-            [cluster] = config["static_resources"]["clusters"]
-            typed = next(iter(cluster["typed_extension_protocol_options"].values()))
-            typed["explicit_http_config"] = {"http2_protocol_options": {}}
-
         providers = {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"gpt-4o": {}}}}
-        clusters = [Cluster("p", "p", recorder.address)]
-        config = configuration({"providers": providers}, clusters, over_http2)
+        config = configuration({"providers": providers}, [Cluster("p", "p", recorder.address, http2=True)])
         gateway = Gateway(config, concurrency=1)
         try:
             with Http2(gateway.port) as client:

@@ -246,8 +246,8 @@ def lax() -> Iterator[Stage]:
         manager["max_request_headers_kb"] = 8000
         manager["common_http_protocol_options"] = {"max_headers_count": 20_000}
         for cluster in config["static_resources"]["clusters"]:
-            options = next(iter(cluster["typed_extension_protocol_options"].values()))
-            options["common_http_protocol_options"] = {"max_headers_count": 20_000, "max_response_headers_kb": 8000}
+            for options in cluster.get("typed_extension_protocol_options", {}).values():
+                options["common_http_protocol_options"] = {"max_headers_count": 20_000, "max_response_headers_kb": 8000}
 
     fakes = Fakes()
     marks = {name: f"127.0.0.1:{fakes.ports[name][0]}" for name in ("openai", "anthropic")}

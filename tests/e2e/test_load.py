@@ -73,7 +73,7 @@ def crowd_of(made, body):
 
 def served_by_worker(made):
     """How many connections each worker has had."""
-    stats = made.gateway.stats("listener.")
+    stats = made.gateway.stats("listener.127.0.0.1")
     return {name: n for name, n in stats.items() if "worker_" in name and name.endswith("downstream_cx_total")}
 
 
@@ -89,7 +89,9 @@ def test_none_of_a_hundred_requests_is_lost(crowd, death, steadiness, size):
     assert len(lost) == 0, (len(lost), collections.Counter(a.status for a in lost), lost[0])
     for answer in answers:
         assert answer.text.startswith("Hello from anthropic"), answer
-        assert answer["x-waypost-provider"] == "alive" and answer["x-waypost-attempts"] == "2"
+        assert answer["x-waypost-provider"] == "alive"
+        # Who says when to come back is not asked until then.
+        assert answer["x-waypost-attempts"] == "2" or (death == "429" and answer["x-waypost-attempts"] == "1")
     assert took < SECONDS
     shares = [after - before[name] for name, after in served_by_worker(crowd).items()]
     assert len(shares) == 2 and min(shares) > 0, shares

@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from client import ask, request
-from gateway import Cluster, Fakes, Gateway, Stage, configuration
+from client import Connection, ask, request
+from gateway import START_SECONDS, Cluster, Fakes, Gateway, Stage, configuration
 from h2.exceptions import StreamClosedError
 from test_hardening_bodies import of_size
 from test_hardening_departures import CHAT, MOMENTS
+from test_hardening_trap import TRAP, trapping_module
 
 MODEL, CAP = "gpt-4o", 2
 PROVIDERS = ("a", "b", "claude")
@@ -29,7 +31,7 @@ SOON = 6
 """Seconds in which all places are back, those of a worker that died too."""
 
 
-def capped(fakes: Fakes) -> dict[str, Any]:
+def capped(fakes: Fakes, **marks: str) -> dict[str, Any]:
     a, b = fakes.ports["openai"]
     [claude] = fakes.ports["anthropic"]
     entry = {"models": {MODEL: {}}, "max_concurrency": CAP}
@@ -52,7 +54,7 @@ def capped(fakes: Fakes) -> dict[str, Any]:
         Cluster("b", "b", f"127.0.0.1:{b}"),
         Cluster("claude", "claude", f"127.0.0.1:{claude}", key="ANTHROPIC_API_KEY"),
     ]
-    return configuration(gateway, clusters)
+    return configuration(gateway, clusters, **marks)
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +128,31 @@ def test_requests_that_reach_nobody_hold_no_place(places: Stage) -> None:
         for _ in range(6):
             ask(places.port, "POST", CHAT, body)
     assert_all_back(places)
+
+
+def test_places_of_a_worker_whose_module_died_come_back() -> None:
+    fakes = Fakes(openai=2)
+    gateway = Gateway(capped(fakes, wasm=str(trapping_module())))
+    gateway.expects_trouble = True
+    stage = Stage(gateway, fakes)
+    try:
+        with ExitStack() as stack:
+            for _ in range(2 * CAP):
+                connection = stack.enter_context(Connection(stage.port))
+                connection.send_request("POST", CHAT, request("hi [[*:slow_chunks=0.1,chunks=200]]", MODEL, stream=True))
+                assert connection.receive(head=True).status == 200
+            assert in_flight(stage) == {"a": CAP, "b": CAP, "claude": 0}
+            died = 0
+            for _ in range(40):
+                died += ask(stage.port, "GET", "/v1/models", headers=TRAP).status == 503
+            assert died >= 2
+        deadline = time.monotonic() + START_SECONDS
+        served = 0
+        while served < 16:
+            assert time.monotonic() < deadline
+            served = served + 1 if stage.chat("hi", MODEL).status == 200 else 0
+            time.sleep(0.02)
+        assert_all_back(stage)
+    finally:
+        gateway.stop()
+        fakes.stop()

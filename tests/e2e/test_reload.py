@@ -66,6 +66,13 @@ def becomes(value, wanted, seconds=10):
     return True
 
 
+def leads_to(rule, target):
+    """Lets a rule lead to one target, among which there is nothing to choose."""
+    rule.pop("choose", None)
+    rule.pop("leave", None)
+    rule["targets"] = [target]
+
+
 def rejected(made):
     return made.gateway.stats("listener_manager.lds.update_rejected")["listener_manager.lds.update_rejected"]
 
@@ -103,7 +110,8 @@ def test_a_request_that_waits_under_the_old_configuration_fails_over_by_it(reloa
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(made.chat, "[[openai:silent]]", "gpt-4o-mini", timeout=20)
         time.sleep(0.3)
-        small |= {"name": "small-alone", "targets": ["openai/gpt-4o-mini"]}
+        leads_to(small, "openai/gpt-4o-mini")
+        small["name"] = "small-alone"
         made.listeners.write()
         assert becomes(lambda: rule_of_the_next_request(made), "small-alone", 1.5)
         answer = waiting.result()
@@ -112,7 +120,7 @@ def test_a_request_that_waits_under_the_old_configuration_fails_over_by_it(reloa
 
 def test_a_bad_configuration_changes_nothing(reloaded):
     made = reloaded
-    made.listeners.gateway["rules"][0]["targets"] = ["openai/gpt-4o-mimi"]
+    leads_to(made.listeners.gateway["rules"][0], "openai/gpt-4o-mimi")
     made.listeners.write()
     assert becomes(lambda: rejected(made), 1)
     assert b'has no model "gpt-4o-mimi"' in made.gateway.log() and b"gpt-4o-mini" in made.gateway.log()
@@ -123,7 +131,7 @@ def test_a_bad_configuration_changes_nothing(reloaded):
         answers = list(pool.map(lambda _: made.chat(model="gpt-4o-mini"), range(40)))
     assert {(answer.status, answer["x-waypost-rule"]) for answer in answers} == {(200, "small")}
     # And a good one is taken after it.
-    made.listeners.gateway["rules"][0]["targets"] = ["openai/gpt-5-mini"]
+    leads_to(made.listeners.gateway["rules"][0], "openai/gpt-5-mini")
     next(rule for rule in made.listeners.gateway["rules"] if rule["name"] == "small")["name"] = "small-again"
     made.listeners.write()
     assert becomes(lambda: rule_of_the_next_request(made), "small-again")

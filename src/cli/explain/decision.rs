@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::condition::{self, operation};
-use super::notes::requirements;
+use super::notes::{notes, requirements};
 use super::standing::Status;
 use super::told::{
     Assumed, Candidate, Decided, Explained, LeftOut, Looked, Mirrored, Refused, Requested, Stands,
@@ -21,12 +21,12 @@ use crate::routing::{self, Moment, Plan, Question, Skipped, Why, explain};
 
 /// A gateway, a request, and what is known of the rest.
 pub(super) struct Scene<'s> {
-    pub(super) gateway: Gateway,
+    gateway: Gateway,
     /// The mirrors of the rules, as the configuration says. In the gateway itself each gets all
     /// requests, so that every draw tells where a copy goes.
     mirrors: Vec<Option<Mirror>>,
     inquiry: &'s Inquiry,
-    pub(super) status: Option<&'s Status>,
+    status: Option<&'s Status>,
     cel: &'s dyn Fn(&str) -> Verdict,
 }
 
@@ -318,7 +318,7 @@ impl<'s> Scene<'s> {
         }
         let out = plan.skipped.iter().filter(|one| !plan.candidates.contains(&one.candidate));
         told.left_out = out.filter_map(|one| self.left_out(one)).collect();
-        told.notes = self.notes(rule, question, asked, &plan);
+        told.notes = notes(&self.gateway, self.status.is_some(), rule, question, asked, &plan);
         told.mirror = self.mirrored(&plan, &mirrors);
     }
 

@@ -87,8 +87,7 @@ impl Scene {
             random: Cell::new(1),
         };
         let gateway = Rc::new(gateway(strategy));
-        let scene =
-            Self { service: Rc::new(Service::new(gateway, Box::new(world))), body: body() };
+        let scene = Self { service: Rc::new(Service::new(gateway, Box::new(world))), body: body() };
         // A service that was never asked has nothing to tell to the others.
         scene.decide(1);
         scene.live();
