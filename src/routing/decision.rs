@@ -128,4 +128,4 @@ impl Group {
 }
 
 /// The name of the plan for a request that no rule takes.
-pub const BY_MODEL: &str = "model";
+pub const BY_MODEL: &str = crate::config::rule::NO_RULE;

@@ -18,7 +18,7 @@ use crate::health::{Gate, Level, Slot, Transition, Watched};
 use crate::openai::Class;
 use crate::routing::{Resolved, Why};
 
-/// Longest value of a label, in bytes.
+/// Longest value of a label, in bytes. Of a longer one it is the end.
 pub const MAX_LABEL_BYTES: usize = 64;
 
 /// A metric's name in the making.
@@ -38,7 +38,8 @@ impl Name {
         self.0.push_str(label);
         self.0.push('=');
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let bytes = value.bytes().take(MAX_LABEL_BYTES);
+        // The end of a long one, such as an ARN, tells it from its like.
+        let bytes = value.bytes().skip(value.len().saturating_sub(MAX_LABEL_BYTES));
         self.0.extend(bytes.map(|byte| if plain(byte) { char::from(byte) } else { '_' }));
         self
     }
@@ -142,6 +143,11 @@ mod tests {
         );
         let long = breaker_state(&endpoint, &endpoint.models[0]);
         assert!(long.ends_with(&["=", &"m".repeat(MAX_LABEL_BYTES)].concat()));
+        let arn = |id| {
+            ["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/", id].concat()
+        };
+        let [one, other] = ["a1", "b2"].map(|id| breaker_state(&endpoint, &arn(id)));
+        assert_ne!(one, other);
     }
 
     #[test]

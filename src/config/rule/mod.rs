@@ -32,6 +32,9 @@ pub use when::{Expression, MAX_EXPRESSION_BYTES, Operation, When};
 /// Most candidates of a rule: each endpoint of each target is one.
 pub const MAX_CANDIDATES: usize = 32;
 
+/// What stands in the place of a rule's name where no rule takes a request.
+pub const NO_RULE: &str = "model";
+
 /// A rule. The first that matches a request decides who answers it.
 #[derive(Debug)]
 pub struct Rule {
@@ -110,6 +113,11 @@ fn read_rule(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Op
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.';
         if name.len() > 64 || !name.bytes().all(plain) {
             problems.add(&node.path, "a rule's name is 1 to 64 letters, digits, '.', '_' and '-'");
+        } else if name == NO_RULE {
+            problems.add(
+                &node.path,
+                "is what requests without a rule are counted under; choose another name",
+            );
         }
         Some(name)
     });
