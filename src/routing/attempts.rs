@@ -170,7 +170,8 @@ impl Attempts {
         self.tried.get(attempt).map(|tried| &tried.outcome)
     }
 
-    /// The candidates that may answer after the one at `failed` failed with `error`, in order.
+    /// The candidates that may answer after the one at `failed` failed with `error`, in order: those
+    /// behind it, then those before it that were passed over and never tried.
     pub fn after<'a>(
         &'a self,
         failed: usize,
@@ -182,10 +183,11 @@ impl Attempts {
             candidate.resolve(gateway).and_then(|found| found.model.facts.context_window)
         };
         let candidates = if error.failover() { &self.candidates[..] } else { &[] };
-        candidates
-            .iter()
-            .enumerate()
+        let all = || candidates.iter().enumerate();
+        all()
             .skip(failed + 1)
+            .chain(all().take(failed))
+            .filter(|(at, _)| self.tried.iter().all(|tried| tried.candidate != *at))
             .filter(move |(_, candidate)| {
                 let Some(before) = before else { return true };
                 // The provider does not want this request again, through whichever door.

@@ -156,13 +156,16 @@ impl Exchange {
     /// Names who is asked after the candidate at `begun` should Envoy not ask this role: the first
     /// behind it that looks as if it had room. No place is taken for that.
     fn name_next(&mut self, begun: usize) {
-        let behind = begun + 1..self.attempts.candidates().len();
+        let tried = self.attempts.tried().iter().map(|tried| tried.candidate);
+        // What was passed over before may have been tried behind: `begun` is its last resort.
+        let from = tried.max().unwrap_or(begun).max(begun) + 1;
+        let behind = from..self.attempts.candidates().len();
         let open = |at: &usize| {
             let standing = self.slot(*at).map(|slot| self.service.standing(slot));
             let standing = standing.unwrap_or_default();
             !standing.saturated && matches!(standing.gate, Gate::Closed | Gate::Trial)
         };
-        let next = behind.clone().find(open).or(Some(begun + 1)).filter(|at| behind.contains(at));
+        let next = behind.clone().find(open).or(Some(from)).filter(|at| behind.contains(at));
         self.attempts.set_next(next);
     }
 

@@ -419,3 +419,22 @@ fn what_a_client_wished_for_in_vain_is_told_it() {
     assert!(warnings.1.contains("x-waypost-rule is ignored"), "{warnings:?}");
     assert!(warnings.1.contains("models is ignored"), "{warnings:?}");
 }
+
+#[test]
+fn whom_a_breaker_passed_over_on_the_way_is_asked_when_the_rest_fails() {
+    let mut exchange = exchange("").unwrap();
+    let service = Rc::clone(&exchange.service);
+    let (first, at) = exchange.begin(0).unwrap();
+    // Meanwhile others find the second one down.
+    let slot = exchange.attempts.candidates()[1].slot(&service.gateway).unwrap();
+    for _ in 0..6 {
+        let place = service.admit(slot, true).unwrap();
+        place.settle(crate::health::Event::Failed { class: Class::Server, retry_after: None });
+    }
+    exchange.failed(first, Some(500), &down(), 0);
+    assert!(exchange.move_on(at, &down()).is_some());
+    let (second, at) = exchange.begin(0).unwrap();
+    assert_eq!(at, 2);
+    exchange.failed(second, Some(500), &down(), 0);
+    assert!(exchange.move_on(at, &down()).is_some(), "the second one was never asked");
+}
