@@ -12,7 +12,9 @@
 //! lets [`routing`] order the candidates; for each attempt the provider role lets a dialect of
 //! [`providers`] translate, and turns what comes back into canonical form. [`filter`] is the only
 //! folder that knows Envoy; all others are pure: bytes, time and ids come in as arguments,
-//! decisions go out as values.
+//! decisions go out as values. The program `waypost` (`cli`) is the same code at a terminal: it
+//! checks configurations, explains decisions, translates. Who may name whom stands in
+//! `tests/layering.rs`.
 
 #[cfg(not(target_os = "wasi"))]
 pub mod cli;

@@ -54,6 +54,7 @@ def steps():
             run(sys.executable, "-m", "unittest", "discover", "-s", "envoy", "-p", "test_*.py"),
             run(sys.executable, "-m", "unittest", "discover", "-s", "examples/fakes", "-p", "test_*.py"),
             run("cargo", "test", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench"),
+            run("cargo", "run", "--quiet", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench", "--", "decide", "--quick"),
         ]),
         ("config", "the shipped configurations, as Waypost and as Envoy read them", [
             run("target/release/waypost", "check", "envoy/envoy.yaml"),

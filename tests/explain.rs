@@ -3,6 +3,11 @@
 //! `UPDATE_GOLDEN=1` writes the files in `tests/explain` anew. Each line is a claim: read the
 //! difference.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what these tests share stands outside of any test function"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,15 +47,16 @@ fn explain(case: &Case<'_>) -> Printed {
         status: case.status.map(|name| read(name).into_bytes()),
         json: case.json,
     };
-    configured("envoy.yaml", &read("envoy.yaml"), &inquiry, &options).unwrap()
+    let printed = configured("envoy.yaml", &read("envoy.yaml"), &inquiry, &options);
+    printed.unwrap_or_else(|BadUsage(why)| Printed { bytes: why.into_bytes(), exit: 2 })
 }
 
 fn golden(name: &str, exit: u8, case: &Case<'_>) {
     let Printed { bytes, exit: found } = explain(case);
-    let printed = String::from_utf8(bytes).unwrap();
+    let printed = String::from_utf8_lossy(&bytes);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         // What could not be written is told by the comparison.
-        let _ = std::fs::write(folder().join(name), &printed);
+        let _ = std::fs::write(folder().join(name), &*printed);
     }
     assert_eq!(printed, read(name), "{name}");
     assert_eq!(found, exit, "{name}");
@@ -61,8 +67,8 @@ fn hello(model: &str) -> Value {
 }
 
 fn with(mut body: Value, more: &Value) -> Value {
-    for (name, value) in more.as_object().unwrap() {
-        body[name] = value.clone();
+    if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+        body.extend(more.clone());
     }
     body
 }
@@ -72,6 +78,8 @@ fn the_first_rule_that_takes_a_request_decides() {
     golden("default.txt", 0, &Case { body: hello("gpt-4o"), ..Case::default() });
     let status = Some("status.json");
     golden("default-now.txt", 0, &Case { body: hello("gpt-4o"), status, ..Case::default() });
+    let page = std::fs::read_to_string(folder().join("../../README.md")).unwrap();
+    assert!(page.contains(&read("default-now.txt")), "the README shows another output");
     let case = Case { body: hello("gpt-4o"), status, json: true, ..Case::default() };
     golden("default-now.json", 0, &case);
 }
@@ -146,6 +154,29 @@ fn wishes_are_told_whether_they_are_granted_or_not() {
         0,
         &Case { body: with(hello("gpt-4o"), &more), headers, ..Case::default() },
     );
+}
+
+#[test]
+fn a_rule_that_the_client_asks_for_comes_with_the_requirements_of_its_own() {
+    let headers = &[("x-data-class", "phi"), ("x-waypost-rule", "shares")];
+    golden("wished-rule.txt", 0, &Case { body: hello("gpt-4o"), headers, ..Case::default() });
+    let headers = &[("x-waypost-rule", "share")];
+    golden("unknown-rule.txt", 1, &Case { body: hello("gpt-4o"), headers, ..Case::default() });
+}
+
+#[test]
+fn what_a_request_needs_is_shown() {
+    let more = json!({
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "reasoning_effort": "high",
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "be brief ".repeat(100), "cache_control": {"type": "ephemeral"}}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]},
+        ],
+    });
+    golden("needs.txt", 0, &Case { body: with(hello("gpt-4o"), &more), ..Case::default() });
+    let body = with(with(hello("gpt-4o"), &more), &json!({"stream": true}));
+    golden("needs-long.txt", 0, &Case { body, ..Case::default() });
 }
 
 #[test]

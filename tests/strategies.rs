@@ -294,9 +294,16 @@ proptest! {
     ) {
         let (plan, ordered) = case.run(&gateway);
         if ordered {
-            let asked = plan.candidates.iter().chain(&plan.mirror);
-            for one in asked {
+            // A copy may show how slow somebody is, but stays in the region.
+            if let Some(one) = &plan.mirror {
+                let region = one.resolve(&gateway).unwrap().endpoint.region.as_deref();
+                prop_assert!(gateway.rules[0].require.allows(region), "{:?}", one);
+                prop_assert_ne!(one.provider, plan.candidates[0].provider);
+            }
+            for one in &plan.candidates {
                 prop_assert!(allowed(&gateway, &case, *one), "{:?}", one);
+            }
+            for one in plan.candidates.iter().chain(&plan.mirror) {
                 prop_assert!(!case.standing(one.slot(&gateway).unwrap()).saturated);
             }
             let mut once = plan.candidates.clone();

@@ -59,7 +59,9 @@ impl Scenario {
         match self {
             Self::Outage if trouble => Fate::Silence,
             Self::BrownOut if trouble => Fate::Answer(time(USUAL * 10.0, spread)),
-            Self::Flapping if trouble && (now - BEGIN) / 3_000 % 2 == 0 => Fate::Refusal(2),
+            Self::Flapping if trouble && ((now - BEGIN) / 3_000).is_multiple_of(2) => {
+                Fate::Refusal(2)
+            }
             Self::SlowRecovery if trouble => Fate::Refusal(2),
             // From 40 at a time to 840, in forty seconds.
             Self::SlowRecovery if now >= END && in_flight > 40 + (now - END) / 50 => {

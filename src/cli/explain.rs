@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `decision` | one decision, with all that was known |
 //! | `condition` | why a rule takes a request, or does not |
+//! | `notes` | what a strategy does with a request, and what a rule requires, in words |
 //! | `standing` | how candidates stand, by `GET /waypost/status` |
 //! | `told` | what is told, as it stands in JSON |
 //! | `print` | the same for people |
@@ -18,6 +19,7 @@
 
 mod condition;
 mod decision;
+mod notes;
 mod print;
 mod standing;
 mod told;
@@ -26,6 +28,7 @@ use super::BadUsage;
 #[cfg(not(target_arch = "wasm32"))]
 use super::check;
 use super::translate::Printed;
+use super::verdict::Verdict;
 use crate::config::Gateway;
 use crate::config::reader::nearest;
 use crate::config::rule::Operation;
@@ -39,17 +42,6 @@ use told::Told;
 /// How often a decision is made to see what chance does. So that turns of up to ten endpoints come
 /// out even.
 pub const DRAWS: u64 = 10_080;
-
-/// What an expression says of a request, as far as it is known outside Envoy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is true.
-    Holds,
-    /// It is false, or fails on this request, which counts as false.
-    Not,
-    /// It asks for this, which only Envoy knows.
-    Unknown(String),
-}
 
 /// A request, as a client sends it.
 #[derive(Clone, Debug)]
@@ -151,3 +143,6 @@ pub fn of_gateways(
     let bytes = if options.json { print::json(&told) } else { print::text(&told).into_bytes() };
     Ok(Printed { bytes, exit: u8::from(failed) })
 }
+
+#[cfg(test)]
+mod tests;

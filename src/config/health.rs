@@ -3,13 +3,31 @@
 use std::time::Duration;
 
 use super::model::Model;
-use super::provider::{Probe, ProbeAsk, Provider};
 use super::reader::{Node, Problems, nearest, show};
 use crate::health::{Breaker, Settings};
 use crate::providers::catalogue::Mode;
+use crate::providers::registry::Api;
 
 /// How long between two probes where nothing is said.
 const EVERY: Duration = Duration::from_secs(30);
+
+/// Requests of our own, to know how a provider does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// How long between two of them while it is up.
+    pub every: Duration,
+    /// What is asked.
+    pub ask: ProbeAsk,
+}
+
+/// What a probe asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeAsk {
+    /// The provider's list of models; costs nothing.
+    Models,
+    /// One token of this model, by its place in `models`.
+    Chat(usize),
+}
 
 /// Reads `health` at the top.
 pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Settings {
@@ -68,10 +86,12 @@ pub(super) fn read_rate(node: &Node<'_>, high: u16, problems: &mut Problems) -> 
     node.share(10, high, 10, problems).map(|share| u32::from(share / 10))
 }
 
-/// Reads `probe`.
+/// Reads `probe` of a provider with these models. `lists` when it has a list of them to ask for.
 pub(super) fn read_probe(
     node: &Node<'_>,
-    provider: &Provider,
+    api: &Api,
+    models: &[Model],
+    lists: bool,
     problems: &mut Problems,
 ) -> Option<Probe> {
     let mut fields = node.fields(problems);
@@ -87,8 +107,6 @@ pub(super) fn read_probe(
         Some(node) => node.text(problems)?,
         None => "models",
     };
-    let models = &provider.models;
-    let lists = |model: &Model| provider.api.dialect.models(&provider.target(model)).is_some();
     let chats = |model: &&Model| model.facts.mode == Mode::Chat;
     let known: Vec<&str> = models.iter().filter(chats).map(|model| &*model.name).collect();
     let ask = match models.iter().position(|model| model.name == word) {
@@ -100,12 +118,12 @@ pub(super) fn read_probe(
             );
             return None;
         }
-        None if word == "models" && !models.first().is_some_and(lists) => {
+        None if word == "models" && !lists => {
             problems.add(
                 path,
                 format!(
                     "\"{}\" has no list of models to ask for; write ask: and one of: {}",
-                    provider.api.name,
+                    api.name,
                     known.join(", ")
                 ),
             );

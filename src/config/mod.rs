@@ -8,7 +8,7 @@
 //! | [`reader`] | values with their paths, and the problems found |
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
 //! | [`provider`] | an entry of `providers` |
-//! | `health` | when breakers open and close, and probes |
+//! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
@@ -16,7 +16,7 @@
 //! | [`structure`] | `google.protobuf.Struct` |
 
 pub mod gateway;
-mod health;
+pub mod health;
 pub mod model;
 pub mod pattern;
 mod price;

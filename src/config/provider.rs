@@ -1,10 +1,8 @@
 //! An entry of `providers`: which API, where, and what becomes of parameters.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::health;
+use super::health::{self, Probe};
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
 use crate::health::{Breaker, Slot};
@@ -60,24 +58,6 @@ const BALANCES: [(&str, Balance); 3] = [
     ("latency", Balance::Latency),
 ];
 
-/// Requests of our own, to know how a provider does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// How long between two of them while it is up.
-    pub every: Duration,
-    /// What is asked.
-    pub ask: ProbeAsk,
-}
-
-/// What a probe asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeAsk {
-    /// The provider's list of models; costs nothing.
-    Models,
-    /// One token of this model, by its place in `models`.
-    Chat(usize),
-}
-
 /// An Envoy cluster that reaches the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -106,6 +86,12 @@ impl Provider {
     #[must_use]
     pub fn own_base(&self) -> Option<Base> {
         Base::parse(&self.api.base_url.resolve(&self.settings).ok()?)
+    }
+
+    /// Whether it has a list of models that can be asked for.
+    fn lists_models(&self) -> bool {
+        let first = self.models.first();
+        first.is_some_and(|model| self.api.dialect.models(&self.target(model)).is_some())
     }
 
     /// The model of that name.
@@ -260,7 +246,9 @@ fn read_entry(
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };
-    provider.probe = probe.and_then(|node| health::read_probe(&node, &provider, problems));
+    provider.probe = probe.and_then(|node| {
+        health::read_probe(&node, api, &provider.models, provider.lists_models(), problems)
+    });
     Some(provider)
 }
 

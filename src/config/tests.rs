@@ -46,7 +46,8 @@ fn everything() -> Value {
 
 #[test]
 fn every_key_of_routing_is_read() {
-    use crate::config::provider::{Balance, ProbeAsk};
+    use crate::config::health::ProbeAsk;
+    use crate::config::provider::Balance;
     use crate::config::rule::{Choose, Leave, MaxPrice, Operation, Sticky};
     use crate::health::Window;
     use crate::providers::catalogue::Rate;

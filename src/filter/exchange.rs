@@ -10,7 +10,7 @@ use std::time::Duration;
 use progress::Prepared;
 
 use super::asked::Asked;
-use super::loopback::Call as OwnCall;
+use super::call::Call as OwnCall;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
 use crate::config::Gateway;

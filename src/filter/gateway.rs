@@ -12,10 +12,11 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::arrived;
+use super::call::Call;
 use super::exchange::Exchange;
 use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking, Incoming};
-use super::loopback::Call;
 use super::mirror;
 use super::record;
 use super::refusal::Refusal;
@@ -192,7 +193,7 @@ impl GatewayStream {
             .text("x-request-id")
             .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
         if let Some(call) = &self.call {
-            return call.open(body, request_id, created);
+            return arrived::open(call, body, request_id, created);
         }
         let cel = |expression: &Expression| self.desk.holds(expression);
         let headers = &headers;

@@ -11,7 +11,8 @@ use super::service::Service;
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
-use crate::openai::json::{self, member};
+use crate::openai::json;
+use crate::openai::outer::Tags;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
@@ -184,10 +185,10 @@ pub fn ask<T>(
             let chat = parsed.chat();
             let media = chat.validate()?;
             let needs = Needs::of(chat, media, parsed.body().len());
-            let metadata = chat.field("metadata");
+            let metadata = Tags::of(chat.field("metadata"));
             let user = json::string(chat.field("user")).map(|user| user.decode());
             let question = Question {
-                metadata: &|name| member(metadata?, name),
+                metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::chat(chat),
                 output_tokens: chat.max_tokens,
@@ -203,10 +204,10 @@ pub fn ask<T>(
             let parsed = ParsedEmbeddings::parse(body)?;
             let asked = parsed.asked();
             asked.validate()?;
-            let metadata = asked.field("metadata");
+            let metadata = Tags::of(asked.field("metadata"));
             let user = json::string(asked.field("user")).map(|user| user.decode());
             let question = Question {
-                metadata: &|name| member(metadata?, name),
+                metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::embeddings(&asked.input),
                 cel,

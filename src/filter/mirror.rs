@@ -5,9 +5,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::call::{self, Ask, Call, Purpose};
+use super::callout::{self, Started};
 use super::exchange::Exchange;
-use super::loopback::{self, Ask, Call, Purpose};
-use super::looped::{self, Started};
 use super::shared;
 use crate::config::rule::{Operation, Timeouts};
 
@@ -24,7 +24,7 @@ pub fn send(exchange: &Exchange, operation: Operation) {
     let body = exchange.parsed.body();
     // Half of what may be held stays for clients: they would be refused for it otherwise.
     let room = shared::held().saturating_add(body.len() as u64) <= gateway.limits.held / 2;
-    let few = loopback::calls(|all| all.mirrors() < MAX_MIRRORS);
+    let few = call::under_way(|all| all.mirrors() < MAX_MIRRORS);
     let (Some(cluster), true) =
         (&gateway.loopback, room && few && body.len() <= MAX_MIRRORED_BYTES)
     else {
@@ -44,7 +44,7 @@ pub fn send(exchange: &Exchange, operation: Operation) {
         Operation::Chat => "/v1/chat/completions",
         Operation::Embeddings => "/v1/embeddings",
     };
-    let outcome = match looped::send(cluster, call, "POST", path, body) {
+    let outcome = match callout::send(cluster, call, "POST", path, body) {
         Started::Sent => Fate::Sent,
         Started::Full => Fate::Dropped,
         Started::Refused => Fate::Failed,

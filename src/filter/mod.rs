@@ -9,8 +9,10 @@
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`service`] | a configuration, and what this worker knows of its providers |
 //! | [`record`] | the record of a request, for the access log |
-//! | [`loopback`] | requests of the gateway to itself, and the calls under way |
-//! | `looped` | the role in the internal listener: once per such request |
+//! | [`call`] | requests of the gateway to itself: what is asked of whom, and those under way |
+//! | `callout` | how one is sent |
+//! | `loopback` | the role in the internal listener: once per such request |
+//! | [`arrived`] | the exchange of one that has arrived, and what became of it |
 //! | `mirror` | copies of clients' requests, for comparison |
 //! | `probe` | asking providers unasked, to know how they do |
 //! | [`refusal`] | a request that goes nowhere |
@@ -21,15 +23,18 @@
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | `host` | the only file that calls Envoy |
 
+pub mod arrived;
 pub mod asked;
+pub mod call;
 pub mod exchange;
 pub mod intake;
-pub mod loopback;
 pub mod record;
 pub mod refusal;
 pub mod reply;
 pub mod service;
 
+#[cfg(target_os = "wasi")]
+mod callout;
 #[cfg(target_os = "wasi")]
 mod collected;
 #[cfg(target_os = "wasi")]
@@ -37,7 +42,7 @@ mod gateway;
 #[cfg(target_os = "wasi")]
 mod host;
 #[cfg(target_os = "wasi")]
-mod looped;
+mod loopback;
 #[cfg(target_os = "wasi")]
 mod mirror;
 #[cfg(target_os = "wasi")]

@@ -8,11 +8,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::host;
-use super::loopback::{self, Ask, Call, Purpose};
+use super::call::{self, Ask, Call, Purpose};
 use super::service::Service;
-use super::{looped, mirror};
-use crate::config::provider::{Probe, ProbeAsk};
+use super::{callout, host, mirror};
+use crate::config::health::{Probe, ProbeAsk};
 use crate::config::rule::{Operation, Timeouts};
 use crate::health::probe as schedule;
 use crate::openai::json;
@@ -44,7 +43,7 @@ impl Prober {
         }
         // What does not arrive must not take a probe from a worker whose calls do: Envoy's main
         // thread ticks too, and has no listeners.
-        if !loopback::calls(|all| all.reached()) {
+        if !call::under_way(|all| all.reached()) {
             self.hello(service, cluster);
             return;
         }
@@ -53,7 +52,7 @@ impl Prober {
             let Some(probe) = &provider.probe else { continue };
             for (endpoint, at) in provider.endpoints.iter().enumerate() {
                 let now = host::unix_millis();
-                if !loopback::calls(|all| all.has_room())
+                if !call::under_way(|all| all.has_room())
                     || !schedule::due(
                         service.store(),
                         &at.cluster,
@@ -85,14 +84,14 @@ impl Prober {
             rule: String::new(),
             timeouts: within(Duration::from_secs(1)),
         };
-        looped::send(cluster, call, "GET", "/", b"");
+        callout::send(cluster, call, "GET", "/", b"");
     }
 }
 
 /// Ends calls of which nothing came in their time.
 fn give_up(now: u64) {
-    for number in loopback::calls(|all| all.lost(now)) {
-        if let Some(call) = loopback::calls(|all| all.end(number))
+    for number in call::under_way(|all| all.lost(now)) {
+        if let Some(call) = call::under_way(|all| all.end(number))
             && matches!(call.purpose, Purpose::Mirror(_))
         {
             mirror::failed(&call);
@@ -116,7 +115,7 @@ fn send(service: &Rc<Service>, cluster: &str, candidate: Candidate, probe: &Prob
     };
     match probe.ask {
         ProbeAsk::Models => {
-            looped::send(cluster, call, "GET", "/v1/models", b"");
+            callout::send(cluster, call, "GET", "/v1/models", b"");
         }
         ProbeAsk::Chat(model) => {
             let provider = service.gateway.providers.get(candidate.provider);
@@ -130,7 +129,7 @@ fn send(service: &Rc<Service>, cluster: &str, candidate: Candidate, probe: &Prob
             body.extend_from_slice(
                 b",\"messages\":[{\"role\":\"user\",\"content\":\"ping\"}],\"max_tokens\":1}",
             );
-            looped::send(cluster, call, "POST", "/v1/chat/completions", &body);
+            callout::send(cluster, call, "POST", "/v1/chat/completions", &body);
         }
     }
 }

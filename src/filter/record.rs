@@ -28,8 +28,8 @@
 use serde::Serialize;
 
 use super::asked::Asked;
+use super::call::{Call, Purpose};
 use super::exchange::Exchange;
-use super::loopback::{Call, Purpose};
 use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::openai::error::start;

@@ -8,7 +8,7 @@ use proxy_wasm::types::ContextType;
 use super::exchange::Flow;
 use super::gateway::{Desk, GatewayStream};
 use super::host::{self, Buffer, Level};
-use super::looped::LoopbackStream;
+use super::loopback::LoopbackStream;
 use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;

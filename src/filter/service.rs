@@ -13,7 +13,7 @@ use crate::health::{
     Event, Fleet, Millis, Pass, Refused, Slot, Standing, Store, Traffic, Transition,
 };
 use crate::openai::{Class, Error};
-use crate::routing::plan::BY_MODEL;
+use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
 use crate::telemetry::metrics;
 
@@ -275,6 +275,9 @@ pub mod tests {
     use crate::health::memory::Memory;
     use crate::providers::Headers;
 
+    /// Counters (without a value) and gauges, in the order of their changes.
+    pub type Told = Rc<RefCell<Vec<(String, Option<u64>)>>>;
+
     /// One whose clock and chance are set by hand.
     #[derive(Default)]
     pub struct Simulated {
@@ -284,8 +287,8 @@ pub mod tests {
         pub now: Rc<Cell<Millis>>,
         /// Chance.
         pub random: Rc<Cell<u64>>,
-        /// Counters and gauges, in the order of their changes.
-        pub metrics: Rc<RefCell<Vec<(String, Option<u64>)>>>,
+        /// What it was told.
+        pub metrics: Told,
     }
 
     impl Store for Simulated {

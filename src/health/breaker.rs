@@ -170,10 +170,15 @@ impl Circuit {
         match present {
             same if late => same,
             Self::Closed { since, streak } => {
-                let dead = matches!(
-                    failure.class,
-                    Class::Auth | Class::Quota | Class::Permission | Class::NotFound
-                );
+                let dead = match failure.class {
+                    Class::Auth | Class::Quota => true,
+                    // Also what a provider says to one request that it does not want, or that names
+                    // a file it does not have: while others are answered, only the target's if many.
+                    Class::Permission | Class::NotFound => {
+                        failure.seen.requests == failure.seen.failures
+                    }
+                    _ => false,
+                };
                 let streak = if failure.rate_only { streak } else { streak.saturating_add(1) };
                 let often = failure.seen.requests >= settings.min_requests
                     && failure.seen.per_mille() >= settings.error_rate_per_mille;

@@ -4,15 +4,19 @@ use super::breaker::Circuit;
 use super::epoch;
 use super::settings::Breaker;
 use super::slot::{Outcome, Record};
-use super::{ABSENT, Counts, Millis, State, Store};
+use super::window::BEHIND;
+use super::{ABSENT, Counts, Millis, ROUNDS, State, Store};
 use crate::openai::Class;
-
-/// How often a write is tried when other workers are quicker.
-pub const ROUNDS: usize = 16;
 
 /// Most outcomes that wait for a store that refuses all writes. Of those beyond, only the count is
 /// kept: breakers do not hear of them.
 pub const MAX_WAITING: usize = 32;
+
+/// What a model at a cluster is called in keys: `cluster/model`. Both may hold slashes, so those of
+/// the cluster are written otherwise, and no two targets have the same name.
+pub fn name(cluster: &str, model: &str) -> String {
+    [&cluster.replace('%', "%25").replace('/', "%2F"), "/", model].concat()
+}
 
 /// One record as a worker knows it.
 #[derive(Debug)]
@@ -89,6 +93,11 @@ impl Entry {
         waiting
     }
 
+    /// Whether attempts are not written yet.
+    pub fn waits(&self) -> bool {
+        self.answered != Counts::default() || !self.told.is_empty()
+    }
+
     /// Whether a success matters to other workers at once.
     pub const fn troubled(&self) -> bool {
         !matches!(self.record.circuit, Circuit::Closed { streak: 0, .. })
@@ -134,7 +143,12 @@ impl Entry {
             for outcome in &entry.told {
                 record.tell(outcome, now, random, settings);
             }
-            record.overflowed = record.overflowed.max(entry.overflowed);
+            if entry.overflowed != 0 {
+                // One further away is of a clock that was set back.
+                let near = now.abs_diff(record.overflowed) < BEHIND;
+                let known = if near { record.overflowed } else { 0 };
+                record.overflowed = known.max(entry.overflowed);
+            }
             true
         });
         let Some(before) = changed else { return Published::default() };

@@ -6,8 +6,7 @@
 //! Each record belongs to one of 128 groups, by its key; a generation counts what moved in its group.
 
 use super::bytes::Reader;
-use super::entry::ROUNDS;
-use super::{ABSENT, Store};
+use super::{ABSENT, ROUNDS, Store};
 
 const GROUPS: usize = 128;
 const BYTES: usize = 1 + GROUPS * 2;

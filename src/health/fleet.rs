@@ -5,20 +5,22 @@
 //! | when | operations |
 //! |---|---|
 //! | [`Fleet::refresh`], nothing moved | one read of 257 bytes; two more for each endpoint that stood saturated |
-//! | [`Fleet::refresh`], something failed somewhere | one more read for each record that moved, 577 bytes |
+//! | [`Fleet::refresh`], something failed somewhere | one more read for each record that moved, 583 bytes |
 //! | [`Fleet::standing`] | none, and no allocation |
 //! | [`Fleet::admit`] | none; two reads and a write with `max_concurrency`; a read and a write for a trial |
-//! | [`Fleet::settle`], success | none; a read and a write with `max_concurrency` |
+//! | [`Fleet::settle`], success | none; one read if something failed there within ten seconds; a read and a write with `max_concurrency` |
 //! | [`Fleet::settle`], failure | three reads and three writes: both records and the epoch |
 //! | [`Fleet::flush`] | a read of each record and of each target's times (7 KiB), a write of what changed here |
 
-use super::entry::{Entry, Published};
+use super::entry::{self, Entry, Published};
 use super::epoch::Epoch;
 use super::histogram::{Kind, Samples};
 use super::lanes::{InFlight, Lane, Lanes};
 use super::slot::{Outcome, Verdict};
 use super::transition::{Level, Transition};
-use super::{Breaker, Event, Gate, Millis, Percentiles, Scope, Slot, Standing, Store, Watched};
+use super::{
+    Breaker, Event, Gate, Millis, Percentiles, Scope, Slot, Standing, Store, Watched, Window,
+};
 
 /// A place that an attempt holds at an endpoint. Give it back with [`Fleet::settle`], or it is lost
 /// until the worker ends.
@@ -117,10 +119,11 @@ impl Fleet {
                 first_target: targets.len() as u16,
             });
             for model in &one.models {
+                let name = entry::name(&one.cluster, model);
                 targets.push(Target {
-                    entry: Entry::new(["health/t/", &one.cluster, "/", model].concat()),
+                    entry: Entry::new(["health/t/", &name].concat()),
                     endpoint: at as u16,
-                    times_key: ["health/l/", &one.cluster, "/", model].concat(),
+                    times_key: ["health/l/", &name].concat(),
                     version: super::ABSENT,
                     taken: 0,
                     first_token: Percentiles::default(),
@@ -144,17 +147,7 @@ impl Fleet {
     /// Reads what other workers found out since: failures, breakers, and whether endpoints that
     /// stood saturated still are. Everything, the first time.
     pub fn refresh(&mut self, store: &dyn Store, now: Millis) {
-        let moved = self.epoch.look(store);
-        let moved = if self.loaded { moved } else { u128::MAX };
-        self.loaded = true;
-        if moved != 0 {
-            let endpoints = self.endpoints.iter_mut().map(|endpoint| &mut endpoint.entry);
-            for entry in endpoints.chain(self.targets.iter_mut().map(|target| &mut target.entry)) {
-                if moved >> entry.group & 1 == 1 {
-                    entry.reread(store);
-                }
-            }
-        }
+        self.look(store, now);
         let mut lanes = None;
         for (endpoint, watched) in self.endpoints.iter_mut().zip(&self.watched) {
             if watched.max_concurrency.is_some_and(|most| endpoint.in_flight() >= most) {
@@ -162,6 +155,52 @@ impl Fleet {
                 let lanes = lanes.get_or_insert_with(|| Lanes::read(store).0);
                 endpoint.look(&in_flight, lanes, now);
             }
+        }
+    }
+
+    /// Reads the records that moved. Where something failed, successes that this worker has kept for
+    /// the tick are told now: else the failures of all workers would be seen beside the successes of
+    /// one, and a breaker would open early.
+    fn look(&mut self, store: &dyn Store, now: Millis) {
+        let moved = self.epoch.look(store);
+        let moved = if self.loaded { moved } else { u128::MAX };
+        self.loaded = true;
+        if moved == 0 {
+            return;
+        }
+        for at in 0..self.endpoints.len() {
+            let slot = self.endpoint_slot(at);
+            self.catch_up(Level::Endpoint, slot, moved, store, now);
+        }
+        for at in 0..self.targets.len() {
+            let endpoint = self.targets.get(at).map_or(0, |target| target.endpoint);
+            let slot = Slot { endpoint, target: at as u16 };
+            self.catch_up(Level::Target, slot, moved, store, now);
+        }
+    }
+
+    fn failed_lately(&self, slot: Slot, now: Millis) -> bool {
+        let endpoint = self.endpoints.get(usize::from(slot.endpoint)).map(|at| &at.entry);
+        let target = self.targets.get(usize::from(slot.target)).map(|at| &at.entry);
+        let failures =
+            |entry: &Entry| entry.record.windows.counts(Window::TenSeconds, now).failures;
+        endpoint.into_iter().chain(target).any(|entry| failures(entry) > 0)
+    }
+
+    fn catch_up(&mut self, level: Level, slot: Slot, moved: u128, store: &dyn Store, now: Millis) {
+        let Some((entry, _)) = self.entry(level, slot) else { return };
+        if moved >> entry.group & 1 == 0 {
+            return;
+        }
+        let waits = entry.waits();
+        if waits {
+            let told = self.publish(level, slot, store, now);
+            self.keep(told);
+        }
+        if let Some((entry, _)) = self.entry(level, slot)
+            && (!waits || entry.waits())
+        {
+            entry.reread(store);
         }
     }
 
@@ -174,7 +213,7 @@ impl Fleet {
         let record = &target.entry.record;
         let since = endpoint.entry.record.circuit.since().max(record.circuit.since());
         let waiting = target.entry.waiting();
-        let counts = super::Window::ALL.map(|window| {
+        let counts = Window::ALL.map(|window| {
             let mut counts = match since {
                 0 => record.windows.counts(window, now),
                 since => record.windows.counts_since(window, since, now),
@@ -313,6 +352,10 @@ impl Fleet {
     ) -> Option<Transition> {
         let Pass { slot, began, endpoint_permit, target_permit } = pass;
         self.release(slot, store);
+        if self.failed_lately(slot, now) {
+            // A success that comes after a failure must be told before the next failure.
+            self.look(store, now);
+        }
         self.random = self.random.rotate_left(5) ^ random.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (mut class, mut retry_after) = (None, None);
         let (above, below) = match event {
@@ -464,7 +507,6 @@ pub(super) const fn overflowing(at: Millis, now: Millis) -> bool {
     at != 0 && now.abs_diff(at) < OVERFLOW
 }
 
-/// Of two gates the worse.
 /// The gate that lets fewer through.
 pub(crate) fn worse(one: Gate, other: Gate) -> Gate {
     let rank = |gate| match gate {

@@ -1,11 +1,10 @@
 //! Places in flight, and the tick: what a worker writes, and what it reads again.
 
-use super::entry::ROUNDS;
 use super::fleet::{Endpoint, Fleet, Target};
 use super::histogram::{Kind, Latencies};
 use super::lanes::{InFlight, Lanes};
 use super::transition::{Level, Transition};
-use super::{ABSENT, Millis, Slot, Store, Window};
+use super::{ABSENT, Millis, ROUNDS, Slot, Store, Window};
 
 /// How old percentiles may grow while nobody adds to them, in milliseconds.
 const PERCENTILES_LAST: Millis = 15_000;
@@ -139,7 +138,7 @@ impl Fleet {
     }
 
     /// The place of an endpoint, for what is of all its models.
-    fn endpoint_slot(&self, at: usize) -> Slot {
+    pub(super) fn endpoint_slot(&self, at: usize) -> Slot {
         let target = self.endpoints.get(at).map_or(0, |endpoint| endpoint.first_target);
         Slot { endpoint: at as u16, target }
     }

@@ -9,8 +9,7 @@
 //! claimed anew, with another token, has nothing in flight anywhere.
 
 use super::bytes::{Reader, Writer};
-use super::entry::ROUNDS;
-use super::{ABSENT, Millis, Store};
+use super::{ABSENT, Millis, ROUNDS, Store};
 
 /// Most lanes. Workers beyond share the last one, and their places come back only when all of those
 /// have died.

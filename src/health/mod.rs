@@ -91,6 +91,9 @@ pub trait Store {
 /// another worker has created it meanwhile. Envoy's versions count up from 1 and do not reach it.
 pub const ABSENT: u32 = u32::MAX;
 
+/// How often a write is tried when other workers are quicker.
+const ROUNDS: usize = 16;
+
 /// What an endpoint is called, and what it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {

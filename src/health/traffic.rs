@@ -6,10 +6,10 @@
 //! A target is known by a hash of `cluster/model`, so that a new configuration keeps what was counted.
 
 use super::bytes::{Reader, Writer};
-use super::entry::ROUNDS;
+use super::entry;
 use super::epoch::hash;
 use super::window::{self, Ring};
-use super::{ABSENT, Millis, Slot, Store, Watched};
+use super::{ABSENT, Millis, ROUNDS, Slot, Store, Watched};
 
 /// Most targets of a rule that are counted, of those that were asked in the last five minutes.
 pub const MAX_TARGETS: usize = 128;
@@ -33,7 +33,7 @@ impl Traffic {
         for (endpoint, one) in watched.iter().enumerate() {
             for model in &one.models {
                 let slot = Slot { endpoint: endpoint as u16, target: targets.len() as u16 };
-                targets.push((hash(&[&one.cluster, "/", model].concat()), slot));
+                targets.push((hash(&entry::name(&one.cluster, model)), slot));
             }
         }
         Self { rules, targets, waiting: Vec::new() }

@@ -7,35 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde::de::Unexpected;
-use serde_json::value::RawValue;
-
-use super::place::Fault;
-
-/// Stands in an error's text before the address of the value that is to blame: of a value that was
-/// kept as text the parser knows no place.
-const MARK: &str = "\u{0}at ";
-
-/// The error for a value that is not what was wanted.
-pub(super) fn misfit(raw: &RawValue, wanted: &str) -> Fault {
-    let address = raw.get().as_ptr() as usize;
-    let found = unexpected(raw);
-    Fault::new(format!("invalid type: {found}, expected {wanted}{MARK}{address:x}"))
-}
-
-/// What a raw value is, for the error that it is not what was wanted.
-fn unexpected(raw: &RawValue) -> Unexpected<'_> {
-    let text = raw.get();
-    match text.bytes().next() {
-        Some(b'"') => Unexpected::Other("a string"),
-        Some(b'[') => Unexpected::Seq,
-        Some(b'{') => Unexpected::Map,
-        Some(b't') => Unexpected::Bool(true),
-        Some(b'f') => Unexpected::Bool(false),
-        Some(b'n') => Unexpected::Unit,
-        _ => Unexpected::Other("a number"),
-    }
-}
+use super::fault::MARK;
 
 /// What an error says, and the path of the value in `text` that it is about: empty for the whole.
 pub(super) fn read(text: &str, error: &serde_json::Error) -> (String, String) {

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::error::Error;
+use super::fault::Fault;
 use super::invalid;
 use super::json::{RawStr, is_null};
 use super::message::Bounded;
 use super::outer::{Field, Fields};
-use super::place::{Fault, List, Place, Slot, from_str};
+use super::place::{List, Place, Slot, from_str};
 use super::request::read;
 use super::validate::{check_model, missing};
 

@@ -10,9 +10,6 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::blame::misfit;
-use super::place::{Entries, Fault, Own, Place, Slot};
-
 /// A JSON string as written, quotes and escapes included.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RawStr<'a>(&'a str);
@@ -101,25 +98,6 @@ impl fmt::Debug for RawStr<'_> {
     }
 }
 
-impl<'a> Place<'a> for RawStr<'a> {
-    fn blank() -> Self {
-        RawStr::EMPTY
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Own(self)
-    }
-    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
-        Slot::Str(place)
-    }
-}
-
-impl<'a> Own<'a> for RawStr<'a> {
-    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
-        *self = Self::from_raw(raw).ok_or_else(|| misfit(raw, "a string"))?;
-        Ok(())
-    }
-}
-
 /// A JSON number as written, with its value for comparisons.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Num<'a> {
@@ -127,63 +105,6 @@ pub struct Num<'a> {
     pub written: &'a str,
     /// Its value; infinite when it is out of range.
     pub value: f64,
-}
-
-impl<'a> Place<'a> for Num<'a> {
-    fn blank() -> Self {
-        Self { written: "0", value: 0.0 }
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Own(self)
-    }
-}
-
-impl<'a> Own<'a> for Num<'a> {
-    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
-        let written = raw.get();
-        match written.bytes().next() {
-            Some(b'-' | b'0'..=b'9') => {
-                let value = written.parse().unwrap_or(f64::INFINITY);
-                *self = Self { written, value };
-                Ok(())
-            }
-            _ => Err(misfit(raw, "a number")),
-        }
-    }
-}
-
-/// The members of any object, in order.
-#[derive(Debug, Default)]
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    /// The member of that name; the first, where there are several.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
-    }
-
-    /// The member of that name, if it is a text.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        string(self.find(name)).map(RawStr::decode)
-    }
-}
-
-impl<'a> Place<'a> for Members<'a> {
-    fn blank() -> Self {
-        Self::default()
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Entries(self)
-    }
-}
-
-impl<'a> Entries<'a> for Members<'a> {
-    fn entry(&mut self, name: Cow<'a, str>, value: &'a RawValue) -> Result<(), Fault> {
-        self.0.push((name, value));
-        Ok(())
-    }
 }
 
 /// Whether the raw value is `null`.
@@ -210,16 +131,14 @@ pub fn string(raw: Option<&RawValue>) -> Option<RawStr<'_>> {
     raw.and_then(RawStr::from_raw)
 }
 
-/// The text of an object's member. A number and a truth value are their own text; an object or a
-/// list has none.
+/// Reads a token count: an integer, a float such as `12.0`, a number in a string, or null.
+/// Anything else, and what is negative, is zero: a strange count must not cost the client its
+/// answer.
 #[must_use]
-pub fn member<'a>(object: &'a RawValue, name: &str) -> Option<Cow<'a, str>> {
-    let found = super::outer::members(object).into_iter().find(|member| member.name == name)?;
-    match found.value.get().bytes().next()? {
-        b'"' => RawStr::from_raw(found.value).map(RawStr::decode),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(Cow::Borrowed(found.value.get())),
-    }
+pub fn count(raw: &RawValue) -> u64 {
+    let digits = raw.get().trim_matches('"');
+    // The cast saturates, and makes zero of NaN and of what is negative.
+    digits.parse().unwrap_or_else(|_| digits.parse::<f64>().unwrap_or(0.0) as u64)
 }
 
 /// The texts of `strings`, each once. One by one: a set that is collected is sorted first, by 6 KB of
@@ -272,10 +191,9 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::openai::place::from_str;
 
     fn raw(json: &str) -> RawStr<'_> {
-        from_str(json).unwrap()
+        RawStr::from_raw(serde_json::from_str(json).unwrap()).unwrap()
     }
 
     #[test]
@@ -295,26 +213,6 @@ mod tests {
     fn blank_is_empty_or_white_space_in_either_writing() {
         assert!(raw(r#""""#).is_blank() && raw(r#"" \n\t ""#).is_blank());
         assert!(!raw(r#"" x""#).is_blank() && !raw(r#""\\n""#).is_blank());
-    }
-
-    #[test]
-    fn a_number_keeps_its_digits() {
-        let num: Num<'_> = from_str("1.0e0").unwrap();
-        assert_eq!((num.written, num.value), ("1.0e0", 1.0));
-        assert!(from_str::<Num<'_>>("\"1\"").is_err());
-    }
-
-    #[test]
-    fn a_member_is_found_by_its_name_and_read_as_text() {
-        let object: &RawValue =
-            serde_json::from_str(r#"{"a":"x\u0062","b":7,"c":null,"d":[1],"e":true}"#).unwrap();
-        assert_eq!(member(object, "a").as_deref(), Some("xb"));
-        assert_eq!(member(object, "b").as_deref(), Some("7"));
-        assert_eq!(member(object, "e").as_deref(), Some("true"));
-        for none in ["c", "d", "f"] {
-            assert_eq!(member(object, none), None, "{none}");
-        }
-        assert_eq!(member(serde_json::from_str("[1]").unwrap(), "a"), None);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::blame::misfit;
+use super::fault::{Fault, misfit};
 use super::json::{RawStr, is_null};
-use super::place::{Entries, Fault, List, Place, Slot, Word, from_str, members};
+use super::place::{Entries, List, Place, Slot, Word, from_str, members};
 
 /// Most messages in a request. A message takes a few hundred bytes of memory however short it is,
 /// so the size of the body alone is no bound.

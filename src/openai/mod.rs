@@ -6,6 +6,8 @@
 //! | [`request`] | a chat request, parsed once, borrowing from the body |
 //! | [`json`] | pieces of JSON text that are passed on as they were written |
 //! | [`place`] | JSON read into its places: one reader for all types |
+//! | [`object`] | an object of which any member may matter |
+//! | [`fault`] | why a value was not taken |
 //! | [`order`] | lists put in order, in little code |
 //! | [`outer`] | its outermost object |
 //! | [`message`] | its messages, parts, tools |
@@ -25,10 +27,12 @@ mod blame;
 pub mod chunk;
 pub mod embeddings;
 pub mod error;
+pub mod fault;
 pub mod invalid;
 pub mod json;
 pub mod message;
 pub mod models;
+pub mod object;
 pub mod order;
 pub mod outer;
 pub mod place;

@@ -3,11 +3,14 @@
 //! An embeddings request has no messages; its object is [`Fields`] and nothing else.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde_json::value::RawValue;
 
+use super::fault::Fault;
+use super::json::RawStr;
 use super::message::Messages;
-use super::place::{Entries, Fault, Place, Slot, from_str};
+use super::place::{Entries, Place, Slot, from_str};
 
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
@@ -84,6 +87,35 @@ pub(super) fn members(object: &RawValue) -> Vec<Field<'_>> {
     from_str::<Fields<'_>>(object.get()).map(|fields| fields.0).unwrap_or_default()
 }
 
+/// An object whose members are read by their names: taken apart once, when the first is asked for.
+#[derive(Debug, Default)]
+pub struct Tags<'a> {
+    object: Option<&'a RawValue>,
+    all: OnceCell<Vec<Field<'a>>>,
+}
+
+impl<'a> Tags<'a> {
+    /// The members of `object`.
+    #[must_use]
+    pub const fn of(object: Option<&'a RawValue>) -> Self {
+        Self { object, all: OnceCell::new() }
+    }
+
+    /// The text of a member. A number and a truth value are their own text; an object or a list has
+    /// none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        let object = self.object?;
+        let all = self.all.get_or_init(|| members(object));
+        let found = all.iter().find(|member| member.name == name)?;
+        match found.value.get().bytes().next()? {
+            b'"' => RawStr::from_raw(found.value).map(RawStr::decode),
+            b'{' | b'[' | b'n' => None,
+            _ => Some(Cow::Borrowed(found.value.get())),
+        }
+    }
+}
+
 impl<'a> Entries<'a> for Fields<'a> {
     fn wanted(&self) -> &'static str {
         "a JSON object"
@@ -110,4 +142,27 @@ fn add<'a>(
     }
     fields.push(Field { name, value });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_by_its_name_and_read_as_text() {
+        let object = Tags::of(
+            serde_json::from_str(r#"{"a":"x\u0062","b":7,"c":null,"d":[1],"e":true}"#).unwrap(),
+        );
+        assert_eq!(object.text("a").as_deref(), Some("xb"));
+        assert_eq!(object.text("b").as_deref(), Some("7"));
+        assert_eq!(object.text("e").as_deref(), Some("true"));
+        for none in ["c", "d", "f"] {
+            assert_eq!(object.text(none), None, "{none}");
+        }
+        assert_eq!(Tags::of(serde_json::from_str("[1]").unwrap()).text("a"), None);
+        assert_eq!(Tags::of(None).text("a"), None);
+    }
 }

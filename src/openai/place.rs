@@ -8,9 +8,11 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::fault::Fault;
 use super::json::RawStr;
 
 mod parser;
+mod values;
 
 use parser::fill;
 
@@ -59,7 +61,7 @@ pub enum Slot<'p, 'a> {
     Text(&'p mut Cow<'a, str>),
     /// One of some words.
     Word(&'p mut dyn Word),
-    /// A [`super::usage::count`].
+    /// A [`super::json::count`].
     Count(&'p mut u64),
     /// A whole number from 0 on.
     Whole(&'p mut u64),
@@ -77,25 +79,6 @@ pub enum Slot<'p, 'a> {
     Maybe(&'p mut dyn Maybe<'a>),
     /// What is made of the value as it was written.
     Own(&'p mut dyn Own<'a>),
-}
-
-/// Why a value was not taken.
-#[derive(Debug)]
-pub struct Fault(String);
-
-impl Fault {
-    /// The fault that `said` tells.
-    #[must_use]
-    pub const fn new(said: String) -> Self {
-        Self(said)
-    }
-
-    /// The member `name` is there twice.
-    #[cold]
-    #[must_use]
-    pub fn duplicate(name: &str) -> Self {
-        Self::new(format!("duplicate field `{name}`"))
-    }
 }
 
 /// Takes a value as it was written.
@@ -311,92 +294,6 @@ macro_rules! members {
     (@slot ($place:expr) count) => { $crate::openai::place::Slot::Count(&mut $place) };
 }
 pub(crate) use members;
-
-impl<'a> Place<'a> for &'a RawValue {
-    fn blank() -> Self {
-        RawValue::NULL
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Own(self)
-    }
-    fn optional(place: &mut Option<Self>) -> Slot<'_, 'a> {
-        Slot::Raw(place)
-    }
-}
-
-impl<'a> Own<'a> for &'a RawValue {
-    fn take(&mut self, raw: &'a RawValue) -> Result<(), Fault> {
-        *self = raw;
-        Ok(())
-    }
-}
-
-impl<'a> Place<'a> for Cow<'a, str> {
-    fn blank() -> Self {
-        Cow::Borrowed("")
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Text(self)
-    }
-}
-
-impl<'a> Place<'a> for bool {
-    fn blank() -> Self {
-        false
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Flag(self)
-    }
-}
-
-impl<'a> Place<'a> for u64 {
-    fn blank() -> Self {
-        0
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Whole(self)
-    }
-}
-
-impl<'a> Place<'a> for u32 {
-    fn blank() -> Self {
-        0
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::Small(self)
-    }
-}
-
-impl<'a, T: Place<'a>> Place<'a> for Option<T> {
-    fn blank() -> Self {
-        None
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        T::optional(self)
-    }
-}
-
-impl<'a, T: Place<'a>> Maybe<'a> for Option<T> {
-    fn begin(&mut self) -> Slot<'_, 'a> {
-        self.insert(T::blank()).slot()
-    }
-}
-
-impl<'a, T: Place<'a>> Place<'a> for Vec<T> {
-    fn blank() -> Self {
-        Self::new()
-    }
-    fn slot(&mut self) -> Slot<'_, 'a> {
-        Slot::List(self)
-    }
-}
-
-impl<'a, T: Place<'a>> List<'a> for Vec<T> {
-    fn next(&mut self) -> Option<Slot<'_, 'a>> {
-        self.push(T::blank());
-        self.last_mut().map(T::slot)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
 //! Tokens, in one split that counts nothing twice.
 
+#[cfg(doc)]
+use super::json::count;
 use super::place::{Place, Slot, members};
-use serde_json::value::RawValue;
 
 /// What a request used. Every token stands in exactly one of the first four counts; the rest say
 /// which of these were special.
@@ -104,16 +105,6 @@ members!(CompletionDetails {
     accepted_prediction_tokens (count),
     rejected_prediction_tokens (count),
 });
-
-/// Reads a token count: an integer, a float such as `12.0`, a number in a string, or null.
-/// Anything else, and what is negative, is zero: a strange count must not cost the client its
-/// answer.
-#[must_use]
-pub fn count(raw: &RawValue) -> u64 {
-    let digits = raw.get().trim_matches('"');
-    // The cast saturates, and makes zero of NaN and of what is negative.
-    digits.parse().unwrap_or_else(|_| digits.parse::<f64>().unwrap_or(0.0) as u64)
-}
 
 /// A [`count`] whose absence is told from zero.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use super::Target;
 use super::warnings::{Warnings, unsupported};
-use crate::openai::json::{Members, RawStr, separate, texts, write_str};
+use crate::openai::json::{RawStr, separate, texts, write_str};
 use crate::openai::message::{Function, Tool};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};

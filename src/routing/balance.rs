@@ -1,7 +1,7 @@
 //! In which order the endpoints of a target are asked.
 
 use super::chance::{self, Draw};
-use super::order::Seat;
+use super::scene::Seat;
 use super::strategy::latency;
 use crate::config::provider::Balance;
 

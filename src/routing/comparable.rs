@@ -4,8 +4,8 @@
 //! mean nothing, and nobody would notice. So a failover goes to the same model only, under whichever
 //! name another provider serves it.
 
-use super::plan::BY_MODEL;
-use super::{Plan, Resolved, Skipped, Why};
+use super::decision::{BY_MODEL, Plan};
+use super::{Resolved, Skipped, Why};
 use crate::config::Gateway;
 use crate::openai::Error;
 use crate::providers::catalogue::Capability;

@@ -1,6 +1,6 @@
 //! What a decision knew of each candidate, for people: `waypost explain` shows it.
 
-use super::plan::{Moment, Plan, Question};
+use super::decision::{Moment, Plan, Question};
 use super::rules::Seen;
 use super::strategy::{latency, quality};
 use super::{Candidate, Skipped, estimate};

@@ -2,14 +2,17 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`decision`] | what is known of a request and of the world, and what is decided |
 //! | [`mod@plan`] | a request and what it leads to: [`plan()`](plan::plan), then what leaves candidates out, then [`Plan::order`] |
 //! | `rules` | which rule takes a request |
 //! | [`wishes`] | what a client may choose |
 //! | `require` | what a rule requires |
 //! | [`estimate`] | tokens and money, before anybody counted |
 //! | [`needs`] | what a request needs, and which candidates have it |
+//! | [`skipped`] | why a candidate was not asked, or not in its turn |
 //! | [`mod@comparable`] | of vectors: who may answer in place of whom |
 //! | `order` | strategy, balance and health: the order in which candidates are asked |
+//! | `scene` | what strategies and balances see |
 //! | [`strategy`] | how the targets of a rule are ordered |
 //! | `balance` | how the endpoints of a target are ordered |
 //! | `chance` | draws from one number |
@@ -20,6 +23,7 @@ pub mod attempts;
 mod balance;
 mod chance;
 pub mod comparable;
+pub mod decision;
 pub mod estimate;
 pub mod explain;
 pub mod needs;
@@ -27,14 +31,18 @@ mod order;
 pub mod plan;
 mod require;
 mod rules;
+mod scene;
+pub mod skipped;
 pub mod strategy;
 pub mod wishes;
 
 pub use attempts::{Attempt, Attempts, Outcome};
 pub use comparable::comparable;
-pub use needs::{Needs, Skipped, Why};
+pub use decision::{Moment, Plan, Question};
+pub use needs::Needs;
 pub use order::all_saturated;
-pub use plan::{Moment, Plan, Question, models, plan};
+pub use plan::{models, plan};
+pub use skipped::{Skipped, Why};
 pub use wishes::Wishes;
 
 use crate::health::Slot;

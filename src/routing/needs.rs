@@ -17,9 +17,10 @@
 //! `parallel_tools`, `prompt_caching` and `web_search`: the first two are no need, and what becomes
 //! of the third is the dialect's to say.
 
-use super::{Candidate, Plan, Resolved};
+use super::decision::Plan;
+use super::skipped::{Skipped, Why};
+use super::{Candidate, Resolved};
 use crate::config::Gateway;
-use crate::openai::error::start;
 use crate::openai::message::Content;
 use crate::openai::request::{ResponseFormat, ToolChoice};
 use crate::openai::validate::Media;
@@ -30,86 +31,6 @@ use crate::providers::catalogue::{Capabilities, Capability, Mode};
 /// five, of other languages and of code fewer; repeated characters are not counted at all. So what
 /// is estimated is never more than a model counts, and nothing that fits is refused.
 pub const MAX_BYTES_A_TOKEN: u64 = 8;
-
-/// Longest reason why a candidate was not asked, in bytes.
-pub const MAX_REASON_BYTES: usize = 200;
-
-/// A candidate that was not asked, or not in its turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// Which.
-    pub candidate: Candidate,
-    /// Why, in a word.
-    pub why: Why,
-    /// Why, in at most [`MAX_REASON_BYTES`].
-    pub reason: String,
-}
-
-impl Skipped {
-    /// Notes why.
-    #[must_use]
-    pub fn new(candidate: Candidate, why: Why, reason: &str) -> Self {
-        Self { candidate, why, reason: start(reason, MAX_REASON_BYTES).to_owned() }
-    }
-}
-
-/// Why a candidate was not asked, or not in its turn: a label of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The request needs what the model does not have, or the rule requires it.
-    Capability,
-    /// The request does not fit into its window.
-    ContextLength,
-    /// Its dialect cannot express the request, or its vectors cannot be compared.
-    Inexpressible,
-    /// The rule requires another region.
-    Region,
-    /// It costs more than the rule allows.
-    Price,
-    /// It is slower than the rule allows.
-    Latency,
-    /// Its score is below what the rule requires.
-    Quality,
-    /// It fails more often than the rule allows: asked after the others.
-    Failing,
-    /// Its breaker is open, or half-open with others trying: asked last.
-    Breaker,
-    /// All that may be in flight there is.
-    Saturated,
-}
-
-impl Why {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Capability,
-        Self::ContextLength,
-        Self::Inexpressible,
-        Self::Region,
-        Self::Price,
-        Self::Latency,
-        Self::Quality,
-        Self::Failing,
-        Self::Breaker,
-        Self::Saturated,
-    ];
-
-    /// The word for logs and metrics.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Capability => "capability",
-            Self::ContextLength => "context_length",
-            Self::Inexpressible => "inexpressible",
-            Self::Region => "region",
-            Self::Price => "price",
-            Self::Latency => "latency",
-            Self::Quality => "quality",
-            Self::Failing => "failing",
-            Self::Breaker => "breaker",
-            Self::Saturated => "saturated",
-        }
-    }
-}
 
 /// What a request needs.
 #[derive(Debug)]

@@ -16,91 +16,18 @@
 //! down is behind all others.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use super::chance::{self, Draw};
-use super::estimate::Input;
-use super::plan::{Moment, Plan, Question};
-use super::rules::Seen;
+use super::decision::{Moment, Plan, Question};
+use super::scene::{CLOSED_OFF, Entry, FAILING, ORDERED, Scene, Seat, THOUGHTLESS};
 use super::strategy::{self, failover};
 use super::{Candidate, Skipped, Why, balance, require};
+use crate::config::Gateway;
 use crate::config::reader::show;
 use crate::config::rule::{Choose, Leave, Rule, TargetId};
-use crate::config::{Gateway, Model};
-use crate::health::{Gate, Standing};
+use crate::health::Gate;
 use crate::openai::{Class, Error};
 use crate::providers::catalogue::Capability;
-
-/// What a strategy sees.
-pub(super) struct Scene<'s, 'a> {
-    pub gateway: &'s Gateway,
-    pub question: &'s Question<'a>,
-    pub moment: &'s Moment<'s>,
-    input: OnceCell<Input>,
-}
-
-impl<'s, 'a> Scene<'s, 'a> {
-    pub(super) fn new(
-        gateway: &'s Gateway,
-        question: &'s Question<'a>,
-        moment: &'s Moment<'s>,
-        known: Option<Input>,
-    ) -> Self {
-        let input = known.map_or_else(OnceCell::new, OnceCell::from);
-        Self { gateway, question, moment, input }
-    }
-
-    pub(super) fn model(&self, target: TargetId) -> Option<&'s Model> {
-        self.gateway.providers.get(target.provider)?.models.get(target.model)
-    }
-
-    pub(super) fn input(&self) -> Input {
-        *self.input.get_or_init(|| (self.question.input)())
-    }
-}
-
-/// A target, with its seats.
-pub(super) struct Entry {
-    pub target: TargetId,
-    pub key: u64,
-    first: usize,
-    end: usize,
-}
-
-impl Entry {
-    pub(super) fn seats<'x>(&self, all: &'x [Seat]) -> &'x [Seat] {
-        all.get(self.first..self.end).unwrap_or_default()
-    }
-}
-
-/// A candidate, as it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Seat {
-    pub candidate: Candidate,
-    pub standing: Standing,
-    pub rank: u8,
-    pub key: u64,
-    group: usize,
-    target: TargetId,
-    /// Its target's place among those of its group.
-    place: usize,
-}
-
-/// Asked in its turn.
-const ORDERED: u8 = 0;
-/// Does not reason, and an effort is asked for.
-const THOUGHTLESS: u8 = 1;
-/// Fails too often.
-const FAILING: u8 = 2;
-/// Its breaker lets nobody through.
-const CLOSED_OFF: u8 = 3;
-
-impl Seat {
-    /// Whether its breaker lets a request through.
-    pub(super) fn admits(&self) -> bool {
-        self.rank < CLOSED_OFF
-    }
-}
 
 impl Plan {
     /// Orders the candidates by the rule's strategy and by how they do, leaves out those that must not
@@ -169,9 +96,9 @@ impl Plan {
         let mut slow = false;
         for candidate in &self.candidates {
             let Some((group, place, target)) = self.place(*candidate) else { continue };
-            let own = self.groups.get(group).and_then(|group| group.rule);
+            let Some(of) = self.groups.get(group) else { continue };
             let standing = candidate.slot(gateway).map(moment.standing).unwrap_or_default();
-            let mut rules = require::rules(gateway, self.bound, own);
+            let mut rules = require::rules(gateway, self.bound, of);
             let p95 =
                 rules.find_map(|rule| require::too_slow(&rule.require, &standing, question.stream));
             if let Some(p95) = p95 {
@@ -278,28 +205,30 @@ impl Plan {
         }
     }
 
-    /// Where a copy of the request goes, if it is one of those that are mirrored: never where the
-    /// request itself must not go, nor where nobody would be asked now.
+    /// Where a copy of the request goes, if it is one of those that are mirrored: how good, dear or
+    /// quick its target is does not matter, since that is what a copy finds out. Never where the
+    /// request itself must not go, nor where it goes first, nor where nobody would be asked now.
     fn mirrored(&self, scene: &Scene<'_, '_>) -> Option<Candidate> {
         let gateway = scene.gateway;
-        let own = self.groups.first()?.rule;
-        let mirror = gateway.rules.get(own?)?.mirror.as_ref()?;
+        let group = self.groups.first()?;
+        let mirror = group.rule(gateway)?.mirror.as_ref()?;
         if !Draw::Mirror.hits(scene.moment.random, mirror.share) {
             return None;
         }
-        let seen = Seen::new(gateway, scene.question);
-        let stream = scene.question.stream;
         let may = |candidate: &Candidate| {
             let Some(found) = candidate.resolve(gateway) else { return false };
             let standing = candidate.slot(gateway).map(scene.moment.standing).unwrap_or_default();
             // Whom nothing but copies goes to is tried by one, or nothing would ever close its breaker.
             let up = matches!(standing.gate, Gate::Closed | Gate::Trial) && !standing.saturated;
-            up && require::rules(gateway, self.bound, own).all(|rule| {
-                require::lack(&rule.require, &found, &seen, scene.question).is_none()
-                    && require::too_slow(&rule.require, &standing, stream).is_none()
-            })
+            let region = found.endpoint.region.as_deref();
+            let mut rules = require::rules(gateway, self.bound, group);
+            up && rules.all(|rule| rule.require.allows(region))
         };
         let TargetId { provider, model, .. } = mirror.target;
+        // A second answer of whoever is asked first is nothing to compare with.
+        if self.candidates.first().is_some_and(|it| (it.provider, it.model) == (provider, model)) {
+            return None;
+        }
         let count = gateway.providers.get(provider)?.endpoints.len();
         let first = Draw::MirrorEndpoint.from(scene.moment.random).checked_rem(count as u64)?;
         (0..count)

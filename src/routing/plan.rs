@@ -1,137 +1,14 @@
 //! Rules to candidates.
 
-use std::borrow::Cow;
-
-use super::estimate::Input;
+use super::decision::{BY_MODEL, Group, Plan, Question};
 use super::rules::Seen;
-use super::wishes::{Granted, MODELS_FIELD, RULE_HEADER, TARGET_HEADER, Wishes};
+use super::wishes::{Granted, MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
 use super::{Candidate, Skipped, require};
 use crate::config::reader::nearest;
-use crate::config::rule::{
-    Choose, Expression, MAX_CANDIDATES, Operation, Rule, TargetId, Timeouts,
-};
+use crate::config::rule::{Choose, MAX_CANDIDATES, TargetId};
 use crate::config::{Gateway, Provider};
-use crate::health::{Millis, Slot, Standing};
 use crate::openai::models::Listed;
 use crate::openai::{Class, Error};
-use crate::providers::catalogue::Capabilities;
-
-/// What rules can see of a request.
-pub struct Question<'a> {
-    /// What is asked for.
-    pub operation: Operation,
-    /// The model asked for.
-    pub model: &'a str,
-    /// Whether a stream is asked for.
-    pub stream: bool,
-    /// The value of a request header, by its name in lower case.
-    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
-    /// The text of a member of the body's `metadata`.
-    pub metadata: &'a dyn Fn(&str) -> Option<Cow<'a, str>>,
-    /// The body's `user`.
-    pub user: Option<&'a str>,
-    /// Tokens of input, by [`estimate`](super::estimate). Asked for once, and only if a rule, a
-    /// price or a strategy wants to know.
-    pub input: &'a dyn Fn() -> Input,
-    /// Most tokens of output, where the request says so.
-    pub output_tokens: Option<u64>,
-    /// What the request needs of a model: [`Needs::capabilities`](super::Needs::capabilities).
-    pub capabilities: Capabilities,
-    /// What Envoy says of an expression.
-    pub cel: &'a dyn Fn(&Expression) -> bool,
-    /// What the client asks for beside a model.
-    pub wishes: Wishes<'a>,
-}
-
-impl<'a> Question<'a> {
-    /// A request of which only this is known.
-    #[must_use]
-    pub fn new(
-        operation: Operation,
-        model: &'a str,
-        stream: bool,
-        header: &'a dyn Fn(&str) -> Option<&'a str>,
-    ) -> Self {
-        Self {
-            operation,
-            model,
-            stream,
-            header,
-            metadata: &|_| None,
-            user: None,
-            input: &Input::default,
-            output_tokens: None,
-            capabilities: Capabilities::default(),
-            cel: &|_| false,
-            wishes: Wishes::default(),
-        }
-    }
-
-    /// The tenant, where the configuration says which header names it.
-    #[must_use]
-    pub fn tenant(&self, gateway: &Gateway) -> Option<&'a str> {
-        gateway.tenant_header.as_deref().and_then(|name| (self.header)(name))
-    }
-}
-
-/// What a decision needs of the world.
-pub struct Moment<'a> {
-    /// When it is made.
-    pub now: Millis,
-    /// Any number; another one for each decision.
-    pub random: u64,
-    /// How a target stands.
-    pub standing: &'a dyn Fn(Slot) -> Standing,
-    /// How many turns a provider, by its place in the configuration, has had before this one. Asked
-    /// at most once for each provider of a decision, so counting the calls is enough; a count of all
-    /// decisions is not, since providers that take turns would share it in step.
-    pub turn: &'a dyn Fn(usize) -> u64,
-}
-
-/// Who may answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The rule's name; `model` when no rule matched and the model's own providers answer.
-    pub rule: String,
-    /// The rule's place in the configuration.
-    pub at: Option<usize>,
-    /// In the order in which they are asked; at least one once they are [ordered](Plan::order).
-    pub candidates: Vec<Candidate>,
-    /// Those that were left out, or moved to the end.
-    pub skipped: Vec<Skipped>,
-    /// How long to wait.
-    pub timeouts: Timeouts,
-    /// Where a copy of the request is sent, for comparison.
-    pub mirror: Option<Candidate>,
-    /// What the client wished for in vain, for people.
-    pub warnings: Vec<String>,
-    /// The rule that takes the request by itself: what it requires holds whatever the client wishes.
-    pub(super) bound: Option<usize>,
-    /// What the candidates come from, in the order in which it is asked.
-    pub(super) groups: Vec<Group>,
-    /// Whether an effort is asked for, so that those who reason are asked first.
-    pub(super) effort: bool,
-    /// The estimate, if somebody asked for it.
-    pub(super) input: Option<Input>,
-}
-
-/// Targets that are ordered together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
-    /// The rule that orders them, and whose requirements hold for them.
-    pub rule: Option<usize>,
-    /// As they are written.
-    pub targets: Vec<TargetId>,
-}
-
-impl Group {
-    pub(super) fn rule<'g>(&self, gateway: &'g Gateway) -> Option<&'g Rule> {
-        gateway.rules.get(self.rule?)
-    }
-}
-
-/// The name of the plan for a request that no rule takes.
-pub const BY_MODEL: &str = "model";
 
 /// Evaluates the rules in order; the first that matches wins. Without one, the providers that
 /// list the model are asked in the order of their names. What the client wishes for comes instead,
@@ -184,13 +61,17 @@ fn groups(
         None => bound,
     };
     let first = match wishes.target {
-        Some(name) => Some(Group { rule: at, targets: vec![target_named(gateway, name)?] }),
-        None => group(gateway, model, at),
+        Some(name) => {
+            let target = target_named(gateway, name)?;
+            let also = model_of(gateway, target).and_then(|model| seen.rule(model));
+            Some(Group { rule: at, also, targets: vec![target] })
+        }
+        None => group(gateway, model, at, seen),
     };
     let mut groups = vec![first.ok_or_else(|| no_such_model(gateway, model))?];
     for (place, model) in wishes.models.iter().enumerate() {
         let rule = if exists(gateway, model) { seen.rule(model) } else { None };
-        groups.push(group(gateway, model, rule).ok_or_else(|| {
+        groups.push(group(gateway, model, rule, seen).ok_or_else(|| {
             let param = format!("{MODELS_FIELD}[{place}]");
             no_such_model(gateway, model).with_param(param).with_status(400)
         })?);
@@ -199,7 +80,12 @@ fn groups(
 }
 
 /// The targets of a rule, or without one those of the model itself.
-fn group(gateway: &Gateway, model: &str, rule: Option<usize>) -> Option<Group> {
+fn group(
+    gateway: &Gateway,
+    model: &str,
+    rule: Option<usize>,
+    seen: &Seen<'_, '_>,
+) -> Option<Group> {
     let targets = match rule.and_then(|at| gateway.rules.get(at)) {
         Some(rule) => {
             let most = if rule.choose == Choose::Static { 1 } else { rule.targets.len() };
@@ -208,7 +94,16 @@ fn group(gateway: &Gateway, model: &str, rule: Option<usize>) -> Option<Group> {
         None => by_name(gateway, model).collect(),
     };
     let targets: Vec<TargetId> = targets;
-    (!targets.is_empty()).then_some(Group { rule, targets })
+    let mut names = targets.iter().filter(|_| rule.is_none()).filter_map(|target| {
+        // Without its provider's name.
+        model_of(gateway, *target).filter(|name| *name != model)
+    });
+    let also = names.find_map(|name| seen.rule(name));
+    (!targets.is_empty()).then_some(Group { rule, also, targets })
+}
+
+fn model_of(gateway: &Gateway, target: TargetId) -> Option<&str> {
+    Some(&target.of(&gateway.providers)?.1.name)
 }
 
 /// Whether a provider serves a model, or a rule speaks of it.
@@ -262,7 +157,7 @@ impl Plan {
     fn gather(&mut self, gateway: &Gateway, question: &Question<'_>, seen: &Seen<'_, '_>) {
         let groups = std::mem::take(&mut self.groups);
         for (at, group) in groups.iter().enumerate() {
-            let rules = require::rules(gateway, self.bound, group.rule);
+            let rules = require::rules(gateway, self.bound, group);
             for (place, target) in group.targets.iter().enumerate() {
                 let same = |known: &TargetId| known.is(*target);
                 let earlier = groups.iter().take(at).flat_map(|group| &group.targets);
@@ -359,6 +254,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::config::rule::Operation;
 
     fn gateway() -> Gateway {
         let config = Config::read(&json!({

@@ -1,23 +1,24 @@
 //! What a rule requires of whoever answers. It holds whatever a client asks for and whoever is down.
 
-use super::plan::{BY_MODEL, Question};
+use super::decision::{BY_MODEL, Group, Plan, Question};
 use super::rules::Seen;
 use super::strategy::{latency, quality};
-use super::{Candidate, Plan, Resolved, Skipped, Why};
+use super::{Candidate, Resolved, Skipped, Why};
 use crate::config::Gateway;
 use crate::config::rule::{MaxPrice, Require, Rule};
 use crate::health::Standing;
 use crate::openai::{Class, Error};
 
 /// The rules whose requirements hold for the candidates of a group: the one that takes the request
-/// by itself, and the group's own.
-pub(super) fn rules(
-    gateway: &Gateway,
+/// by itself, the group's own, and the one that takes its model.
+pub(super) fn rules<'g>(
+    gateway: &'g Gateway,
     bound: Option<usize>,
-    own: Option<usize>,
-) -> impl Iterator<Item = &Rule> + Clone {
-    let own = own.filter(|own| Some(*own) != bound);
-    bound.into_iter().chain(own).filter_map(|at| gateway.rules.get(at))
+    group: &Group,
+) -> impl Iterator<Item = &'g Rule> + Clone + use<'g> {
+    let own = group.rule.filter(|own| Some(*own) != bound);
+    let also = group.also.filter(|also| ![bound, own].contains(&Some(*also)));
+    bound.into_iter().chain(own).chain(also).filter_map(|at| gateway.rules.get(at))
 }
 
 /// What a candidate lacks of what `require` says, as far as that does not depend on how it does.
@@ -28,9 +29,7 @@ pub(super) fn lack(
     question: &Question<'_>,
 ) -> Option<Why> {
     let region = found.endpoint.region.as_deref();
-    if !require.region.is_empty()
-        && !region.is_some_and(|region| require.region.iter().any(|one| one == region))
-    {
+    if !require.allows(region) {
         return Some(Why::Region);
     }
     let facts = &found.model.facts;
@@ -94,8 +93,7 @@ pub(super) fn too_slow(require: &Require, standing: &Standing, stream: bool) -> 
 pub(super) fn nobody(gateway: &Gateway, plan: &Plan) -> Error {
     let lacking = |why: Why| plan.skipped.iter().any(|skipped| skipped.why == why);
     let only = |why: Why| plan.skipped.iter().all(|skipped| skipped.why == why);
-    let groups = plan.groups.iter().map(|group| group.rule);
-    let mut all = groups.flat_map(|own| rules(gateway, plan.bound, own));
+    let mut all = plan.groups.iter().flat_map(|group| rules(gateway, plan.bound, group));
     if only(Why::Region)
         && let Some(rule) = all.find(|rule| !rule.require.region.is_empty())
     {
@@ -110,7 +108,8 @@ pub(super) fn nobody(gateway: &Gateway, plan: &Plan) -> Error {
         )
         .with_code("no_candidate_in_region");
     }
-    let name = match plan.bound.or(plan.at).and_then(|at| gateway.rules.get(at)) {
+    let also = || plan.groups.iter().find_map(|group| group.also);
+    let name = match plan.bound.or(plan.at).or_else(also).and_then(|at| gateway.rules.get(at)) {
         Some(rule) => &rule.name,
         None => BY_MODEL,
     };

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use super::decision::Question;
 use super::estimate::Input;
-use super::plan::Question;
 use crate::config::pattern::Pattern;
 use crate::config::{Gateway, When};
 

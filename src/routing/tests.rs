@@ -358,6 +358,29 @@ fn a_request_stays_in_its_region_whatever_the_client_wishes_and_whoever_is_down(
 }
 
 #[test]
+fn a_model_named_with_its_provider_stays_where_its_rule_keeps_it() {
+    let rules = json!([
+        {"name": "eu", "when": {"model": ["one", "three"]}, "require": {"region": "eu"}, "targets": ["a/one", "b/two"]},
+        {"name": "other", "when": {"model": "x"}, "targets": ["b/two"]},
+    ]);
+    let gateway = gateway(&rules, &json!({}));
+    let wish = Wishes::default;
+    for (model, wishes, clusters) in [
+        ("one", wish(), ["a-eu", "b-eu"].as_slice()),
+        ("a/one", wish(), &["a-eu"]),
+        ("x", Wishes { target: Some("a/one"), ..wish() }, &["a-eu"]),
+        ("two", Wishes { models: vec!["a/one".into()], ..wish() }, &["b-eu", "a-eu"]),
+        ("a/unpriced", wish(), &["a-us", "a-eu"]),
+    ] {
+        let case = Case { model, wishes, ..Case::default() };
+        assert_eq!(case.asks(&gateway), clusters, "{model}");
+    }
+    let (status, code, message) = Case { model: "c/three", ..Case::default() }.refused(&gateway);
+    assert_eq!((status, &*code), (503, "no_candidate_in_region"));
+    assert!(message.starts_with("The rule 'eu' keeps this request in eu"), "{message}");
+}
+
+#[test]
 fn other_requirements_are_told_with_what_each_candidate_lacks() {
     for (require, clusters, said) in [
         (
@@ -495,10 +518,26 @@ fn a_copy_goes_nowhere_where_the_request_must_not() {
     let stands = [("a-eu", gate(OPEN))];
     let down = Case { stands: &stands, ..Case::default() }.run(&gateway);
     assert_eq!(down.0.mirror, None);
+    // Whoever answers is not asked twice.
+    let stands = [("b-eu", gate(OPEN))];
+    let failed_over = Case { stands: &stands, ..Case::default() }.run(&gateway);
+    assert_eq!(cluster(failed_over.0.candidates[0], &gateway), "a-eu");
+    assert_eq!(failed_over.0.mirror, None);
     // A copy that the configuration should not have allowed.
     let mut gateway = gateway;
     gateway.rules[0].mirror.as_mut().unwrap().target.provider = 2;
     assert!((0..50).all(|random| mirror(&gateway, random).is_none()));
+}
+
+#[test]
+fn a_copy_goes_to_a_target_of_which_nothing_is_known_yet() {
+    let gateway = choosing(&json!({
+        "require": {"min_quality": 0.6, "max_price": {"output_usd_per_mtok": 30}, "max_latency": "1s"},
+        "targets": ["a/one", "b/two"], "mirror": {"target": "c/three", "share": "100%"},
+    }));
+    let stands = [("c", slow(2_000))];
+    let plan = Case { stands: &stands, ..Case::default() }.run(&gateway).0;
+    assert_eq!(plan.mirror.map(|candidate| cluster(candidate, &gateway)).as_deref(), Some("c"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ from client import BUSY_SECONDS, Connection, ask, request
 from gateway import Cluster, Fakes, Gateway, Stage, configuration
 from test_hardening_departures import before_the_answer, before_the_first_token, during_the_stream
 from test_hardening_trap import TRAP, both_workers_serve, trapping_module
+from test_reload import Listeners
 
 CHAT = "/v1/chat/completions"
 MODEL = "gpt-4o"
@@ -225,6 +226,26 @@ def test_what_is_known_outlives_the_module(pair):
     assert each_worker(stage, lambda c: provider(one_chat()(c))) == ["b", "b"]
     assert stage.fakes.state(first)["requests"] == before
     assert breaker(stage, "a")["state"] == "open"
+
+
+def test_what_is_known_outlives_a_new_configuration_in_which_providers_have_other_places(pair, tmp_path):
+    """Guards also: values of shared data are found by the names of clusters, and are there for every root context."""
+    listeners = Listeners(tmp_path)
+    stage = pair(change=listeners.take)
+    first, _ = ports(stage)
+    stage.fakes.set(first, "status=500")
+    for _ in range(6):
+        stage.chat("hi", MODEL)
+    before = stage.fakes.state(first)["requests"]
+    entry = {"api": "openai", "endpoints": [{"cluster": "elsewhere"}], "models": {"x": {}, "y": {}}}
+    listeners.gateway["providers"] = {"0": entry} | listeners.gateway["providers"]
+    listeners.gateway["rules"][0]["name"] = "new"
+    listeners.write()
+    until(lambda: stage.chat("hi", MODEL)["x-waypost-rule"] == "new", 10)
+    for _ in range(10):
+        answer = stage.chat("hi", MODEL)
+        assert (provider(answer), answer["x-waypost-attempts"]) == ("b", "1")
+    assert stage.fakes.state(first)["requests"] == before
 
 
 METRIC = re.compile(r'^(waypost_\w+)\{(.*)\} (\d+)$', re.M)

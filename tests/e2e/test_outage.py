@@ -60,7 +60,7 @@ def arena() -> Iterator[Arena]:
         rule("hang", "hung", "awake", "spare", timeouts=short),
         rule("mute", "mute", "talking", "spare", timeouts=short),
         rule("cut", "cutting", "whole"),
-        rule("fail", "failing", "sound", choose="static"),
+        rule("fail", "failing", "sound", leave={"error_rate": "99%"}),
         rule("leave", "left", "kept", choose="failover", leave={"window": "10s"}),
         rule("flap", "flapping", "steady"),
         rule("brown", "near", "far", choose="latency"),

@@ -1,5 +1,5 @@
 //! Expressions that Envoy evaluates. The module leaves them to Envoy, which says at its start that it
-//! cannot read one, but not why.
+//! cannot parse one, but not why, and says nothing of one that can never be true.
 
 use super::Findings;
 use super::setup::Setup;
@@ -16,13 +16,7 @@ pub fn check(setup: &Setup<'_>, findings: &mut Findings) {
             let place = rules.get(at).and_then(|rule| rule.dig(&["when", "cel"]));
             // A configuration that is a text has no paths inside.
             let path = place.map_or_else(|| plugin.at.path_of("configuration"), |at| at.path);
-            findings.error(
-                path,
-                format!(
-                    "Envoy will not start with the expression \"{}\": {wrong}",
-                    expression.text
-                ),
-            );
+            findings.error(path, format!("\"{}\": {wrong}", expression.text));
         }
     }
 }

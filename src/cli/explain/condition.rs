@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Verdict;
+use crate::cli::verdict::Verdict;
 use crate::config::pattern::Pattern;
 use crate::config::rule::Operation;
 use crate::config::{Gateway, When};
@@ -17,6 +17,9 @@ pub(super) struct Seen<'s, 'a> {
     pub question: &'s Question<'a>,
     pub cel: &'s dyn Fn(&str) -> Verdict,
 }
+
+/// The name of what is not met, what was seen, and what was wanted.
+type Unmet<'w, 'v> = (&'w str, Option<Cow<'v, str>>, &'w [Pattern]);
 
 impl Seen<'_, '_> {
     /// Why the condition of that word is not met.
@@ -113,7 +116,7 @@ impl Seen<'_, '_> {
         &self,
         all: &'w [(String, Vec<Pattern>)],
         value: &dyn Fn(&str) -> Option<Cow<'v, str>>,
-    ) -> Option<(&'w str, Option<Cow<'v, str>>, &'w [Pattern])> {
+    ) -> Option<Unmet<'w, 'v>> {
         all.iter().find_map(|(name, patterns)| {
             let seen = value(name);
             let met =

@@ -3,21 +3,20 @@
 use std::cell::RefCell;
 
 use super::condition::{self, operation};
+use super::notes::{notes, requirements};
 use super::standing::Status;
 use super::told::{
     Assumed, Candidate, Decided, Explained, LeftOut, Looked, Mirrored, Refused, Requested, Stands,
 };
-use super::{DRAWS, Inquiry, Verdict};
-use crate::config::provider::Balance;
-use crate::config::reader::{show, show_share};
-use crate::config::rule::{Expression, Leave, Mirror, Require, Sticky};
+use super::{DRAWS, Inquiry};
+use crate::cli::verdict::Verdict;
+use crate::config::rule::{Expression, Mirror};
 use crate::config::{Choose, Gateway, Rule};
 use crate::filter::asked::Asked;
 use crate::filter::intake::{self, Keep};
 use crate::health::{Slot, Standing, Window};
 use crate::openai::{Class, Error};
 use crate::providers::Headers;
-use crate::routing::strategy::{failover, latency};
 use crate::routing::{self, Moment, Plan, Question, Skipped, Why, explain};
 
 /// A gateway, a request, and what is known of the rest.
@@ -152,11 +151,12 @@ impl<'s> Scene<'s> {
         }
         let drawn = match keep(&mut plan) {
             Ok(()) => self.draw(plan, question, asked),
-            Err(error) => Err((plan, error)),
+            Err(error) => Err(Box::new((plan, error))),
         };
         match drawn {
             Ok(drawn) => self.tell(drawn, question, asked, &mut told),
-            Err((plan, error)) => {
+            Err(undecided) => {
+                let (plan, error) = *undecided;
                 let skipped = plan.skipped.iter();
                 told.left_out = skipped.filter_map(|one| self.left_out(one)).collect();
                 told.error = Some(refused(&error));
@@ -220,7 +220,7 @@ impl<'s> Scene<'s> {
         mut plan: Plan,
         question: &Question<'_>,
         asked: &Asked,
-    ) -> Result<Drawn, (Plan, Error)> {
+    ) -> Result<Drawn, Box<(Plan, Error)>> {
         let mut places: Vec<(routing::Candidate, u64)> = Vec::new();
         let mut firsts: Vec<(routing::Candidate, u64)> = Vec::new();
         let (mut mirrors, mut skipped) = (Vec::new(), Vec::<Skipped>::new());
@@ -231,7 +231,7 @@ impl<'s> Scene<'s> {
             let turn = |_: usize| draw;
             let moment = Moment { now: self.now(), random: draw, standing: &standing, turn: &turn };
             if let Err(error) = one.order(&self.gateway, question, &moment) {
-                return Err((one, error));
+                return Err(Box::new((one, error)));
             }
             let silent = silent.get_or_insert_with(|| self.inexpressible(&one, asked));
             one.candidates.retain(|candidate| silent.iter().all(|(other, _)| other != candidate));
@@ -253,7 +253,7 @@ impl<'s> Scene<'s> {
             refusal = refusal.or(Some(error));
         }
         if let Some(error) = refusal.filter(|_| places.is_empty()) {
-            return Err((plan, error));
+            return Err(Box::new((plan, error)));
         }
         places.sort_by_key(|(_, sum)| *sum);
         plan.candidates = places.into_iter().map(|(candidate, _)| candidate).collect();
@@ -318,7 +318,7 @@ impl<'s> Scene<'s> {
         }
         let out = plan.skipped.iter().filter(|one| !plan.candidates.contains(&one.candidate));
         told.left_out = out.filter_map(|one| self.left_out(one)).collect();
-        told.notes = self.notes(rule, question, asked, &plan);
+        told.notes = notes(&self.gateway, self.status.is_some(), rule, question, asked, &plan);
         told.mirror = self.mirrored(&plan, &mirrors);
     }
 
@@ -343,110 +343,6 @@ impl<'s> Scene<'s> {
             clusters: clusters.map(|found| found.endpoint.cluster.clone()).collect(),
             share_per_ten_thousand: mirror.share,
         })
-    }
-
-    /// What the strategy, and the balance of each provider with several endpoints, do here.
-    fn notes(
-        &self,
-        rule: Option<&Rule>,
-        question: &Question<'_>,
-        asked: &Asked,
-        plan: &Plan,
-    ) -> Vec<String> {
-        let leave = |leave: &Leave| {
-            let window = match leave.window {
-                Window::TenSeconds => "10s",
-                Window::Minute => "1m",
-                Window::FiveMinutes => "5m",
-            };
-            format!(
-                "one of which more than {} of at least {} requests failed within {window} goes behind the others, but for 1 request in {}",
-                show_share(u16::try_from(leave.error_rate_per_mille * 10).unwrap_or(u16::MAX)),
-                leave.min_requests,
-                failover::RECHECK_ONE_OF
-            )
-        };
-        let mut notes = Vec::new();
-        match rule.map(|rule| &rule.choose) {
-            None => notes.extend([
-                "in the order of the providers' names".to_owned(),
-                leave(&Leave::default()),
-            ]),
-            Some(Choose::Static) => notes.push("the only target".to_owned()),
-            Some(Choose::Failover(own)) => {
-                notes.extend([
-                    "in the order in which the targets are written".to_owned(),
-                    leave(own),
-                ]);
-            }
-            Some(Choose::Cost) => notes.push("the cheapest for this request first".to_owned()),
-            Some(Choose::Quality) => {
-                let task = (question.metadata)("task");
-                let of = task.map_or_else(
-                    || "in general".to_owned(),
-                    |task| format!("for the task \"{task}\", else in general"),
-                );
-                notes.push(format!("the best score first, {of}"));
-            }
-            Some(Choose::Latency { explore }) => {
-                let what =
-                    if asked.stream() { "to the first content" } else { "to the whole answer" };
-                notes.push(format!("the quickest first, by the p95 {what} over five minutes; before them those with fewer than {} samples", latency::MIN_SAMPLES));
-                notes.push(format!(
-                    "chance: {} of the requests go to another first",
-                    show_share(*explore)
-                ));
-                if self.status.is_none() {
-                    notes.push("without --status no times are known, and all are alike".to_owned());
-                }
-            }
-            Some(Choose::Canary { sticky }) => notes.push(self.canary(sticky.as_ref(), question)),
-        }
-        let mut said = Vec::new();
-        for candidate in &plan.candidates {
-            let several = plan.candidates.iter().any(|other| {
-                (other.provider, other.model) == (candidate.provider, candidate.model)
-                    && other.endpoint != candidate.endpoint
-            });
-            let Some(provider) = self.gateway.providers.get(candidate.provider) else { continue };
-            if several && !said.contains(&candidate.provider) {
-                said.push(candidate.provider);
-                let how = match provider.balance {
-                    Balance::RoundRobin => "take turns (round_robin)",
-                    Balance::LeastRequests => {
-                        "are asked by how few requests are in flight there (least_requests), and take turns where that is the same"
-                    }
-                    Balance::Latency => "are drawn in proportion to 1/p50 (latency)",
-                };
-                notes.push(format!("the endpoints of {} {how}", provider.name));
-            }
-        }
-        notes
-    }
-
-    fn canary(&self, sticky: Option<&Sticky>, question: &Question<'_>) -> String {
-        let (what, key) = match sticky {
-            None => return "chance: drawn for each request, by the weights".to_owned(),
-            Some(Sticky::User) => ("user".to_owned(), question.user.map(str::to_owned)),
-            Some(Sticky::Tenant) => {
-                ("tenant".to_owned(), question.tenant(&self.gateway).map(str::to_owned))
-            }
-            Some(Sticky::Header(name)) => {
-                (format!("header {name}"), (question.header)(name).map(str::to_owned))
-            }
-            Some(Sticky::Metadata(name)) => (
-                format!("metadata.{name}"),
-                (question.metadata)(name).map(|value| value.into_owned()),
-            ),
-        };
-        match key.filter(|key| !key.is_empty()) {
-            Some(_) => format!(
-                "drawn by the weights from the request's {what}: always this order for the same one"
-            ),
-            None => format!(
-                "chance: the request has no {what} to stick to, so it is drawn for each request, by the weights"
-            ),
-        }
     }
 }
 
@@ -501,37 +397,10 @@ fn weights(rule: Option<&Rule>, known: &[explain::Known<'_>]) -> Vec<(usize, usi
     asked.map(|target| (target.provider, target.model, weight(target) * 1000 / sum)).collect()
 }
 
-/// What a rule requires, in its own words.
-fn requirements(rule: &Rule) -> Vec<String> {
-    let Require { region, capabilities, max_price, max_latency, min_quality } = &rule.require;
-    let mut all = Vec::new();
-    if !region.is_empty() {
-        all.push(format!("region: {}", region.join(" or ")));
-    }
-    if capabilities.iter().next().is_some() {
-        all.push(format!("capabilities: {capabilities}"));
-    }
-    if let Some(most) = max_price {
-        let of = |rate: Option<crate::providers::catalogue::Rate>, what: &str| {
-            rate.map(|rate| format!("{} USD per million tokens of {what}", rate.usd_per_mtok()))
-        };
-        let both = [of(most.input, "input"), of(most.output, "output")];
-        let both: Vec<String> = both.into_iter().flatten().collect();
-        all.push(format!("max_price: {}", both.join(", ")));
-    }
-    if let Some(most) = max_latency {
-        all.push(format!("max_latency: {}", show(*most)));
-    }
-    if let Some(least) = min_quality {
-        all.push(format!("min_quality: {}", f64::from(*least) / 1000.0));
-    }
-    all.into_iter().map(|one| format!("{one} (rule {})", rule.name)).collect()
-}
-
 fn refused(error: &Error) -> Refused {
     Refused {
         status: error.status,
         headers: error.advice().collect(),
-        body: serde_json::from_slice(&error.body()).unwrap_or_default(),
+        body: serde_json::from_slice(&error.body()).ok(),
     }
 }

@@ -59,7 +59,7 @@ fn requested(out: &mut String, request: &Requested) {
         None => {
             let _ = write!(
                 out,
-                "; no limit on output, costs are for {}",
+                "; no limit on output: costs are for {} of it",
                 crate::routing::estimate::DEFAULT_OUTPUT
             );
         }
@@ -122,7 +122,8 @@ fn decision(out: &mut String, decided: &Decided) {
         for (name, value) in &error.headers {
             let _ = writeln!(out, "  {name}: {value}");
         }
-        let _ = writeln!(out, "  {}", error.body);
+        let body = error.body.as_ref().map_or("", |body| body.get());
+        let _ = writeln!(out, "  {body}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is told of a request, as it stands in JSON.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -154,5 +154,5 @@ pub(super) struct Mirrored {
 pub(super) struct Refused {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
-    pub body: Value,
+    pub body: Option<Box<RawValue>>,
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::{Exchange, Flow};
 use crate::config::reader::show;
 use crate::filter::asked::Asked;
-use crate::filter::loopback::Purpose;
+use crate::filter::call::Purpose;
 use crate::filter::service::Place;
 use crate::health::{Event, Gate, Refused, Slot};
 use crate::openai::{Class, Error};

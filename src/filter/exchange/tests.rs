@@ -1,7 +1,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::progress::EARLY;
 use super::*;
 use crate::config::Config;
 use crate::config::rule::Operation;
-use crate::filter::service::tests::{Simulated, alone, open};
+use crate::filter::service::tests::{Simulated, Told, alone, open};
 use crate::health::Gate;
 
 fn gateway() -> Rc<Gateway> {
@@ -181,7 +181,7 @@ fn a_secret_that_a_provider_repeats_is_hidden_wherever_it_stands() {
 struct Stage {
     service: Rc<Service>,
     now: Rc<Cell<u64>>,
-    metrics: Rc<RefCell<Vec<(String, Option<u64>)>>>,
+    metrics: Told,
 }
 
 impl Stage {

@@ -466,7 +466,65 @@ fn a_new_configuration_keeps_what_is_known_by_name() {
     assert_eq!(gate(&mut after, of(0, 0), &store, T0), Gate::Closed);
     assert!(matches!(gate(&mut after, of(2, 2), &store, T0), Gate::Open(_)));
     assert_eq!(after.standing(of(1, 1), T0).counts[0].requests, 1);
-    assert_eq!(after.standing(of(2, 3), T0).counts[0].failures, 5);
+    assert_eq!(after.report(&store, T0)[2].targets[1].counts[0].failures, 5);
+}
+
+#[test]
+fn no_two_targets_share_a_record_whatever_their_names() {
+    let store = Memory::new();
+    let mut fleet = Fleet::new(vec![
+        watched("a", &["b/c", "%2Fb/c"], None),
+        watched("a/b", &["c"], None),
+        watched("a%2Fb", &["c"], None),
+        watched("ä/🦀", &["c"], None),
+    ]);
+    let of = |endpoint, target| Slot { endpoint, target };
+    attempt(&mut fleet, of(0, 0), failed(Class::NotFound), &store, T0);
+    let gates: Vec<bool> = [of(0, 0), of(0, 1), of(1, 2), of(2, 3), of(3, 4)]
+        .map(|slot| gate(&mut fleet, slot, &store, T0) == Gate::Closed)
+        .to_vec();
+    assert_eq!(gates, [false, true, true, true, true]);
+}
+
+#[test]
+fn an_overflow_is_seen_though_the_clock_was_set_back() {
+    let store = Memory::new();
+    let mut fleet = fleet();
+    fleet.overflowed(A, &store, T0 + 3_600_000);
+    fleet.overflowed(A, &store, T0);
+    assert!(fleet.standing(A, T0).saturated);
+    assert!(!fleet.standing(A, T0 + OVERFLOW).saturated);
+}
+
+#[test]
+fn successes_that_wait_are_told_when_another_worker_fails() {
+    let store = Memory::new();
+    let [mut one, mut other] = [fleet(), fleet()];
+    one.refresh(&store, T0);
+    attempt(&mut one, A, ANSWERED, &store, T0);
+    attempt(&mut other, A, failed(Class::Server), &store, T0);
+    assert_eq!(other.standing(A, T0).counts[0], Counts { requests: 1, failures: 1 });
+    one.refresh(&store, T0);
+    other.flush(&store, T0);
+    assert_eq!(other.standing(A, T0).counts[0], Counts { requests: 2, failures: 1 });
+}
+
+#[test]
+fn a_request_that_is_not_wanted_closes_the_way_to_nobody_while_others_are_answered() {
+    for class in [Class::NotFound, Class::Permission] {
+        let store = Memory::new();
+        let mut fleet = fleet();
+        attempt(&mut fleet, A, ANSWERED, &store, T0);
+        attempt(&mut fleet, A, failed(class), &store, T0);
+        assert_eq!(gate(&mut fleet, A, &store, T0), Gate::Closed);
+        for _ in 0..4 {
+            attempt(&mut fleet, A, failed(class), &store, T0);
+        }
+        assert!(matches!(gate(&mut fleet, A, &store, T0), Gate::Open(_)));
+        // Where nobody is answered, one is enough.
+        attempt(&mut fleet, B, failed(class), &store, T0);
+        assert!(matches!(gate(&mut fleet, B, &store, T0), Gate::Open(_)));
+    }
 }
 
 /// Refuses all writes, and gives garbage for every key.

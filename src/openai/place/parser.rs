@@ -7,10 +7,9 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredA
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Entries, Fault, List, Maybe, Members, Name, Slot, tag};
-use crate::openai::blame::misfit;
-use crate::openai::json::{RawStr, is_null};
-use crate::openai::usage::count;
+use super::{Entries, List, Maybe, Members, Name, Slot, tag};
+use crate::openai::fault::{Fault, misfit};
+use crate::openai::json::{RawStr, count, is_null};
 
 /// Reads the whole of `text` into `slot`.
 ///

@@ -9,7 +9,8 @@ use std::io::Write as _;
 use serde_json::value::RawValue;
 
 use crate::openai::Error;
-use crate::openai::json::{Members, RawStr, is_object, write_compact, write_str};
+use crate::openai::json::{RawStr, is_object, write_compact, write_str};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::providers::warnings::Warnings;
 

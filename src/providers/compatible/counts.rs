@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use crate::openai::Usage;
-use crate::openai::json::Members;
 use crate::openai::json::{is_null, is_object, write_str};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 
 /// Tokens that a provider counted.

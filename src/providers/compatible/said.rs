@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::openai::json::Members;
 use crate::openai::json::{RawStr, escape, is_null, is_object, write_compact, write_str};
 use crate::openai::message::{Bounded, MAX_ITEMS};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::providers::openai::finish::{is_empty, is_truthy};
 

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::{cohere, texts, truth};
 use crate::openai::embeddings::Embeddings;
+use crate::openai::json::count;
 use crate::openai::place::members;
-use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
 use crate::providers::warnings::Warnings;

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 
 use super::{text, texts};
 use crate::openai::embeddings::{Embeddings, MAX_INPUTS};
+use crate::openai::json::count;
 use crate::openai::json::write_str;
 use crate::openai::message::Bounded;
 use crate::openai::place::{from_str, members};
-use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
 use crate::providers::warnings::Warnings;

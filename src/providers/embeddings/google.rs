@@ -20,10 +20,10 @@ use serde_json::value::RawValue;
 
 use super::{text, texts, truth};
 use crate::openai::embeddings::{Embeddings, MAX_INPUTS};
+use crate::openai::json::count;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::place::members;
-use crate::openai::usage::count;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
 use crate::providers::gemini::surface::bare;

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{Members, is_object, separate, string, write_compact, write_str};
+use crate::openai::json::{is_object, separate, string, write_compact, write_str};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use node::{Kinds, Node, Pair, Place, is_annotation, words};
 

@@ -8,9 +8,10 @@ use super::model_turn::OWN_ID;
 use crate::openai::Error;
 use crate::openai::Usage;
 use crate::openai::chunk::FinishReason;
+use crate::openai::fault::Fault;
 use crate::openai::json::{RawStr, is_object, string, write_compact};
 use crate::openai::message::Items;
-use crate::openai::place::{Fault, Own, Place, Slot, from_str, members};
+use crate::openai::place::{Own, Place, Slot, from_str, members};
 use crate::providers::failure::no_answer;
 use crate::providers::ids::sign;
 

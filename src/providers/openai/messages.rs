@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use super::edit;
 use super::quirks::{OPENAIS_MARK, Quirks};
-use crate::openai::json::{Members, RawStr, escape, is_null, write_str};
+use crate::openai::json::{RawStr, escape, is_null, write_str};
 use crate::openai::message::{Bounded, Content, Items, MAX_MESSAGES, Message, Role};
+use crate::openai::object::Members;
 use crate::openai::place::{from_slice, from_str};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;

@@ -4,8 +4,9 @@ use serde_json::value::RawValue;
 
 use super::messages::{is_foreign, note};
 use super::quirks::Quirks;
-use crate::openai::json::{Members, write_str};
+use crate::openai::json::write_str;
 use crate::openai::message::{Items, Tool};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};

@@ -234,10 +234,3 @@ fn one_field_is_blamed_only_where_it_alone_is_to_blame() {
     assert_eq!(error.code.as_deref(), Some("context_length_exceeded"));
     assert_eq!(error.param.as_deref(), Some("messages"));
 }
-
-#[test]
-fn a_reason_has_a_bound() {
-    let skipped = Skipped::new(candidate("full"), Why::Capability, &"é".repeat(MAX_REASON_BYTES));
-    assert_eq!(skipped.reason.len(), MAX_REASON_BYTES);
-    assert_eq!(Skipped::new(candidate("full"), Why::Capability, "short").reason, "short");
-}

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::config::rule::{Sticky, TargetId};
 use crate::routing::chance::{self, Draw};
-use crate::routing::order::Scene;
+use crate::routing::scene::Scene;
 
 /// What a decision draws from: what it sticks to, or chance where the request does not have that.
 pub(in crate::routing) fn seed(sticky: Option<&Sticky>, scene: &Scene<'_, '_>) -> u64 {

@@ -5,7 +5,7 @@
 
 use crate::config::rule::TargetId;
 use crate::routing::estimate;
-use crate::routing::order::Scene;
+use crate::routing::scene::Scene;
 
 /// Keys of those without a price.
 const UNPRICED: u64 = 1 << 62;

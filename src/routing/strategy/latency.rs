@@ -12,7 +12,7 @@
 
 use crate::health::{Percentiles, Standing};
 use crate::routing::chance::Draw;
-use crate::routing::order::{Entry, Seat};
+use crate::routing::scene::{Entry, Seat};
 
 /// Fewer samples than this are no p95.
 pub const MIN_SAMPLES: u32 = 20;

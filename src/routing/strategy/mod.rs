@@ -16,7 +16,7 @@ pub mod latency;
 pub(super) mod quality;
 
 use super::chance;
-use super::order::{Entry, Scene, Seat};
+use super::scene::{Entry, Scene, Seat};
 use crate::config::Rule;
 use crate::config::rule::Choose;
 

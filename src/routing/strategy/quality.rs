@@ -2,8 +2,8 @@
 
 use crate::config::model::Quality;
 use crate::config::rule::TargetId;
-use crate::routing::order::Scene;
-use crate::routing::plan::Question;
+use crate::routing::decision::Question;
+use crate::routing::scene::Scene;
 
 /// The score for the request's task, which is `task` of its `metadata`, or else the general one.
 #[must_use]

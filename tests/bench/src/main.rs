@@ -3,6 +3,7 @@
 mod args;
 mod body;
 mod cpu;
+mod decide;
 mod gateway;
 mod http;
 mod load;
@@ -32,6 +33,8 @@ bench soak  many mixed requests through one gateway, with its memory as it goes
             --count N  --conns N  --every S  --max-growth-mb N  --max-minutes N
             --config FILE  --port N  --untranslated  --envoy PATH
             --gateway-core N  --load-core N
+bench decide  what a decision costs, natively and in V8
+            --count N  --rounds N  --quick  --node PATH
 bench load  one load against something that listens already
             --port N  --api NAME  --untranslated  --body 1k|100k  --stream  --chunks N  --conns N
             --rate R  --warm S  --secs S  --pid N
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         match command.as_str() {
             "run" => run::command(&args),
             "soak" => soak::command(&args),
+            "decide" => decide::command(&args),
             "load" => load::command(&args),
             "mock" => mock::command(&args),
             other => Err(format!("unknown command {other:?}\n{USAGE}").into()),

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use super::{
     CYCLE, Fault, MAX_CHAIN, MAX_KEYWORDS, NO_SCHEMA, TOO_DEEP, TOO_LARGE, UNRESOLVED, Writer,
 };
-use crate::openai::json::{Members, RawStr, is_null, is_object, string};
+use crate::openai::json::{RawStr, is_null, is_object, string};
+use crate::openai::object::Members;
 use crate::openai::place::from_str;
 
 /// Most bytes read in search of properties that return to their schema. Beyond that they stay

@@ -1,0 +1,111 @@
+//! docs/metrics.md and envoy/envoy.yaml against the code that names metrics: what one has and
+//! another has not is a failure.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use waypost::health::State;
+use waypost::openai::Class;
+use waypost::routing::Why;
+
+#[expect(clippy::panic, reason = "a test fails that way")]
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+type Metrics = BTreeMap<String, BTreeSet<String>>;
+
+/// What stands between `open` and the next `"`, each time.
+fn quoted(text: &str, open: &str) -> BTreeSet<String> {
+    text.split(open).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+}
+
+/// Names with their labels, as the code writes them.
+fn written() -> Metrics {
+    let source = read("src/telemetry/metrics.rs");
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let functions = code.split("\npub fn ").filter(|function| function.contains("Name::new(\""));
+    functions
+        .map(|function| {
+            let names = quoted(function, "Name::new(\"");
+            assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
+            let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
+            (name, quoted(function, ".with(\""))
+        })
+        .collect()
+}
+
+/// Words in backquotes.
+fn words(text: &str) -> BTreeSet<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Names with their labels, as the page has them.
+fn told(page: &str) -> Metrics {
+    let rows = page.lines().filter(|line| line.starts_with("| `waypost_"));
+    rows.map(|row| {
+        let mut cells = row.split('|').skip(1).map(str::trim);
+        let mut cell = || cells.next().unwrap_or_default();
+        let (name, kind, labels) = (cell(), cell(), cell());
+        assert!(matches!(kind, "gauge" | "counter"), "{row}");
+        (name.trim_matches('`').to_owned(), words(labels))
+    })
+    .collect()
+}
+
+#[test]
+fn every_metric_is_told_and_every_metric_that_is_told_exists() {
+    let written = written();
+    assert!(written.len() >= 6, "{written:?}");
+    assert_eq!(told(&read("docs/metrics.md")), written);
+}
+
+#[test]
+fn every_metric_that_a_page_speaks_of_exists() {
+    let written = written();
+    for page in ["README.md", "docs/metrics.md", "docs/routing.md", "docs/status.md"] {
+        let text = read(page);
+        let said = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let ours = ["breaker", "failovers", "skipped", "mirrors", "in_flight"];
+        for name in said.filter(|word| {
+            word.strip_prefix("waypost_")
+                .is_some_and(|rest| ours.iter().any(|own| rest.starts_with(own)))
+        }) {
+            assert!(written.contains_key(name), "{page}: {name}");
+        }
+    }
+}
+
+#[test]
+fn every_value_of_a_label_is_told() {
+    let page = read("docs/metrics.md");
+    let row = |start: &str| words(page.lines().find(|line| line.starts_with(start)).unwrap_or(""));
+    let classes = row("| `reason` of `waypost_failovers`");
+    for class in Class::ALL {
+        assert!(classes.contains(class.word()), "{}", class.word());
+    }
+    let whys = row("| `reason` of `waypost_skipped`");
+    for why in Why::ALL {
+        assert!(whys.contains(why.word()), "{}", why.word());
+    }
+    let states = row("| `to` of `waypost_breaker_transitions`");
+    for state in [State::Closed, State::Open, State::HalfOpen] {
+        assert!(states.contains(state.word()), "{}", state.word());
+    }
+}
+
+#[test]
+fn envoy_takes_every_label_out_of_the_name() {
+    let labels: BTreeSet<String> = written().into_values().flatten().collect();
+    for file in ["envoy/envoy.yaml", "examples/providers/envoy.yaml"] {
+        let text = read(file);
+        let tags: BTreeSet<String> = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- { tag_name: "))
+            .filter_map(|rest| Some(rest.split_once(',')?.0.to_owned()))
+            .collect();
+        assert_eq!(tags, labels, "{file}");
+    }
+}
