@@ -187,6 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_that_is_overloaded_when_it_is_probed_is_left() {
+        let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
+        let slot = CANDIDATE.slot(&call.service.gateway).unwrap();
+        let (mut fleet, store) = (Fleet::new(call.service.gateway.fleet()), Memory::default());
+        for _ in 0..5 {
+            assert_eq!(states(&fleet, &store, 1_000).0, State::Closed);
+            let pass = fleet.admit(slot.without_target(), &store, 1_000).unwrap();
+            let full = Event::Failed { class: Class::Overloaded, retry_after: None };
+            fleet.settle(pass, full, &store, 1_000, 7);
+        }
+        assert_eq!(states(&fleet, &store, 1_000), (State::Open, State::Closed));
+        let trial = fleet.admit(slot.without_target(), &store, 10_000).unwrap();
+        let full = Event::Failed { class: Class::Overloaded, retry_after: None };
+        fleet.settle(trial, full, &store, 10_000, 7);
+        assert_eq!(states(&fleet, &store, 10_000).0, State::Open);
+    }
+
+    #[test]
     fn a_list_of_models_says_nothing_of_any_model() {
         let call = call(Ask::Models, Purpose::Probe(Duration::from_secs(30)));
         let slot = CANDIDATE.slot(&call.service.gateway).unwrap();

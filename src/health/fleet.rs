@@ -21,6 +21,7 @@ use super::transition::{Level, Transition};
 use super::{
     Breaker, Event, Gate, Millis, Percentiles, Scope, Slot, Standing, Store, Watched, Window,
 };
+use crate::openai::Class;
 
 /// A place that an attempt holds at an endpoint. Give it back with [`Fleet::settle`], or it is lost
 /// until the worker ends.
@@ -372,7 +373,12 @@ impl Fleet {
             }
             Event::Failed { class: known, retry_after: after } => {
                 (class, retry_after) = (Some(known), after);
-                match Scope::of(known) {
+                let scope = match known {
+                    // Nobody is asked for but the endpoint itself: it is that which has no room.
+                    Class::Overloaded if slot.target == u16::MAX => Scope::Endpoint,
+                    known => Scope::of(known),
+                };
+                match scope {
                     Scope::Request => (Verdict::Answered, Verdict::Answered),
                     Scope::Target => (Verdict::Answered, Verdict::Failed),
                     Scope::Endpoint => (Verdict::Failed, Verdict::Suspected),

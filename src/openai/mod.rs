@@ -43,5 +43,6 @@ pub mod vectors;
 
 pub use embeddings::Embeddings;
 pub use error::{Class, Error};
+pub use outer::MODELS_FIELD;
 pub use request::Chat;
 pub use usage::Usage;

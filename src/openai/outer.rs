@@ -15,6 +15,10 @@ use super::place::{Entries, Place, Slot, from_str};
 /// Most fields at the top of a request.
 pub const MAX_FIELDS: usize = 256;
 
+/// The field with which a client asks the gateway for other models. It is for nobody else: one provider
+/// refuses it, and another would follow it around the rules.
+pub const MODELS_FIELD: &str = "models";
+
 /// A field at the top of the request.
 #[derive(Clone, Debug)]
 pub struct Field<'a> {

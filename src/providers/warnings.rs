@@ -7,7 +7,7 @@ use crate::openai::json::{Num, RawStr};
 use crate::openai::message::Message;
 use crate::openai::outer::Field;
 use crate::openai::request::read;
-use crate::openai::{Chat, Error};
+use crate::openai::{Chat, Error, MODELS_FIELD};
 
 /// What the client should know, each thing once however often it happens in a request.
 #[derive(Debug, Default)]
@@ -46,7 +46,9 @@ impl Warnings {
         for field in fields {
             let says_nothing =
                 matches!(field.value.get(), "null" | "false" | "0" | "0.0" | "{}" | "[]");
-            if says_nothing || placed.contains(&&*field.name) {
+            // What a client asks of the gateway is no loss at a provider.
+            let ours = field.name == MODELS_FIELD;
+            if says_nothing || ours || placed.contains(&&*field.name) {
                 continue;
             }
             let name = &*field.name;

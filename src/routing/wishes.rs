@@ -14,8 +14,7 @@ use crate::openai::request::read;
 pub const RULE_HEADER: &str = "x-waypost-rule";
 /// The request header that names a target, as `provider/model`.
 pub const TARGET_HEADER: &str = "x-waypost-target";
-/// The field of the body that lists models.
-pub const MODELS_FIELD: &str = "models";
+pub use crate::openai::MODELS_FIELD;
 
 /// Most models that a client may list.
 pub const MAX_MODELS: usize = 16;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from client import BUSY_SECONDS
 from gateway import Cluster, configuration, stage
@@ -176,3 +178,34 @@ def test_the_total_time_does_not_pass_for_a_whole_stream(ruled):
     assert answer.status == 200 and 1.3 < answer.took < 3.9, answer
     assert answer.text and b"[DONE]" not in answer.body
     assert answer.ending in ("cut", "reset") or set(answer.events()[-1]) == {"error"}
+
+
+@pytest.mark.parametrize("may", [["models"], []], ids=["allowed", "not-allowed"])
+def test_a_list_of_models_is_for_the_gateway_and_no_provider_sees_it(start, may):
+    """The fakes refuse what their real ones do not know; another provider would follow the list itself, around the rules."""
+
+    def build(fakes):
+        providers = {
+            "openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"gpt-4o": {}, "text-embedding-3-small": {}}},
+            "claude": {"api": "anthropic", "endpoints": [{"cluster": "claude"}], "models": {"claude-haiku-4-5": {}}},
+        }
+        clusters = [
+            Cluster("openai", "openai", f"127.0.0.1:{fakes.ports['openai'][0]}"),
+            Cluster("claude", "claude", f"127.0.0.1:{fakes.ports['anthropic'][0]}", key="ANTHROPIC_API_KEY"),
+        ]
+        return configuration({"providers": providers} | ({"clients_may": may} if may else {}), clusters)
+
+    made = start(build)
+    for models in (["claude-haiku-4-5"], [], None):
+        for stream in (False, True):
+            answer = made.chat(models=models, stream=stream)
+            assert (answer.status, answer["x-waypost-provider"]) == (200, "openai"), answer
+    body = {"models": ["text-embedding-3-small"], "model": "text-embedding-3-small", "input": "hi"}
+    assert made.ask("POST", "/v1/embeddings", json.dumps(body).encode()).status == 200
+    answer = made.chat("[[openai:status=503]]", models=["claude-haiku-4-5"])
+    assert answer.status == (200 if may else 503), answer
+    warned = "models is ignored" in (answer.get("x-waypost-warnings") or "")
+    assert warned == (not may), answer
+    for port in made.fakes.all:
+        for one in made.fakes.requests(port):
+            assert "models" not in json.loads(one["body"])

@@ -6,11 +6,13 @@
 use serde_json::value::RawValue;
 
 use super::{check, usage};
+use crate::openai::MODELS_FIELD;
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
 use crate::openai::json::count;
 use crate::openai::json::{RawStr, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::order::ordered;
+use crate::openai::outer::Field;
 use crate::openai::place::{from_str, members};
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::{self, no_answer};
@@ -41,6 +43,22 @@ fn changed(
     let mut quoted = Vec::new();
     write_str(&mut quoted, model);
     let mut splices: Vec<Splice> = Vec::new();
+    if asked.fields.iter().any(|field| field.name == MODELS_FIELD) {
+        let mut out = Vec::with_capacity(body.len() + quoted.len());
+        for Field { name, value } in asked.fields.iter().filter(|field| field.name != MODELS_FIELD)
+        {
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            write_str(&mut out, name);
+            out.push(b':');
+            out.extend_from_slice(match (&**name, encoding) {
+                ("model", _) => &quoted,
+                ("encoding_format", Some(encoding)) => encoding.as_bytes(),
+                _ => value.get().as_bytes(),
+            });
+        }
+        out.push(b'}');
+        return Payload::Whole(out);
+    }
     for field in &asked.fields {
         let value = match (&*field.name, encoding) {
             ("model", _) if asked.model != model => {
@@ -185,6 +203,21 @@ mod tests {
         let (payload, text) = sent(asked, "b", false);
         assert_eq!(text, r#"{"input":"x" , "model":"b","dimensions":3, "new":1.0}"#);
         assert!(matches!(payload, Payload::Prefix { .. }));
+    }
+
+    #[test]
+    fn what_is_asked_of_the_gateway_is_not_sent() {
+        for (asked, expected) in [
+            (r#"{"models":["c"],"input":"x","model":"a"}"#, r#"{"input":"x","model":"b"}"#),
+            (r#"{"model":"a","input":"x","models":null}"#, r#"{"model":"b","input":"x"}"#),
+        ] {
+            assert_eq!(sent(asked, "b", false).1, expected);
+        }
+        let asked = r#"{"encoding_format":"base64","models":[],"model":"a","input":"x"}"#;
+        assert_eq!(
+            sent(asked, "a", true).1,
+            r#"{"encoding_format":"float","model":"a","input":"x"}"#
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::openai::request::{ResponseFormat, ToolChoice, read};
-use crate::openai::{Chat, Error};
+use crate::openai::{Chat, Error, MODELS_FIELD};
 use crate::providers::catalogue::{Capability, Effort};
 use crate::providers::warnings::{Warnings, unsupported};
 use crate::providers::{Payload, Target, Warning};
@@ -289,6 +289,9 @@ impl Fit<'_, '_> {
 
     /// What is independent of sampling.
     fn rest(&mut self) -> Result<(), Error> {
+        if self.chat.fields.iter().any(|field| field.name == MODELS_FIELD) {
+            self.edit.remove(MODELS_FIELD);
+        }
         let facts = self.target.facts;
         if !facts.parameters.stop && !self.chat.stop.is_empty() {
             self.drop("stop");
