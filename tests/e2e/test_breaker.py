@@ -225,6 +225,8 @@ def test_what_is_known_outlives_the_module(pair):
     before = stage.fakes.state(first)["requests"]
     assert each_worker(stage, lambda c: provider(one_chat()(c))) == ["b", "b"]
     assert stage.fakes.state(first)["requests"] == before
+    # The status has its own waiting time before it starts anew, in each worker.
+    until(lambda: all(ask(stage.gateway.status_port, "GET", "/waypost/status").status == 200 for _ in range(12)), 20)
     assert breaker(stage, "a")["state"] == "open"
 
 
