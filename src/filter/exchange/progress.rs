@@ -183,12 +183,8 @@ impl Exchange {
     /// The client has got, or is getting, a whole answer.
     pub fn answered(&mut self, attempt: usize, now: u64) {
         let (total, stream) = (self.millis(attempt, now), self.parsed.stream());
-        let event = match self.is_probe() {
-            false => Event::Answered { total, stream },
-            // How long a probe takes is not how long requests do. What is at the request's own fault
-            // is such an answer: one that counts, without its time.
-            true => Event::Failed { class: Class::Client, retry_after: None },
-        };
+        // How long a probe takes is not how long requests do. That of a whole stream is no sample.
+        let event = Event::Answered { total, stream: stream || self.is_probe() };
         self.end_attempt(attempt, Outcome::Answered, event, now);
     }
 
