@@ -92,7 +92,9 @@ impl Exchange {
             }
             match hindrance {
                 Hindrance::Inexpressible(error) => first = first.or(Some(error)),
-                Hindrance::Breaker => behind.push((at, true)),
+                // Whoever insists is refused by no breaker; were it so, it must not be asked for ever.
+                Hindrance::Breaker if !insist => behind.push((at, true)),
+                Hindrance::Breaker => {}
                 Hindrance::Saturated => saturated = true,
             }
             if ways.is_empty() {
