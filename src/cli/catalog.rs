@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::BadUsage;
+#[cfg(not(target_arch = "wasm32"))]
 use super::check;
 use crate::config::model::Quality;
 use crate::config::reader::unknown;

@@ -16,8 +16,9 @@ const BAR: f64 = 20_000.0;
 pub fn command(args: &Args) -> Result<bool> {
     let quick = args.flag("quick");
     let node = args.text("node").unwrap_or_else(|| "node".to_owned());
-    let count: u32 = args.number("count", if quick { 200 } else { 5_000 })?;
-    let rounds: u32 = args.number("rounds", if quick { 3 } else { 15 })?;
+    // The kernel accounts CPU by ticks of some milliseconds; a round must take many of them.
+    let count: u32 = args.number("count", if quick { 5_000 } else { 20_000 })?;
+    let rounds: u32 = args.number("rounds", if quick { 3 } else { 9 })?;
     args.finish()?;
     let (count, rounds) = (count.to_string(), rounds.to_string());
     build(&["--release", "--lib", "--target", WASM])?;
