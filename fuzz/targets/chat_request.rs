@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use waypost::cli::translate::{self, Provider};
 use waypost::openai::Chat;
 
@@ -19,7 +20,11 @@ fuzz_target!(|data: &[u8]| {
     for provider in PROVIDERS.iter() {
         for model in MODELS {
             let printed = translate::request(provider, model, data);
-            let json: Value = serde_json::from_slice(&printed.bytes).expect("JSON is printed");
+            let Ok(json) = serde_json::from_slice::<Value>(&printed.bytes) else {
+                // A number that no float holds is passed on as it is written.
+                serde_json::from_slice::<&RawValue>(&printed.bytes).expect("JSON is printed");
+                continue;
+            };
             if printed.exit == 0 {
                 assert!(valid, "a request that is not valid was translated: {json}");
                 assert!(json.get("body").is_some_and(Value::is_object), "{json}");
