@@ -4,6 +4,7 @@
 //!  client ──► listener ─► filter (gateway role) ─► route ─► cluster ─► filter (provider role) ──► provider
 //!                           │ config: what users write                   │ providers: dialects
 //!                           │ openai: the canonical API                  │ wire: framing
+//!                           ├ tenancy: who asks, and what they may use    │ providers::catalogue: prices
 //!                           └ routing: who may answer ◄── health: how well they do ◄──┘
 //!  operator ─► status listener ─► filter (status role) ◄── telemetry: what can be seen of it
 //! ```
@@ -22,7 +23,10 @@ pub mod config;
 pub mod filter;
 pub mod health;
 pub mod openai;
+pub mod pattern;
 pub mod providers;
 pub mod routing;
+pub mod store;
 pub mod telemetry;
+pub mod tenancy;
 pub mod wire;

@@ -6,14 +6,15 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use waypost::health::memory::Memory;
 use waypost::health::settings::MAX_RETRY_AFTER;
 use waypost::health::window::{BEHIND, Windows};
 use waypost::health::{
-    Breaker, Counts, Event, Fleet, Gate, Level, Millis, Pass, Slot, State, Store, Traffic,
-    Transition, Watched, Window,
+    Breaker, Counts, Event, Fleet, Gate, Level, Pass, Slot, State, Traffic, Transition, Watched,
+    Window,
 };
 use waypost::openai::Class;
+use waypost::store::memory::Memory;
+use waypost::store::{Millis, Store};
 
 const T0: Millis = 1_800_000_000_000;
 const WORKERS: usize = 3;

@@ -14,10 +14,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("openai", &["wire"]),
     ("providers", &["openai", "wire"]),
-    ("health", &["openai"]),
-    ("config", &["health", "openai", "providers"]),
-    ("routing", &["config", "health", "openai", "providers"]),
-    ("telemetry", &["config", "health", "openai", "providers", "routing"]),
+    ("pattern", &[]),
+    ("store", &[]),
+    ("health", &["openai", "store"]),
+    ("tenancy", &["openai", "pattern", "providers", "store"]),
+    ("config", &["health", "openai", "pattern", "providers", "tenancy"]),
+    ("routing", &["config", "health", "openai", "pattern", "providers", "store", "tenancy"]),
+    ("telemetry", &["config", "health", "openai", "providers", "routing", "store", "tenancy"]),
 ];
 
 /// Folders and files of `src` that decide nothing themselves: they bind the rest to Envoy or to a

@@ -1,9 +1,10 @@
 //! Several workers judge a provider as one would: in virtual time, over one store.
 #![cfg(not(target_arch = "wasm32"))]
 
-use waypost::health::memory::Memory;
-use waypost::health::{Breaker, Event, Fleet, Gate, Millis, Pass, Slot, Watched};
+use waypost::health::{Breaker, Event, Fleet, Gate, Pass, Slot, Watched};
 use waypost::openai::Class;
+use waypost::store::Millis;
+use waypost::store::memory::Memory;
 
 const T0: Millis = 1_800_000_000_000;
 const SLOT: Slot = Slot { endpoint: 0, target: 0 };

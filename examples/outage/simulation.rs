@@ -6,10 +6,10 @@ use std::collections::BinaryHeap;
 
 use waypost::config::Gateway;
 use waypost::config::rule::Operation;
-use waypost::health::memory::Memory;
 use waypost::health::{Event, Fleet, Pass, Slot, Standing};
 use waypost::openai::Class;
 use waypost::routing::{Moment, Question, plan};
+use waypost::store::memory::Memory;
 
 use super::scenario::{Fate, SECONDS, Scenario, steady};
 

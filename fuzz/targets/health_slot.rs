@@ -4,9 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use waypost::health::histogram::Latencies;
-use waypost::health::memory::Memory;
+use waypost::store::memory::Memory;
 use waypost::health::slot::Record;
-use waypost::health::{Breaker, Event, Fleet, Slot, Store, Traffic, Watched};
+use waypost::health::{Breaker, Event, Fleet, Slot, Traffic, Watched};
+use waypost::store::{Store};
 use waypost::openai::Class;
 
 const NOW: u64 = 1_800_000_000_000;

@@ -7,6 +7,7 @@ use super::rule::{self, Around, Expression, Rule, Timeouts};
 use crate::health::{Settings, Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
+use crate::tenancy::Tenancy;
 
 /// Most providers.
 pub const MAX_PROVIDERS: usize = 256;
@@ -28,6 +29,8 @@ pub struct Gateway {
     pub clients_may: ClientsMay,
     /// The cluster that leads back to this gateway: for probes and mirrored requests.
     pub loopback: Option<String>,
+    /// Who may ask, and on which terms.
+    pub tenancy: Tenancy,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -158,7 +161,16 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         _ => Vec::new(),
     };
     Gateway::number(&mut providers);
-    Some(Gateway { providers, rules, timeouts, limits, tenant_header, clients_may, loopback })
+    Some(Gateway {
+        providers,
+        rules,
+        timeouts,
+        limits,
+        tenant_header,
+        clients_may,
+        loopback,
+        tenancy: Tenancy::default(),
+    })
 }
 
 fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {

@@ -12,13 +12,11 @@
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
-//! | [`pattern`] | texts with `*` |
 //! | [`structure`] | `google.protobuf.Struct` |
 
 pub mod gateway;
 pub mod health;
 pub mod model;
-pub mod pattern;
 mod price;
 pub mod provider;
 pub mod reader;
@@ -29,7 +27,6 @@ use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
 pub use model::Model;
-pub use pattern::Pattern;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};
 pub use rule::{Choose, Rule, Timeouts, When};

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::asked::Asked;
 use super::call::{Ask, Call};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Origin};
 use super::refusal::Refusal;
 use crate::config::rule::Operation;
 use crate::health::Scope;
@@ -16,12 +16,7 @@ use crate::routing::{Needs, Outcome, Plan};
 ///
 /// # Errors
 /// The candidate cannot serve it.
-pub fn open(
-    call: &Rc<Call>,
-    body: Vec<u8>,
-    request_id: String,
-    created: u64,
-) -> Result<Exchange, Refusal> {
+pub fn open(call: &Rc<Call>, body: Vec<u8>, origin: Origin) -> Result<Exchange, Refusal> {
     let mut plan = Plan::default();
     plan.rule.clone_from(&call.rule);
     plan.candidates.push(call.candidate);
@@ -44,7 +39,7 @@ pub fn open(
         }
     };
     let service = Rc::clone(&call.service);
-    let mut exchange = Exchange::open(service, parsed, plan, request_id, created)?;
+    let mut exchange = Exchange::open(service, parsed, plan, origin)?;
     exchange.call = Some(Rc::clone(call));
     Ok(exchange)
 }
@@ -77,16 +72,17 @@ mod tests {
     use crate::filter::call::Purpose;
     use crate::filter::call::tests::{CANDIDATE, call, mirror};
     use crate::filter::record;
-    use crate::health::memory::Memory;
+    use crate::filter::service::tests::origin;
     use crate::health::{Event, Fleet, Slot, State};
     use crate::openai::Class;
+    use crate::store::memory::Memory;
 
     const CHAT: &str = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]"#;
 
     #[test]
     fn a_mirrored_request_is_for_its_target_only() {
         let call = Rc::new(mirror());
-        let mut exchange = open(&call, format!("{CHAT}}}").into_bytes(), "id-2".into(), 7).unwrap();
+        let mut exchange = open(&call, format!("{CHAT}}}").into_bytes(), origin()).unwrap();
         assert_eq!(exchange.attempts.candidates(), [CANDIDATE]);
         assert_eq!(exchange.outbound(0).unwrap().path, "/v1/messages");
         let (at, candidate) = exchange.attempts.begin(0).unwrap();
@@ -104,7 +100,7 @@ mod tests {
     fn a_mirrored_request_that_its_target_cannot_serve_is_refused() {
         let call = Rc::new(mirror());
         let body = format!("{CHAT},\"n\":2}}").into_bytes();
-        let refusal = open(&call, body, "id-2".into(), 7).unwrap_err();
+        let refusal = open(&call, body, origin()).unwrap_err();
         assert_eq!((refusal.error.status, &*refusal.rule), (400, "r"));
         let said = record::refused(&refusal, &call.service.gateway, Some(&call));
         assert!(said.contains(r#""mirror_of":"id-1""#), "{said}");
@@ -113,7 +109,7 @@ mod tests {
     #[test]
     fn a_list_of_models_is_asked_for_without_a_body() {
         let call = Rc::new(call(Ask::Models, Purpose::Probe(Duration::from_secs(30))));
-        let mut exchange = open(&call, Vec::new(), "id".into(), 7).unwrap();
+        let mut exchange = open(&call, Vec::new(), origin()).unwrap();
         let outbound = exchange.outbound(0).unwrap();
         assert_eq!((outbound.method, &*outbound.path), ("GET", "/v1/models?limit=1"));
         assert!(outbound.headers.contains(&("anthropic-version", "2026-10-21".to_owned())));
@@ -125,7 +121,7 @@ mod tests {
     #[test]
     fn an_endpoint_is_up_unless_it_failed_by_its_own_fault() {
         let call = Rc::new(call(Ask::Models, Purpose::Probe(Duration::from_secs(30))));
-        let mut exchange = open(&call, Vec::new(), "id".into(), 7).unwrap();
+        let mut exchange = open(&call, Vec::new(), origin()).unwrap();
         assert_eq!(is_up(&exchange), None);
         let ends = [
             (Outcome::Answered, true),
@@ -138,7 +134,7 @@ mod tests {
         for (outcome, up) in ends {
             let at = exchange.attempts.candidates().len();
             assert_eq!(at, 1);
-            exchange = open(&call, Vec::new(), "id".into(), 7).unwrap();
+            exchange = open(&call, Vec::new(), origin()).unwrap();
             exchange.attempts.begin(0).unwrap();
             exchange.attempts.settle(0, outcome.clone());
             assert_eq!(is_up(&exchange), Some(up), "{outcome:?}");

@@ -2,6 +2,7 @@
 //! of the request's body to the access log.
 
 mod progress;
+mod reckon;
 mod told;
 
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use crate::openai::{Class, Error, Usage};
 use crate::providers::embeddings::NO_USAGE;
 use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempts, Candidate, Outcome, Plan, Resolved};
+use crate::tenancy::Caller;
 
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
@@ -44,10 +46,8 @@ pub struct Exchange {
     pub timeouts: Timeouts,
     /// What was tried, and what is next.
     pub attempts: Attempts,
-    /// For the client, the logs and ids of answers that bring none.
-    pub request_id: String,
-    /// When it came, in seconds since 1970.
-    pub created: u64,
+    /// Where it comes from.
+    pub origin: Origin,
     /// What the next attempt needs. Whoever is asked instead, and whatever else becomes of the
     /// exchange: with it goes the place it holds.
     prepared: Option<Prepared>,
@@ -66,6 +66,19 @@ pub struct Exchange {
     pub usage: Option<Usage>,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// For the client, the logs and ids of answers that bring none.
+    pub request_id: String,
+    /// Whom it belongs to.
+    pub caller: Rc<Caller>,
+    /// When it came, in seconds since 1970.
+    pub created: u64,
+    /// When its headers came, in nanoseconds of a clock that never goes back.
+    pub arrived: u64,
 }
 
 /// A stream on its way to the client, as the tick sees it.
@@ -92,8 +105,7 @@ impl Exchange {
         service: Rc<Service>,
         parsed: Asked,
         plan: Plan,
-        request_id: String,
-        created: u64,
+        origin: Origin,
     ) -> Result<Self, Refusal> {
         let mut attempts = Attempts::new(plan.candidates);
         for skipped in plan.skipped {
@@ -110,8 +122,7 @@ impl Exchange {
             warnings: plan.warnings,
             timeouts: plan.timeouts,
             attempts,
-            request_id,
-            created,
+            origin,
             prepared: None,
             places: Vec::new(),
             lost: None,
@@ -203,8 +214,8 @@ impl Exchange {
         Some(Call {
             chat: parsed.chat(),
             target: found.provider.target(found.model),
-            id: &self.request_id,
-            created: self.created,
+            id: &self.origin.request_id,
+            created: self.origin.created,
         })
     }
 
@@ -249,7 +260,7 @@ impl Exchange {
     #[must_use]
     pub fn signature(&self, warnings: &[String]) -> Vec<(&'static str, String)> {
         let mut headers = vec![
-            ("x-request-id", self.request_id.clone()),
+            ("x-request-id", self.origin.request_id.clone()),
             ("x-waypost-rule", self.rule.clone()),
             ("x-waypost-attempts", self.attempts.tried().len().to_string()),
         ];

@@ -14,7 +14,7 @@ use proxy_wasm::types::Action;
 
 use super::arrived;
 use super::call::Call;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Origin};
 use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking, Incoming};
 use super::mirror;
@@ -26,6 +26,7 @@ use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
+use crate::tenancy::{Caller, Proof};
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
 pub const CLUSTER: &str = "waypost_cluster";
@@ -100,6 +101,10 @@ pub struct GatewayStream {
     received: usize,
     /// The gateway's own call that it is, rather than a client's request.
     call: Option<Rc<Call>>,
+    /// Whom it belongs to.
+    caller: Option<Rc<Caller>>,
+    /// When its headers came, in nanoseconds of a clock that never goes back.
+    arrived: u64,
 }
 
 enum Phase {
@@ -114,7 +119,16 @@ impl GatewayStream {
     /// A request of which nothing has arrived.
     pub const fn new(context: u32, desk: Rc<Desk>) -> Self {
         let phase = Phase::Heading;
-        Self { context, desk, phase, exchange: None, received: 0, call: None }
+        Self {
+            context,
+            desk,
+            phase,
+            exchange: None,
+            received: 0,
+            call: None,
+            caller: None,
+            arrived: 0,
+        }
     }
 
     /// A request of the gateway to itself.
@@ -188,18 +202,29 @@ impl GatewayStream {
             host::remove_header(Map::Request, name);
         }
         let headers = Headers::new(pairs);
-        let created = host::unix_time();
+        let (created, arrived) = (host::unix_time(), self.arrived);
         let request_id = headers
             .text("x-request-id")
             .map_or_else(|| format!("{created:x}-{}", self.context), str::to_owned);
         if let Some(call) = &self.call {
-            return arrived::open(call, body, request_id, created);
+            let caller = Rc::new(Caller { proof: Proof::Own, ..Caller::anonymous(&"".into(), 0) });
+            return arrived::open(call, body, Origin { request_id, caller, created, arrived });
         }
+        let caller = match &self.caller {
+            Some(caller) => Rc::clone(caller),
+            None => Rc::new(Caller::anonymous(&"".into(), 0)),
+        };
         let cel = |expression: &Expression| self.desk.holds(expression);
         let headers = &headers;
         intake::open(
             &self.desk.service,
-            Incoming { operation, headers, body, request_id, created, cel: &cel },
+            Incoming {
+                operation,
+                headers,
+                body,
+                origin: Origin { request_id, caller, created, arrived },
+                cel: &cel,
+            },
         )
     }
 
@@ -283,6 +308,7 @@ impl Context for GatewayStream {}
 
 impl HttpContext for GatewayStream {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
+        self.arrived = host::monotonic();
         let packed = host::headers(Map::Request).unwrap_or_default();
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
@@ -362,8 +388,8 @@ impl HttpContext for GatewayStream {
             if let Some(exchange) = shared::find(id)
                 && let Ok(mut exchange) = exchange.try_borrow_mut()
             {
-                host::set_property(RECORD, &record::of(&exchange));
                 exchange.close();
+                host::set_property(RECORD, &record::of(&exchange));
             }
             shared::close(id);
         }

@@ -242,6 +242,8 @@ pub enum Metric {
     Counter = 0,
     /// As it is now.
     Gauge = 1,
+    /// How values are spread.
+    Histogram = 2,
 }
 
 /// A new id for a metric. The host gives another one at each call and forgets none: ask once.
@@ -254,12 +256,12 @@ pub fn define_metric(kind: Metric, name: &str) -> Option<u32> {
 }
 
 /// Adds to a counter. The host refuses 0.
-pub fn count(id: u32, by: u32) {
+pub fn count(id: u32, by: u64) {
     // SAFETY: takes numbers only.
-    unsafe { proxy_increment_metric(id, i64::from(by)) };
+    unsafe { proxy_increment_metric(id, i64::try_from(by).unwrap_or(i64::MAX)) };
 }
 
-/// Sets a gauge.
+/// Sets a gauge, or adds a value to a histogram.
 pub fn record(id: u32, value: u64) {
     // SAFETY: takes numbers only.
     unsafe { proxy_record_metric(id, value) };

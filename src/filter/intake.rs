@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::asked::Asked;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Origin};
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::service::Service;
@@ -143,10 +143,8 @@ pub struct Incoming<'a> {
     pub headers: &'a Headers<'a>,
     /// Its body.
     pub body: Vec<u8>,
-    /// For the client, the logs and ids of answers that bring none.
-    pub request_id: String,
-    /// When it came, in seconds since 1970.
-    pub created: u64,
+    /// Where it comes from.
+    pub origin: Origin,
     /// What Envoy says of an expression.
     pub cel: &'a dyn Fn(&Expression) -> bool,
 }
@@ -156,10 +154,10 @@ pub struct Incoming<'a> {
 /// # Errors
 /// What the client is told instead.
 pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, Refusal> {
-    let Incoming { operation, headers, body, request_id, created, cel } = incoming;
+    let Incoming { operation, headers, body, origin, cel } = incoming;
     let route = |question: &Question<'_>, keep: Keep<'_>| route(service, question, keep);
     let (parsed, plan) = ask(&service.gateway, operation, headers, body, cel, route)?;
-    Exchange::open(Rc::clone(service), parsed, plan, request_id, created)
+    Exchange::open(Rc::clone(service), parsed, plan, origin)
 }
 
 /// Leaves out the candidates of a plan that cannot serve the request.

@@ -36,7 +36,7 @@ pub fn send(exchange: &Exchange, operation: Operation) {
         service: Rc::clone(service),
         candidate,
         ask: Ask::Body(operation),
-        purpose: Purpose::Mirror(exchange.request_id.clone()),
+        purpose: Purpose::Mirror(exchange.origin.request_id.clone()),
         rule: exchange.rule.clone(),
         timeouts: Timeouts { total, ..exchange.timeouts },
     };

@@ -9,12 +9,11 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::config::Gateway;
-use crate::health::{
-    Event, Fleet, Millis, Pass, Refused, Slot, Standing, Store, Traffic, Transition,
-};
+use crate::health::{Event, Fleet, Pass, Refused, Slot, Standing, Traffic, Transition};
 use crate::openai::{Class, Error};
 use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
+use crate::store::{Millis, Store};
 use crate::telemetry::metrics;
 
 /// What a worker gets from outside: what all workers share, the time, chance, and metrics.
@@ -26,7 +25,15 @@ pub trait World: Store {
     fn random(&self) -> u64;
 
     /// Adds one to a counter.
-    fn count(&self, metric: &str);
+    fn count(&self, metric: &str) {
+        self.add(metric, 1);
+    }
+
+    /// Adds to a counter.
+    fn add(&self, metric: &str, by: u64);
+
+    /// A value for a histogram.
+    fn observe(&self, metric: &str, value: u64);
 
     /// Sets a gauge.
     fn gauge(&self, metric: &str, value: u64);
@@ -269,11 +276,12 @@ pub mod tests {
 
     use super::*;
     use crate::config::rule::{Expression, Operation};
-    use crate::filter::exchange::Exchange;
+    use crate::filter::exchange::{Exchange, Origin};
     use crate::filter::intake::{self, Incoming};
     use crate::filter::refusal::Refusal;
-    use crate::health::memory::Memory;
     use crate::providers::Headers;
+    use crate::store::memory::Memory;
+    use crate::tenancy::Caller;
 
     /// Counters (without a value) and gauges, in the order of their changes.
     pub type Told = Rc<RefCell<Vec<(String, Option<u64>)>>>;
@@ -314,9 +322,23 @@ pub mod tests {
             self.metrics.borrow_mut().push((metric.to_owned(), None));
         }
 
+        fn add(&self, metric: &str, by: u64) {
+            self.metrics.borrow_mut().push((metric.to_owned(), Some(by)));
+        }
+
+        fn observe(&self, metric: &str, value: u64) {
+            self.metrics.borrow_mut().push((metric.to_owned(), Some(value)));
+        }
+
         fn gauge(&self, metric: &str, value: u64) {
             self.metrics.borrow_mut().push((metric.to_owned(), Some(value)));
         }
+    }
+
+    /// An anonymous client.
+    pub fn origin() -> Origin {
+        let caller = Rc::new(Caller::anonymous(&"".into(), 0));
+        Origin { request_id: "id".to_owned(), caller, created: 7, arrived: 0 }
     }
 
     /// Opens a request under a service, as one that brings no expressions along.
@@ -329,9 +351,9 @@ pub mod tests {
         headers: &Headers<'_>,
         body: &str,
     ) -> Result<Exchange, Refusal> {
-        let (body, request_id) = (body.as_bytes().to_vec(), "id".to_owned());
+        let (body, origin) = (body.as_bytes().to_vec(), origin());
         let cel: &dyn Fn(&Expression) -> bool = &|_| false;
-        intake::open(service, Incoming { operation, headers, body, request_id, created: 7, cel })
+        intake::open(service, Incoming { operation, headers, body, origin, cel })
     }
 
     /// A service in a world of its own.

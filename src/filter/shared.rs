@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::exchange::Exchange;
 use super::host::{self, Metric};
 use super::service::World;
-use crate::health::{Millis, Store};
+use crate::store::{Millis, Store};
 
 /// An exchange as the roles hold it.
 pub type Handle = Rc<RefCell<Exchange>>;
@@ -47,9 +47,15 @@ impl World for Envoy {
         host::random()
     }
 
-    fn count(&self, metric: &str) {
+    fn add(&self, metric: &str, by: u64) {
         if let Some(id) = metric_id(Metric::Counter, metric) {
-            host::count(id, 1);
+            host::count(id, by);
+        }
+    }
+
+    fn observe(&self, metric: &str, value: u64) {
+        if let Some(id) = metric_id(Metric::Histogram, metric) {
+            host::record(id, value);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::settings::{Breaker, MAX_RETRY_AFTER};
 use super::window::BEHIND;
-use super::{Counts, Gate, Millis, Refused, State};
+use super::{Counts, Gate, Refused, State};
 use crate::openai::Class;
+use crate::store::Millis;
 
 /// A breaker. It changes by what is said to it; time by itself changes nothing, so an open one whose
 /// time is up *is* half-open, and becomes it when the first trial is let through.

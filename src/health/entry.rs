@@ -5,8 +5,9 @@ use super::epoch;
 use super::settings::Breaker;
 use super::slot::{Outcome, Record};
 use super::window::BEHIND;
-use super::{ABSENT, Counts, Millis, ROUNDS, State, Store};
+use super::{Counts, State};
 use crate::openai::Class;
+use crate::store::{ABSENT, Millis, ROUNDS, Store};
 
 /// Most outcomes that wait for a store that refuses all writes. Of those beyond, only the count is
 /// kept: breakers do not hear of them.

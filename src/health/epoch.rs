@@ -5,8 +5,8 @@
 //! ```
 //! Each record belongs to one of 128 groups, by its key; a generation counts what moved in its group.
 
-use super::bytes::Reader;
-use super::{ABSENT, ROUNDS, Store};
+use crate::store::bytes::Reader;
+use crate::store::{ABSENT, ROUNDS, Store};
 
 const GROUPS: usize = 128;
 const BYTES: usize = 1 + GROUPS * 2;
@@ -111,8 +111,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::super::memory::Memory;
     use super::*;
+    use crate::store::memory::Memory;
 
     #[test]
     fn others_see_which_groups_moved_and_see_it_once() {

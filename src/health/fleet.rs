@@ -18,10 +18,9 @@ use super::histogram::{Kind, Samples};
 use super::lanes::{InFlight, Lane, Lanes};
 use super::slot::{Outcome, Verdict};
 use super::transition::{Level, Transition};
-use super::{
-    Breaker, Event, Gate, Millis, Percentiles, Scope, Slot, Standing, Store, Watched, Window,
-};
+use super::{Breaker, Event, Gate, Percentiles, Scope, Slot, Standing, Watched, Window};
 use crate::openai::Class;
+use crate::store::{ABSENT, Millis, Store};
 
 /// A place that an attempt holds at an endpoint. Give it back with [`Fleet::settle`], or it is lost
 /// until the worker ends.
@@ -125,7 +124,7 @@ impl Fleet {
                     entry: Entry::new(["health/t/", &name].concat()),
                     endpoint: at as u16,
                     times_key: ["health/l/", &name].concat(),
-                    version: super::ABSENT,
+                    version: ABSENT,
                     taken: 0,
                     first_token: Percentiles::default(),
                     total: Percentiles::default(),

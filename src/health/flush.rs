@@ -4,7 +4,8 @@ use super::fleet::{Endpoint, Fleet, Target};
 use super::histogram::{Kind, Latencies};
 use super::lanes::{InFlight, Lanes};
 use super::transition::{Level, Transition};
-use super::{ABSENT, Millis, ROUNDS, Slot, Store, Window};
+use super::{Slot, Window};
+use crate::store::{ABSENT, Millis, ROUNDS, Store};
 
 /// How old percentiles may grow while nobody adds to them, in milliseconds.
 const PERCENTILES_LAST: Millis = 15_000;

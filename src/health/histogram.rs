@@ -12,9 +12,10 @@
 //! ```
 //! Always [`BYTES`] long, little-endian. The window of ten seconds is the newest two of five.
 
-use super::bytes::Reader;
 use super::window::{self, Ring};
-use super::{Millis, Percentiles, Window};
+use super::{Percentiles, Window};
+use crate::store::Millis;
+use crate::store::bytes::Reader;
 
 /// The longest time that is told apart from longer ones, in milliseconds: 20 minutes.
 pub const LONGEST: u32 = 20 * 60 * 1000;

@@ -8,8 +8,8 @@
 //! A count stands only while its token is that of a living lane at the same place, so a lane that is
 //! claimed anew, with another token, has nothing in flight anywhere.
 
-use super::bytes::{Reader, Writer};
-use super::{ABSENT, Millis, ROUNDS, Store};
+use crate::store::bytes::{Reader, Writer};
+use crate::store::{ABSENT, Millis, ROUNDS, Store};
 
 /// Most lanes. Workers beyond share the last one, and their places come back only when all of those
 /// have died.
@@ -186,8 +186,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::super::memory::Memory;
     use super::*;
+    use crate::store::memory::Memory;
 
     const T0: Millis = 1_800_000_000_000;
 

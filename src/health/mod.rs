@@ -24,22 +24,18 @@
 //! | [`histogram`] | times over sliding windows, and their percentiles |
 //! | [`lanes`] | who is in flight where, by worker |
 //! | [`epoch`] | what moved since a worker looked last |
-//! | [`bytes`] | numbers in the values of a store |
 //! | [`transition`] | breakers that change their state |
 //! | [`report`] | what a status page shows |
 //! | [`probe`] | when an endpoint is asked without being asked for |
 //! | [`traffic`] | which rule went where |
-//! | [`memory`] | values of a single process, for tests, the simulation and the command line |
 
 pub mod breaker;
-mod bytes;
 mod entry;
 mod epoch;
 pub mod fleet;
 mod flush;
 pub mod histogram;
 mod lanes;
-pub mod memory;
 pub mod probe;
 pub mod report;
 pub mod settings;
@@ -49,14 +45,12 @@ pub mod transition;
 pub mod window;
 
 use crate::openai::Class;
+use crate::store::Millis;
 
 pub use fleet::{Fleet, Pass, Refused};
 pub use settings::{Breaker, Settings};
 pub use traffic::Traffic;
 pub use transition::{Level, State, Transition};
-
-/// Milliseconds since 1970: the one clock that all workers share.
-pub type Millis = u64;
 
 /// A place in the fleet: a model at an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,24 +69,6 @@ impl Slot {
         Self { target: u16::MAX, ..self }
     }
 }
-
-/// Values that all workers can see.
-pub trait Store {
-    /// The value of `key` and its version. An empty value counts as none.
-    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)>;
-
-    /// Writes if the value is still of that version; without one, whatever is there. A key that has
-    /// no value is written whatever the version, as Envoy's shared data does it. False when another
-    /// worker was quicker.
-    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool;
-}
-
-/// The version of a value that is not there: writing with it creates the value, or fails when
-/// another worker has created it meanwhile. Envoy's versions count up from 1 and do not reach it.
-pub const ABSENT: u32 = u32::MAX;
-
-/// How often a write is tried when other workers are quicker.
-const ROUNDS: usize = 16;
 
 /// What an endpoint is called, and what it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]

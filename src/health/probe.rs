@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ABSENT, Millis, Store};
+use crate::store::{ABSENT, Millis, Store};
 
 /// Whether it is time to probe `cluster`: exactly one worker of all is told so, and what becomes of
 /// it is told to [`told`]. The first one comes somewhere within the first interval, so that not all
@@ -90,8 +90,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::super::memory::Memory;
     use super::*;
+    use crate::store::memory::Memory;
 
     const T0: Millis = 1_800_000_000_000;
     const EVERY: Duration = Duration::from_secs(30);

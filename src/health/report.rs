@@ -4,8 +4,9 @@ use super::breaker::Circuit;
 use super::fleet::{Fleet, Target, overflowing};
 use super::histogram::{Kind, Latencies};
 use super::lanes::{InFlight, Lanes};
-use super::{Counts, Millis, Percentiles, State, Store, Window};
+use super::{Counts, Percentiles, State, Window};
 use crate::openai::Class;
+use crate::store::{Millis, Store};
 
 /// An endpoint as all workers know it.
 #[derive(Clone, Debug, PartialEq, Eq)]

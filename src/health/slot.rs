@@ -8,11 +8,12 @@
 //! Always [`Record::BYTES`] long, little-endian.
 
 use super::breaker::{Circuit, Failure, MAX_TRIALS};
-use super::bytes::{Reader, Writer};
 use super::settings::Breaker;
 use super::window::Windows;
-use super::{Counts, Millis, Window};
+use super::{Counts, Window};
 use crate::openai::Class;
+use crate::store::Millis;
+use crate::store::bytes::{Reader, Writer};
 
 /// A breaker and what it goes by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

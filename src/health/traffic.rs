@@ -5,11 +5,12 @@
 //! ```
 //! A target is known by a hash of `cluster/model`, so that a new configuration keeps what was counted.
 
-use super::bytes::{Reader, Writer};
 use super::entry;
 use super::epoch::hash;
 use super::window::{self, Ring};
-use super::{ABSENT, Millis, ROUNDS, Slot, Store, Watched};
+use super::{Slot, Watched};
+use crate::store::bytes::{Reader, Writer};
+use crate::store::{ABSENT, Millis, ROUNDS, Store};
 
 /// Most targets of a rule that are counted, of those that were asked in the last five minutes.
 pub const MAX_TARGETS: usize = 128;
@@ -188,9 +189,9 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::super::memory::Memory;
     use super::*;
     use crate::health::Breaker;
+    use crate::store::memory::Memory;
 
     const T0: Millis = 1_800_000_000_000;
 

@@ -1,7 +1,8 @@
 //! Breakers that change their state, for logs, metrics and the status page.
 
-use super::{Millis, Slot};
+use super::Slot;
 use crate::openai::Class;
+use crate::store::Millis;
 
 /// Which breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

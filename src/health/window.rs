@@ -7,9 +7,10 @@
 //! up to [`BEHIND`] late is counted in the newest bucket. What is further behind is of a clock that
 //! was set back: the rings begin anew, and what they knew is lost.
 
-use super::bytes::{Reader, Writer};
-use super::{Counts, Millis, Window};
+use super::{Counts, Window};
 use crate::openai::Class;
+use crate::store::Millis;
+use crate::store::bytes::{Reader, Writer};
 
 /// How far a clock may be behind another, in milliseconds.
 pub const BEHIND: Millis = 10_000;

@@ -2,7 +2,8 @@
 
 use super::{Candidate, Skipped};
 use crate::config::Gateway;
-use crate::openai::{Class, Error};
+use crate::openai::{Class, Error, Usage};
+use crate::providers::catalogue::NanoUsd;
 
 /// One try at one candidate.
 ///
@@ -28,6 +29,19 @@ pub struct Attempt {
     pub ended: Option<u64>,
     /// How it went.
     pub outcome: Outcome,
+    /// What it used. Nothing until that is known, and where nothing was.
+    pub spent: Option<Spent>,
+}
+
+/// What an attempt used, and what that costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// The tokens.
+    pub usage: Usage,
+    /// What they cost; nothing where the model has no price.
+    pub cost: Option<NanoUsd>,
+    /// Whether nobody counted the tokens, so that they are a guess.
+    pub estimated: bool,
 }
 
 /// How an attempt went.
@@ -127,9 +141,17 @@ impl Attempts {
             first_content: None,
             ended: None,
             outcome: Outcome::Pending,
+            spent: None,
         });
         self.next = Some(candidate + 1).filter(|next| *next < self.candidates.len());
         Some((self.tried.len() - 1, candidate))
+    }
+
+    /// Notes what an attempt used.
+    pub fn spend(&mut self, attempt: usize, spent: Spent) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.spent = Some(spent);
+        }
     }
 
     /// Notes how many parameters an attempt's request had to do without, or has otherwise.

@@ -7,8 +7,9 @@ use super::wishes::Wishes;
 use super::{Candidate, Skipped};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation, Rule, TargetId, Timeouts};
-use crate::health::{Millis, Slot, Standing};
+use crate::health::{Slot, Standing};
 use crate::providers::catalogue::Capabilities;
+use crate::store::Millis;
 
 /// What rules can see of a request.
 pub struct Question<'a> {

@@ -5,8 +5,8 @@ use std::cell::OnceCell;
 
 use super::decision::Question;
 use super::estimate::Input;
-use crate::config::pattern::Pattern;
 use crate::config::{Gateway, When};
+use crate::pattern::Pattern;
 
 /// A request as rules see it. What is dear to know is found out when the first rule asks for it, and
 /// kept.

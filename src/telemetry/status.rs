@@ -43,8 +43,9 @@ use std::io::Write as _;
 use crate::config::rule::TargetId;
 use crate::config::{Choose, Endpoint, Gateway, Provider};
 use crate::health::report::{BreakerReport, EndpointReport, TargetReport};
-use crate::health::{Counts, Millis, Percentiles, Slot, State, Window};
+use crate::health::{Counts, Percentiles, Slot, State, Window};
 use crate::openai::json::{separate, write_str};
+use crate::store::Millis;
 
 /// Most rules listed.
 pub const MAX_RULES: usize = 128;

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::cli::verdict::Verdict;
-use crate::config::pattern::Pattern;
 use crate::config::rule::Operation;
 use crate::config::{Gateway, When};
+use crate::pattern::Pattern;
 use crate::routing::Question;
 
 /// Longest value that is shown, in characters.

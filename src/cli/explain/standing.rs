@@ -9,8 +9,9 @@ use crate::cli::BadUsage;
 use crate::config::reader::show;
 use crate::config::{Endpoint, Gateway};
 use crate::health::fleet::worse;
-use crate::health::{Counts, Gate, Millis, Percentiles, Slot, Standing};
+use crate::health::{Counts, Gate, Percentiles, Slot, Standing};
 use crate::routing::Candidate;
+use crate::store::Millis;
 
 /// The version of the status that is understood.
 const VERSION: u64 = 1;

@@ -1,8 +1,8 @@
 //! Which requests a rule is for.
 
 use crate::config::model::read_needed;
-use crate::config::pattern::Pattern;
 use crate::config::reader::{Node, Problems};
+use crate::pattern::Pattern;
 use crate::providers::catalogue::{Capabilities, Capability};
 
 /// Longest expression, in bytes.

@@ -299,10 +299,14 @@ impl Exchange {
         all_saturated()
     }
 
-    /// It is logged, and nothing more will go to the client: gives back whatever places it holds. The
-    /// provider's side of an attempt may end after this.
+    /// It is about to be logged, and nothing more will go to the client: reckons what it used, and gives
+    /// back whatever it holds. The provider's side of an attempt may end after this, and changes
+    /// nothing any more.
     pub fn close(&mut self) {
-        self.closed = true;
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.reckon();
         self.settle_lost();
         self.prepared = None;
         self.places.clear();

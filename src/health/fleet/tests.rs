@@ -2,10 +2,10 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::super::lanes::SILENCE;
-use super::super::memory::Memory;
 use super::super::{Counts, State};
 use super::*;
 use crate::openai::Class;
+use crate::store::memory::Memory;
 
 const T0: Millis = 1_800_000_000_000;
 const A: Slot = Slot { endpoint: 0, target: 0 };

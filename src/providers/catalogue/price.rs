@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::openai::Usage;
+
 /// The highest price that is taken for a price, a thousand times that of the dearest model: beyond
 /// it somebody mixed up the units.
 pub const MAX_USD_PER_MTOK: f64 = 100_000.0;
@@ -119,6 +121,19 @@ pub struct TokenSplit {
     pub output: u64,
     /// The part of `output` spent on reasoning.
     pub reasoning: u64,
+}
+
+impl From<&Usage> for TokenSplit {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            uncached_input: usage.uncached_input,
+            cache_read: usage.cache_read,
+            cache_write: usage.cache_write,
+            output: usage.output,
+            reasoning: usage.reasoning,
+            ..Self::default()
+        }
+    }
 }
 
 impl TokenSplit {

@@ -42,8 +42,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::super::ABSENT;
     use super::*;
+    use crate::store::ABSENT;
 
     #[test]
     fn a_write_of_an_old_version_is_refused() {

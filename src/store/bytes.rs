@@ -11,18 +11,22 @@ impl Reader<'_> {
         Some(*taken)
     }
 
+    /// One byte; nothing when there are too few.
     pub fn u8(&mut self) -> Option<u8> {
         self.take().map(|[byte]| byte)
     }
 
+    /// Two bytes; nothing when there are too few.
     pub fn u16(&mut self) -> Option<u16> {
         self.take().map(u16::from_le_bytes)
     }
 
+    /// Four bytes; nothing when there are too few.
     pub fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
 
+    /// Eight bytes; nothing when there are too few.
     pub fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
@@ -33,18 +37,22 @@ impl Reader<'_> {
 pub struct Writer(pub Vec<u8>);
 
 impl Writer {
+    /// One byte.
     pub fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
+    /// Two bytes.
     pub fn u16(&mut self, value: u16) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// Four bytes.
     pub fn u32(&mut self, value: u32) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// Eight bytes.
     pub fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }

@@ -1,0 +1,17 @@
+//! Who asks, what they may use, what they used and what it cost.
+//!
+//! ```text
+//!  credential ──► Caller ──► may it? ──► reserve ──► … attempts … ──► settle, once
+//!                                          │ accounts: one for each tenant, team, tier, user, model, provider
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`settings`] | tenants and their terms, as a configuration says them |
+//! | [`caller`] | whom a request belongs to |
+
+pub mod caller;
+pub mod settings;
+
+pub use caller::{Caller, Proof};
+pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};
