@@ -9,9 +9,14 @@
 //! |---|---|
 //! | [`settings`] | tenants and their terms, as a configuration says them |
 //! | [`caller`] | whom a request belongs to |
+//! | [`key`] | virtual keys and their hashes |
+//! | [`identity`] | from what a request shows to its caller |
 
 pub mod caller;
+pub mod identity;
+pub mod key;
 pub mod settings;
 
 pub use caller::{Caller, Proof};
+pub use identity::{Key, Named, Source};
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};
