@@ -18,6 +18,7 @@ use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
 use crate::routing::wishes::{MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
 use crate::routing::{self, Needs, Plan, Question, Wishes, estimate};
+use crate::tenancy::Caller;
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,9 +155,17 @@ pub struct Incoming<'a> {
 /// # Errors
 /// What the client is told instead.
 pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, Refusal> {
-    let Incoming { operation, headers, body, origin, cel } = incoming;
-    let route = |question: &Question<'_>, keep: Keep<'_>| route(service, question, keep);
-    let (parsed, plan) = ask(&service.gateway, operation, headers, body, cel, route)?;
+    let Incoming { operation, headers, body, mut origin, cel } = incoming;
+    let mut caller = Rc::clone(&origin.caller);
+    let route = |question: &Question<'_>, keep: Keep<'_>| {
+        if let Some(known) = question.caller {
+            caller = Rc::clone(known);
+        }
+        route(service, question, keep)
+    };
+    let asking = Some(&origin.caller);
+    let (parsed, plan) = ask(&service.gateway, asking, operation, headers, body, cel, route)?;
+    origin.caller = caller;
     Exchange::open(Rc::clone(service), parsed, plan, origin)
 }
 
@@ -170,6 +179,7 @@ pub type Keep<'k> = &'k dyn Fn(&mut Plan) -> Result<(), Error>;
 /// What the client is told instead.
 pub fn ask<T>(
     gateway: &Gateway,
+    caller: Option<&Rc<Caller>>,
     operation: Operation,
     headers: &Headers<'_>,
     body: Vec<u8>,
@@ -185,7 +195,9 @@ pub fn ask<T>(
             let needs = Needs::of(chat, media, parsed.body().len());
             let metadata = Tags::of(chat.field("metadata"));
             let user = json::string(chat.field("user")).map(|user| user.decode());
+            let caller = caller.map(|caller| Caller::with_user(caller, user.as_deref()));
             let question = Question {
+                caller: caller.as_ref(),
                 metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::chat(chat),
@@ -204,7 +216,9 @@ pub fn ask<T>(
             asked.validate()?;
             let metadata = Tags::of(asked.field("metadata"));
             let user = json::string(asked.field("user")).map(|user| user.decode());
+            let caller = caller.map(|caller| Caller::with_user(caller, user.as_deref()));
             let question = Question {
+                caller: caller.as_ref(),
                 metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::embeddings(&asked.input),
