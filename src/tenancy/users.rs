@@ -11,7 +11,7 @@
 
 use super::account::{Account, Moment};
 use super::ledger::hash;
-use crate::store::{ABSENT, Store};
+use crate::store::{ABSENT, Millis, Store};
 
 /// Sets of slots.
 pub const SETS: u64 = 4_096;
@@ -61,10 +61,13 @@ pub struct Place {
     pub evicts: bool,
 }
 
+/// Who goes first: whether the account matters, what was spent, and until when it matters.
+type Rank = (bool, u64, Millis);
+
 /// Finds the place of a user; nothing when all slots of its set are of users with requests in flight.
 /// Reads as many slots as were ever used before its own.
 pub fn find(first: &str, name: &str, store: &dyn Store, moment: &Moment) -> Option<Place> {
-    let mut best: Option<((bool, u64), Place)> = None;
+    let mut best: Option<(Rank, Place)> = None;
     for at in 0..WAYS {
         let key = way(first, at);
         let Some((value, version)) = store.read(&key) else {
@@ -85,9 +88,9 @@ pub fn find(first: &str, name: &str, store: &dyn Store, moment: &Moment) -> Opti
                 if account.holds(moment) {
                     continue;
                 }
-                (true, account.worth(moment))
+                (true, account.worth(moment), account.until)
             }
-            _ => (false, 0),
+            _ => (false, 0, 0),
         };
         if best.as_ref().is_none_or(|(known, _)| rank < *known) {
             best = Some((rank, Place { key, account: None, version, evicts: rank.0 }));
@@ -97,7 +100,7 @@ pub fn find(first: &str, name: &str, store: &dyn Store, moment: &Moment) -> Opti
 }
 
 /// All users who have an account, with their tenants.
-pub fn each(store: &dyn Store, mut found: impl FnMut(&str, Account)) {
+pub fn each(store: &dyn Store, found: &mut dyn FnMut(&str, Account)) {
     for set in 0..SETS as u16 {
         let first = slot(set);
         for at in 0..WAYS {
