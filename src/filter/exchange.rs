@@ -269,6 +269,10 @@ impl Exchange {
             headers.push(("x-waypost-provider", found.provider.name.clone()));
             headers.push(("x-waypost-model", found.model.name.clone()));
         }
+        // That of a stream is not known before its end.
+        if self.parsed.includes_cost() && !self.flows_now() {
+            headers.push((COST_USD, self.cost()));
+        }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);
         let warnings: Vec<&str> = warnings.chain(unknown).collect();
@@ -276,6 +280,10 @@ impl Exchange {
             headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
         }
         headers
+    }
+
+    fn flows_now(&self) -> bool {
+        self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Flowing)
     }
 
     /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
@@ -288,6 +296,9 @@ impl Exchange {
             && self.attempts.tried().last().is_some_and(uncounted)
     }
 }
+
+/// The response header with the cost of all attempts in US dollars, or `null`.
+const COST_USD: &str = "x-waypost-cost-usd";
 
 /// Longest `x-waypost-warnings`, in bytes.
 pub const MAX_WARNINGS_BYTES: usize = 1024;

@@ -319,7 +319,10 @@ impl ProviderStream {
                     let error = without_secrets(error, secrets);
                     exchange.failed(attempt.at, attempt.status, &error, host::monotonic());
                 }
-                None => exchange.answered(attempt.at, host::monotonic()),
+                None => {
+                    exchange.answered(attempt.at, host::monotonic());
+                    exchange.bill_in_stream(&mut out);
+                }
             }
         }
         if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {

@@ -1,5 +1,7 @@
 //! What becomes of an attempt whose answer is whole, or that failed.
 
+use std::borrow::Cow;
+
 use proxy_wasm::types::Action;
 
 use super::{ALL, MAX_BUFFERED_BYTES, Phase, ProviderStream, commit};
@@ -52,6 +54,9 @@ impl ProviderStream {
                     return self.fail(&Overflow::Body.error());
                 }
                 exchange.answered(attempt.at, host::monotonic());
+                let billed = exchange.bill().and_then(|bill| bill.in_answer(&body));
+                let same = answer.body == Payload::Same && billed.is_none();
+                let body = billed.map_or(body, Cow::Owned);
                 if body.len() > MAX_BUFFERED_BYTES {
                     exchange.committed = true;
                     let reply = Reply::ok("waypost_answer", body.into_owned());
@@ -69,7 +74,7 @@ impl ProviderStream {
                     Some(body.len()),
                     None,
                 );
-                if !(collected.left && answer.body == Payload::Same) {
+                if !(collected.left && same) {
                     host::replace(Buffer::Response, ALL, &body);
                 }
                 Action::Continue
