@@ -3,6 +3,7 @@
 use super::provider::Provider;
 use super::reader::{Node, Problems};
 use crate::providers::catalogue::NanoUsd;
+use crate::tenancy::Anomaly;
 
 /// Where alerts go, beside the log and the metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,23 +25,11 @@ pub struct Webhook {
     pub path: String,
 }
 
-/// An hour is unusual when it costs this many times what hours usually do, and not less than that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Anomaly {
-    /// How many times as much.
-    pub factor: u32,
-    /// Least that such an hour costs.
-    pub at_least: NanoUsd,
-}
-
-impl Default for Anomaly {
-    fn default() -> Self {
-        Self { factor: 3, at_least: NanoUsd(1_000_000_000) }
-    }
-}
-
 /// Most that can be said of money here, in US dollars.
 const MAX_USD: f64 = 1_000_000.0;
+
+/// When an hour is unusual, where `anomaly` does not say otherwise.
+const USUAL: Anomaly = Anomaly { percent: 300, at_least: NanoUsd(1_000_000_000) };
 
 /// Reads `alerts`. The module sends them itself, so the cluster must not be one in which it runs:
 /// neither a provider's nor the way back to this gateway.
@@ -108,9 +97,9 @@ fn read_anomaly(node: &Node<'_>, problems: &mut Problems) -> Option<Anomaly> {
     let mut fields = node.fields(problems);
     let (factor, least) = (fields.take("factor"), fields.take("at_least_usd"));
     fields.finish(problems);
-    let mut anomaly = Anomaly::default();
+    let mut anomaly = USUAL;
     if let Some(node) = factor {
-        anomaly.factor = u32::try_from(node.whole(2, 1_000, problems)?).ok()?;
+        anomaly.percent = (node.number(1.1, 1_000.0, problems)? * 100.0).round() as u32;
     }
     if let Some(node) = least {
         let usd = node.number(0.0, MAX_USD, problems)?;
@@ -143,7 +132,7 @@ mod tests {
             authority: "hooks.example.com".to_owned(),
             path: "/a?b".to_owned(),
         };
-        let wanted = Alerts { webhook: Some(webhook), anomaly: Some(Anomaly::default()) };
+        let wanted = Alerts { webhook: Some(webhook), anomaly: Some(USUAL) };
         assert_eq!(alerts, Ok(wanted));
         let short = of(json!({"cluster": "hooks"})).unwrap().webhook.unwrap();
         assert_eq!((&*short.authority, &*short.path), ("hooks", "/"));
@@ -151,8 +140,8 @@ mod tests {
 
     #[test]
     fn unusual_is_said_by_a_factor_and_a_least_amount() {
-        let alerts = of(json!({"anomaly": {"factor": 5, "at_least_usd": 0.25}})).unwrap();
-        let wanted = Anomaly { factor: 5, at_least: NanoUsd(250_000_000) };
+        let alerts = of(json!({"anomaly": {"factor": 2.5, "at_least_usd": 0.25}})).unwrap();
+        let wanted = Anomaly { percent: 250, at_least: NanoUsd(250_000_000) };
         assert_eq!(alerts, Alerts { webhook: None, anomaly: Some(wanted) });
     }
 

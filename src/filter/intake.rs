@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use super::asked::Asked;
 use super::exchange::{Exchange, Origin};
+use super::limited;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::service::Service;
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
@@ -155,9 +157,24 @@ pub struct Incoming<'a> {
 /// What the client is told instead.
 pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, Refusal> {
     let Incoming { operation, headers, body, origin, cel } = incoming;
-    let route = |question: &Question<'_>, keep: Keep<'_>| route(service, question, keep);
-    let (parsed, plan) = ask(&service.gateway, operation, headers, body, cel, route)?;
-    Exchange::open(Rc::clone(service), parsed, plan, origin)
+    let caller = Rc::clone(&origin.caller);
+    let route = |question: &Question<'_>, keep: Keep<'_>| {
+        let mut plan = route(service, question, keep)?;
+        let tab = Tab::open(service, &mut plan, question, &caller)?;
+        Ok((plan, tab))
+    };
+    let (parsed, (plan, tab)) = ask(&service.gateway, operation, headers, body, cel, route)?;
+    match Exchange::open(Rc::clone(service), parsed, plan, origin) {
+        Ok(mut exchange) => {
+            exchange.charge_to(tab);
+            Ok(exchange)
+        }
+        // The tab is dropped, and nobody is charged. What is left is what is left without this one.
+        Err(refusal) => {
+            let limits = tab.map(|tab| limited::headers(&tab.remaining())).unwrap_or_default();
+            Err(Refusal { limits, ..refusal })
+        }
+    }
 }
 
 /// Leaves out the candidates of a plan that cannot serve the request.

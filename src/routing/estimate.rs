@@ -125,25 +125,20 @@ pub fn cost(
 ) -> Option<NanoUsd> {
     let facts = &model.facts;
     let price = facts.price.as_ref()?;
+    let output = match operation {
+        Operation::Chat => {
+            output.unwrap_or(DEFAULT_OUTPUT).min(facts.max_output.unwrap_or(u64::MAX))
+        }
+        Operation::Embeddings => 0,
+    };
     let caches = facts.capabilities.has(Capability::PromptCaching);
     let cached = if caches { input.cached.min(input.tokens) } else { 0 };
     Some(price.cost(&TokenSplit {
         uncached_input: input.tokens - cached,
         cache_read: cached,
-        output: self::output(model, operation, output),
+        output,
         ..TokenSplit::default()
     }))
-}
-
-/// Tokens of output that a request will have at `model`, `output` being its own limit.
-#[must_use]
-pub fn output(model: &Model, operation: Operation, output: Option<u64>) -> u64 {
-    match operation {
-        Operation::Chat => {
-            output.unwrap_or(DEFAULT_OUTPUT).min(model.facts.max_output.unwrap_or(u64::MAX))
-        }
-        Operation::Embeddings => 0,
-    }
 }
 
 #[cfg(test)]
