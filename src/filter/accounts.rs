@@ -53,7 +53,7 @@ impl Accounts {
             }
         });
         let providers = gateway.providers.iter().map(|provider| {
-            Subject::new(Kind::Provider, &provider.name, &Rc::new(provider.terms.clone()))
+            Subject::new(Kind::Provider, &provider.name, &Rc::new(Terms::default()))
         });
         Self {
             tenants: tenants.collect(),
@@ -106,12 +106,11 @@ impl Accounts {
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Rc<Subject>> {
-        let models = |tenant: &'_ Tenant| tenant.models.iter().map(|(_, subject)| subject);
         let tenants = self.tenants.iter().filter_map(|tenant| tenant.own.as_ref());
         tenants
             .chain(&self.teams)
             .chain(&self.tiers)
             .chain(self.providers.iter().flatten())
-            .chain(self.tenants.iter().flat_map(models))
+            .chain(self.tenants.iter().flat_map(|tenant| tenant.models.iter().map(|(_, own)| own)))
     }
 }

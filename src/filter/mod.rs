@@ -21,6 +21,7 @@
 //! | [`tab`] | what a request holds of them |
 //! | [`limited`] | what a client is told of limits |
 //! | [`alerts`] | telling people that money runs out |
+//! | `webhook` | how they leave the worker |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
@@ -63,3 +64,5 @@ mod root;
 mod shared;
 #[cfg(target_os = "wasi")]
 mod status;
+#[cfg(target_os = "wasi")]
+mod webhook;

@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use super::service::Service;
 use crate::config::Gateway;
 use crate::providers::catalogue::NanoUsd;
-use crate::routing::{Plan, Question, estimate};
+use crate::routing::{Plan, Question};
 use crate::telemetry::metrics::accounts as metrics;
 use crate::tenancy::alert::{self, Alert};
 use crate::tenancy::{Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Remaining, Span, Subject, What, Zone};
@@ -135,20 +135,16 @@ impl Drop for Tab {
 
 /// What a request is taken to use at the candidate that is asked first.
 fn charge(plan: &mut Plan, gateway: &Gateway, question: &Question<'_>) -> Charge {
-    let Some(first) = plan.candidates.first().copied() else { return Charge::default() };
-    let input = plan.input(question).tokens;
-    let output = first.resolve(gateway).map_or(0, |found| {
-        estimate::output(found.model, question.operation, question.output_tokens)
-    });
-    let cost = plan.cost(first, gateway, question).unwrap_or_default();
-    Charge { requests: 1, tokens: input.saturating_add(output), cost }
+    let tokens = plan.tokens(gateway, question);
+    let first = plan.candidates.first().copied();
+    let cost = first.and_then(|first| plan.cost(first, gateway, question)).unwrap_or_default();
+    Charge { requests: 1, tokens, cost }
 }
 
 /// The ledger of a configuration.
 #[must_use]
 pub fn ledger(gateway: &Gateway) -> Ledger {
-    let zone = Zone::parse(&gateway.tenancy.time_zone).unwrap_or_default();
-    Ledger::new(zone, LEASE, gateway.alerts.anomaly)
+    Ledger::new(Zone::UTC, LEASE, gateway.alerts.anomaly)
 }
 
 impl Service {

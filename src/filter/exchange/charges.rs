@@ -36,17 +36,11 @@ impl Exchange {
 
     /// What the request is taken to cost at the candidate at `at`.
     fn cost(&self, at: usize) -> Option<NanoUsd> {
-        let (operation, input, output) = match &self.parsed {
-            Asked::Chat(parsed) => {
-                let chat = parsed.chat();
-                (Operation::Chat, estimate::chat(chat), chat.max_tokens)
-            }
-            Asked::Embeddings(parsed) => {
-                (Operation::Embeddings, estimate::embeddings(&parsed.asked().input), None)
-            }
-            Asked::Models => return None,
+        let input = Input { cached: 0, ..self.estimated_input()? };
+        let (operation, output) = match &self.parsed {
+            Asked::Chat(parsed) => (Operation::Chat, parsed.chat().max_tokens),
+            Asked::Embeddings(_) | Asked::Models => (Operation::Embeddings, None),
         };
-        let input = Input { cached: 0, ..input };
         estimate::cost(self.candidate(at)?.model, operation, input, output)
     }
 
@@ -60,7 +54,7 @@ impl Exchange {
     /// that Envoy began by itself has nothing reserved, and is charged all the same.
     pub(super) fn settle_accounts(&mut self) {
         if let Some(tab) = self.tab.take() {
-            let total = self.attempts.total();
+            let total = self.total();
             let (tokens, cost) = (total.usage.total(), total.priced);
             tab.settle(Charge { requests: 1, tokens, cost });
         }
