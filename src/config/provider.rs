@@ -9,6 +9,7 @@ use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
+use crate::tenancy::Terms;
 
 /// Most endpoints of a provider.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -38,6 +39,8 @@ pub struct Provider {
     pub probe: Option<Probe>,
     /// What it serves.
     pub models: Vec<Model>,
+    /// How much may be spent there; then it is not asked.
+    pub terms: Terms,
 }
 
 /// In which order the endpoints of a provider are asked.
@@ -243,6 +246,7 @@ fn read_entry(
         max_concurrency,
         breaker,
         probe: None,
+        terms: Terms::default(),
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

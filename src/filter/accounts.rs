@@ -53,7 +53,7 @@ impl Accounts {
             }
         });
         let providers = gateway.providers.iter().map(|provider| {
-            Subject::new(Kind::Provider, &provider.name, &Rc::new(Terms::default()))
+            Subject::new(Kind::Provider, &provider.name, &Rc::new(provider.terms.clone()))
         });
         Self {
             tenants: tenants.collect(),

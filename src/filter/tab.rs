@@ -211,3 +211,6 @@ impl Service {
         alerts::outbox(|outbox| outbox.put(&notice, self.gateway.alerts.webhook.as_ref()));
     }
 }
+
+#[cfg(test)]
+mod tests;
