@@ -36,8 +36,11 @@ pub const WARM_UP: u8 = 8;
 /// The hour's spend is told to be unusual.
 const TOLD: u8 = 1;
 
-/// Somebody was refused by the budget.
+/// Somebody was refused by the budget, …
 const REFUSED: u8 = 1;
+
+/// … or could not even fall to something cheaper.
+const STOPPED: u8 = 2;
 
 /// What a request uses, or may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,15 +157,22 @@ pub struct Excess {
     pub wait: Option<Millis>,
     /// Nobody was refused by this budget before in this period.
     pub first: bool,
+    /// Of a budget: what is noted of the refusal.
+    flag: u8,
+    /// Something cheaper may still fit.
+    downgrades: bool,
 }
 
 impl Excess {
-    /// How long it has to be waited for, to find the longest.
-    fn rank(&self) -> Millis {
-        match self.what {
+    /// Which of several is told: what cannot be helped by something cheaper, and of those what has to
+    /// be waited for longest.
+    #[must_use]
+    pub fn rank(&self) -> (bool, Millis) {
+        let wait = match self.what {
             What::Concurrent => 0,
             _ => self.wait.unwrap_or(Millis::MAX),
-        }
+        };
+        (!self.downgrades, wait)
     }
 }
 
@@ -291,11 +301,14 @@ impl Account {
                 worst = Some(excess);
             }
         };
+        let limited = |what, limit, wanted, wait| {
+            let (first, downgrades) = (false, false);
+            Excess { what, limit, wanted, wait, first, flag: 0, downgrades }
+        };
         if let Some(most) = terms.limits.concurrent {
             let wanted = self.in_flight().saturating_add(charge.requests);
             if wanted > most {
-                let (limit, wanted) = (most.into(), wanted.into());
-                found(Excess { what: What::Concurrent, limit, wanted, wait: None, first: false });
+                found(limited(What::Concurrent, most.into(), wanted.into(), None));
             }
         }
         let limits = self.levels.iter().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
@@ -308,7 +321,7 @@ impl Account {
             };
             let wait = level.wait(wanted, limit, window);
             if wait != Some(0) {
-                found(Excess { what, limit, wanted, wait, first: false });
+                found(limited(what, limit, wanted, wait));
             }
         }
         let Some(budget) = &terms.budget else { return worst };
@@ -318,9 +331,10 @@ impl Account {
         ];
         for (span, amount, spent, period) in periods {
             let Some(NanoUsd(limit)) = amount else { continue };
-            let allowed = match budget.on_exhausted {
-                Exhausted::Downgrade { stop_at } if downgraded => share(limit, stop_at),
-                _ => limit,
+            let falls = matches!(budget.on_exhausted, Exhausted::Downgrade { .. });
+            let (allowed, flag) = match budget.on_exhausted {
+                Exhausted::Downgrade { stop_at } if downgraded => (share(limit, stop_at), STOPPED),
+                _ => (limit, REFUSED),
             };
             let used = spent.money.saturating_add(self.reserved());
             let wanted = charge.cost.0;
@@ -329,65 +343,66 @@ impl Account {
             }
             let ends = period.ends.saturating_sub(moment.now);
             let wait = (wanted <= allowed && allowed > 0).then_some(ends);
-            let first = spent.flags & REFUSED == 0;
-            found(Excess { what: What::Budget(span), limit, wanted, wait, first });
+            let first = spent.flags & flag == 0;
+            let (what, downgrades) = (What::Budget(span), falls && !downgraded);
+            found(Excess { what, limit, wanted, wait, first, flag, downgrades });
         }
         worst
     }
 
-    /// Notes that somebody was refused by a budget.
-    pub const fn refused(&mut self, span: Span) {
-        match span {
-            Span::Day => self.day.flags |= REFUSED,
-            Span::Month => self.month.flags |= REFUSED,
-        }
+    /// Notes that a budget refused somebody. False when that is known.
+    pub const fn refused(&mut self, excess: &Excess) -> bool {
+        let spent = match excess.what {
+            What::Budget(Span::Day) => &mut self.day,
+            What::Budget(Span::Month) => &mut self.month,
+            What::Concurrent | What::Requests(_) | What::Tokens(_) => return false,
+        };
+        let first = spent.flags & excess.flag == 0;
+        spent.flags |= excess.flag;
+        first
     }
 
     /// Takes a charge.
     pub fn reserve(&mut self, terms: &Terms, charge: Charge, moment: &Moment) {
-        self.use_up(terms, charge);
-        self.hold(moment.began(), charge, moment.generation);
+        self.correct(terms, Charge::default(), charge);
+        self.hold(charge, moment);
     }
 
-    /// Takes a place in a generation.
-    pub fn hold(&mut self, began: u32, charge: Charge, generation: u32) {
-        let Some(cell) = self.cell(began, generation) else { return };
-        // Of another numbering, by a lease that a new configuration changed: they end with these.
+    /// Takes a place in the generation of now.
+    pub fn hold(&mut self, charge: Charge, moment: &Moment) {
+        let began = moment.began();
+        let Some(cell) = self.cell(began, moment) else { return };
+        // Those of another numbering, before the lease was changed, end with these.
         cell.began = began;
         cell.in_flight = cell.in_flight.saturating_add(charge.requests);
         cell.money = cell.money.saturating_add(charge.cost.0);
     }
 
-    /// Gives a place in a generation back, if that has not ended.
-    pub fn release(&mut self, began: u32, charge: Charge, generation: u32) {
-        let Some(cell) = self.cell(began, generation) else { return };
+    /// Gives a place back, if its generation has not ended.
+    pub fn release(&mut self, began: u32, charge: Charge, moment: &Moment) {
+        let Some(cell) = self.cell(began, moment) else { return };
         if cell.began == began {
             cell.in_flight = cell.in_flight.saturating_sub(charge.requests);
             cell.money = cell.money.saturating_sub(charge.cost.0);
         }
     }
 
-    fn cell(&mut self, began: u32, generation: u32) -> Option<&mut Reserved> {
-        self.reserved.get_mut((began / generation) as usize % GENERATIONS)
+    fn cell(&mut self, began: u32, moment: &Moment) -> Option<&mut Reserved> {
+        self.reserved.get_mut((began / moment.generation) as usize % GENERATIONS)
     }
 
-    /// Takes requests and tokens of the buckets.
-    pub fn use_up(&mut self, terms: &Terms, charge: Charge) {
-        self.each_level(terms, charge, |level, units, window| level.add(units, window));
-    }
-
-    /// Gives requests and tokens back to the buckets.
-    pub fn give_back(&mut self, terms: &Terms, charge: Charge) {
-        self.each_level(terms, charge, |level, units, window| level.give_back(units, window));
-    }
-
-    fn each_level(&mut self, terms: &Terms, charge: Charge, change: fn(&mut Bucket, u64, Window)) {
+    /// Corrects what was taken of the buckets to what is to be taken.
+    pub fn correct(&mut self, terms: &Terms, taken: Charge, actual: Charge) {
         let limits = self.levels.iter_mut().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
         for (at, ((level, window), limit)) in limits {
-            let requests = at < Window::ALL.len();
-            let units = if requests { charge.requests.into() } else { charge.tokens };
+            let (taken, actual) = if at < Window::ALL.len() {
+                (taken.requests.into(), actual.requests.into())
+            } else {
+                (taken.tokens, actual.tokens)
+            };
             if limit.is_some() {
-                change(level, units, window);
+                level.add(actual.saturating_sub(taken), window);
+                level.give_back(taken.saturating_sub(actual), window);
             }
         }
     }
@@ -396,14 +411,14 @@ impl Account {
     pub fn spend(
         &mut self,
         budget: Option<&Budget>,
-        money: u64,
+        cost: NanoUsd,
         anomaly: Option<Anomaly>,
         news: &mut Vec<News>,
     ) {
         let periods = [(Span::Day, &mut self.day), (Span::Month, &mut self.month)];
         for (span, spent) in periods {
             let before = spent.money;
-            spent.money = before.saturating_add(money);
+            spent.money = before.saturating_add(cost.0);
             let Some(budget) = budget else { continue };
             let amount = if span == Span::Day { budget.day } else { budget.month };
             let Some(amount) = amount else { continue };
@@ -416,7 +431,7 @@ impl Account {
                 }
             }
         }
-        self.hourly.spent = self.hourly.spent.saturating_add(money);
+        self.hourly.spent = self.hourly.spent.saturating_add(cost.0);
         if let Some(anomaly) = anomaly {
             news.extend(self.hourly.unusual(anomaly));
         }
@@ -436,6 +451,22 @@ impl Account {
             });
         }
         all
+    }
+
+    /// Whether anything is reserved.
+    #[must_use]
+    pub fn holds(&self, moment: &Moment) -> bool {
+        let held = |cell: &Reserved| cell.in_flight > 0 || cell.money > 0;
+        self.reserved.iter().any(|cell| held(cell) && moment.counts(cell.began))
+    }
+
+    /// The money spent in the periods of now, to find who has spent least.
+    #[must_use]
+    pub fn worth(&self, moment: &Moment) -> u64 {
+        let spent = |spent: &Spent, period: &Period| {
+            if spent.id == period.id { spent.money } else { 0 }
+        };
+        spent(&self.day, &moment.day).max(spent(&self.month, &moment.month))
     }
 
     /// Notes from when on nothing in here matters.
@@ -474,7 +505,8 @@ impl Spent {
     /// Begins anew when another period has come.
     const fn roll(&mut self, period: &Period, now: Millis) {
         // A worker whose clock is a moment behind finds the next period begun already.
-        let ahead = self.id == period.id.wrapping_add(1) && period.ends - now <= BEHIND;
+        let behind = period.ends.saturating_sub(now) <= BEHIND;
+        let ahead = behind && self.id == period.id.wrapping_add(1);
         if self.id != period.id && !ahead {
             *self = Self { id: period.id, money: 0, flags: 0 };
         }
@@ -511,7 +543,7 @@ impl Hourly {
 
     /// Whether the hour is unusual and nobody was told.
     fn unusual(&mut self, anomaly: Anomaly) -> Option<News> {
-        let above = self.usual / 100 * u64::from(anomaly.percent);
+        let above = (self.usual / 100).saturating_mul(anomaly.percent.into());
         let unusual = self.flags & TOLD == 0
             && self.hours >= WARM_UP
             && self.spent >= above.max(anomaly.at_least.0);

@@ -10,6 +10,7 @@
 //! | [`settings`] | tenants and their terms, as a configuration says them |
 //! | [`caller`] | whom a request belongs to |
 //! | [`ledger`] | accounts over all workers: reserve, settle |
+//! | [`hold`] | reservations |
 //! | [`subject`] | whom an account belongs to |
 //! | [`account`] | what one subject has used: one value of the store |
 //! | [`bucket`] | token buckets |
@@ -24,6 +25,7 @@ pub mod alert;
 pub mod bucket;
 pub mod caller;
 pub mod exceeded;
+pub mod hold;
 pub mod ledger;
 pub mod period;
 pub mod settings;
@@ -36,7 +38,8 @@ pub use alert::{Alert, Anomaly, News};
 pub use bucket::{Left, Window};
 pub use caller::{Caller, Proof};
 pub use exceeded::{Exceeded, Remaining, What};
-pub use ledger::{Hold, LEASE, Ledger};
+pub use hold::Hold;
+pub use ledger::{LEASE, Ledger};
 pub use period::Span;
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};
 pub use subject::{Kind, Subject};

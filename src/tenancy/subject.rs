@@ -51,7 +51,7 @@ pub struct Subject {
     pub name: Rc<str>,
     /// What it may use.
     pub terms: Rc<Terms>,
-    /// The key of its account; of users, what all their keys begin with.
+    /// The key of its account; of users, of the first slot of their set.
     pub(super) key: String,
 }
 
@@ -66,7 +66,7 @@ impl Subject {
         let (name, key) = match kind {
             Kind::User => {
                 let name = users::name(name);
-                (name, users::keys(name))
+                (name, users::key(name))
             }
             _ => (name, ["account/", kind.word(), "/", name].concat()),
         };
