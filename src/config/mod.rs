@@ -14,6 +14,7 @@
 //! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
+//! | [`tenancy`] | who may ask, and on which terms |
 
 pub mod alerts;
 pub mod gateway;
@@ -24,6 +25,7 @@ pub mod provider;
 pub mod reader;
 pub mod rule;
 pub mod structure;
+pub mod tenancy;
 
 use serde_json::Value;
 

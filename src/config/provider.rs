@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::health::{self, Probe};
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
+use super::tenancy;
 use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
@@ -178,6 +179,7 @@ fn read_entry(
         None => defaults.breaker,
     };
     let probe = fields.take("probe");
+    let budget = fields.take("budget").map(|node| tenancy::terms::read_cap(&node, problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -246,7 +248,7 @@ fn read_entry(
         max_concurrency,
         breaker,
         probe: None,
-        terms: Terms::default(),
+        terms: Terms { budget, ..Terms::default() },
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

@@ -3,22 +3,44 @@
 //! Subjects are made once for a configuration, those with terms that bound something; a request under no
 //! terms asks the host for nothing.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::config::Gateway;
 use crate::pattern::Pattern;
-use crate::tenancy::{Caller, Kind, Shared, Subject, Terms};
+use crate::store::{Millis, Store};
+use crate::telemetry::metrics::accounts as metrics;
+use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Terms};
 
 /// Everybody with an account in a configuration, but for users.
 #[derive(Debug)]
 pub struct Accounts {
     /// By place in the configuration.
     tenants: Vec<Tenant>,
+    /// In the order of their names, as the configuration has them.
     teams: Vec<Rc<Subject>>,
+    /// Likewise.
     tiers: Vec<Rc<Subject>>,
     /// By place in the configuration.
     providers: Vec<Option<Rc<Subject>>>,
+    /// Those whose budgets are gauges.
+    shown: RefCell<Vec<Shown>>,
+    /// Whose turn it is among them.
+    next: Cell<usize>,
 }
+
+/// An account whose budget is a gauge, and what was set last: of the day, and of the month.
+#[derive(Debug)]
+struct Shown {
+    subject: Rc<Subject>,
+    spent: [Option<u64>; 2],
+}
+
+/// Most accounts whose budgets are gauges: those of teams, tiers and providers come first.
+pub const MAX_SHOWN: usize = 500;
+
+/// Most of them that are looked at on one tick.
+const SHOWN_AT_A_TICK: usize = 32;
 
 /// A tenant's own.
 #[derive(Debug)]
@@ -55,12 +77,27 @@ impl Accounts {
         let providers = gateway.providers.iter().map(|provider| {
             Subject::new(Kind::Provider, &provider.name, &Rc::new(provider.terms.clone()))
         });
-        Self {
+        let mut accounts = Self {
             tenants: tenants.collect(),
             teams: shared(Kind::Team, &tenancy.teams),
             tiers: shared(Kind::Tier, &tenancy.tiers),
             providers: providers.collect(),
-        }
+            shown: RefCell::default(),
+            next: Cell::new(0),
+        };
+        accounts.shown = RefCell::new(accounts.with_budgets());
+        accounts
+    }
+
+    fn with_budgets(&self) -> Vec<Shown> {
+        let Self { teams, tiers, providers, tenants, .. } = self;
+        let shared = teams.iter().chain(tiers).chain(providers.iter().flatten());
+        let own = tenants.iter().filter_map(|tenant| tenant.own.as_ref());
+        let models = tenants.iter().flat_map(|tenant| &tenant.models).map(|(_, of)| of);
+        let all = shared.chain(own).chain(models).filter(|of| of.terms.budget.is_some());
+        all.take(MAX_SHOWN)
+            .map(|subject| Shown { subject: Rc::clone(subject), spent: [None; 2] })
+            .collect()
     }
 
     /// Those a request for `model` is charged to. All patterns that the model matches count: whoever
@@ -70,17 +107,18 @@ impl Accounts {
     /// Tenants that are not listed are charged to the tenant on whose terms they ask, so that there is
     /// a bounded number of accounts.
     #[must_use]
-    pub fn of(&self, caller: &Caller, user: Option<&str>, model: &str) -> Vec<Rc<Subject>> {
+    pub fn of(&self, caller: &Caller, model: &str) -> Vec<Rc<Subject>> {
         let mut subjects = Vec::new();
         let Some(tenant) = self.tenants.get(caller.terms) else { return subjects };
         subjects.extend(tenant.own.clone());
         let named = |all: &[Rc<Subject>], name: Option<&Rc<str>>| {
-            let name = name?;
-            all.iter().find(|subject| subject.name == *name).cloned()
+            let name = &**name?;
+            let at = all.binary_search_by(|subject| (*subject.name).cmp(name)).ok()?;
+            all.get(at).cloned()
         };
         subjects.extend(named(&self.teams, caller.team.as_ref()));
         subjects.extend(named(&self.tiers, caller.tier.as_ref()));
-        if let Some(user) = caller.user.as_deref().or(user) {
+        if let Some(user) = &caller.user {
             subjects.extend(Subject::within(Kind::User, &tenant.name, user, &tenant.each_user));
         }
         let alone = model.split_once('/').map(|(_, alone)| alone);
@@ -104,13 +142,36 @@ impl Accounts {
         self.tenants.get(caller.terms).map_or("", |tenant| &tenant.name)
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Rc<Subject>> {
-        let tenants = self.tenants.iter().filter_map(|tenant| tenant.own.as_ref());
-        tenants
-            .chain(&self.teams)
-            .chain(&self.tiers)
-            .chain(self.providers.iter().flatten())
-            .chain(self.tenants.iter().flat_map(|tenant| tenant.models.iter().map(|(_, own)| own)))
+    /// Sets the gauges of some budgets, and the next time of those behind them: an account is a value that
+    /// all workers share, and there may be many. `set` gets names and values that are not what this worker
+    /// set last.
+    pub fn show(
+        &self,
+        ledger: &Ledger,
+        store: &dyn Store,
+        now: Millis,
+        set: &mut dyn FnMut(&str, u64),
+    ) {
+        let mut shown = self.shown.borrow_mut();
+        let count = shown.len();
+        for _ in 0..count.min(SHOWN_AT_A_TICK) {
+            let at = self.next.get() % count;
+            self.next.set(at + 1);
+            let Some(Shown { subject, spent }) = shown.get_mut(at) else { continue };
+            let Some(budget) = &subject.terms.budget else { continue };
+            let account = ledger.account(subject, store, now);
+            let spans = [
+                (Span::Day, budget.day, account.day.money),
+                (Span::Month, budget.month, account.month.money),
+            ];
+            for ((span, amount, money), known) in spans.into_iter().zip(spent) {
+                let Some(amount) = amount.filter(|_| *known != Some(money)) else { continue };
+                if known.is_none() {
+                    set(&metrics::amount(subject, span), amount.0);
+                }
+                *known = Some(money);
+                set(&metrics::spent(subject, span), money);
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::arrived;
 use super::call::Call;
 use super::exchange::{Exchange, Origin};
 use super::host::{self, Buffer, Map, Packed};
+use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
 use super::mirror;
 use super::provider::is_connected;
@@ -316,6 +317,12 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
+        if self.call.is_none() {
+            match self.gateway().tenancy.identify(&Asker(&headers), host::unix_millis()) {
+                Ok(caller) => self.caller = Some(Rc::new(caller)),
+                Err(error) => return self.refuse(error),
+            }
+        }
         let own = self.call.as_ref().map(|call| Ok(Asking::Passed(call.ask.operation())));
         let operation = match own.unwrap_or_else(|| Asking::find(&headers)) {
             Ok(Asking::Passed(operation)) => operation,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`exchange`] | a request on its way: what both roles know of it |
 //! | [`asked`] | what a client asked for, parsed once: a chat or vectors |
+//! | `identity` | what a request shows of who asks |
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
@@ -50,6 +51,8 @@ mod collected;
 mod gateway;
 #[cfg(target_os = "wasi")]
 mod host;
+#[cfg(target_os = "wasi")]
+mod identity;
 #[cfg(target_os = "wasi")]
 mod loopback;
 #[cfg(target_os = "wasi")]

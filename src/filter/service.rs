@@ -201,6 +201,7 @@ impl Service {
         self.traffic.borrow_mut().flush(&*self.world, now);
         self.fleet.borrow_mut().refresh(&*self.world, now);
         self.show(now);
+        self.tick_accounts(now);
     }
 
     /// Sets the gauges that are not what this worker set last. All workers set them to what all

@@ -22,6 +22,7 @@ use super::service::Service;
 use crate::config::Gateway;
 use crate::providers::catalogue::NanoUsd;
 use crate::routing::{Plan, Question};
+use crate::store::Millis;
 use crate::telemetry::metrics::accounts as metrics;
 use crate::tenancy::alert::{self, Alert};
 use crate::tenancy::{Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Remaining, Span, Subject, What, Zone};
@@ -47,7 +48,7 @@ impl Tab {
         question: &Question<'_>,
         caller: &Caller,
     ) -> Result<Option<Self>, Refusal> {
-        let subjects = service.accounts.of(caller, question.user, question.model);
+        let subjects = service.accounts.of(caller, question.model);
         if subjects.is_empty() {
             return Ok(None);
         }
@@ -144,10 +145,20 @@ fn charge(plan: &mut Plan, gateway: &Gateway, question: &Question<'_>) -> Charge
 /// The ledger of a configuration.
 #[must_use]
 pub fn ledger(gateway: &Gateway) -> Ledger {
-    Ledger::new(Zone::UTC, LEASE, gateway.alerts.anomaly)
+    // A name that there is not was refused with the configuration.
+    let zone = Zone::parse(&gateway.tenancy.time_zone).unwrap_or(Zone::UTC);
+    Ledger::new(zone, LEASE, gateway.alerts.anomaly)
 }
 
 impl Service {
+    /// Writes what could not be written, and shows what budgets are spent.
+    pub(super) fn tick_accounts(&self, now: Millis) {
+        let told = self.ledger.flush(self.store(), now);
+        told.iter().for_each(|alert| self.alert(alert));
+        let mut set = |name: &str, value: u64| self.world.gauge(name, value);
+        self.accounts.show(&self.ledger, self.store(), now, &mut set);
+    }
+
     fn settle_hold(&self, hold: Hold, actual: Charge) {
         let told = self.ledger.settle(hold, actual, self.store(), self.world.now());
         told.iter().for_each(|alert| self.alert(alert));

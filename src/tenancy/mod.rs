@@ -19,6 +19,8 @@
 //! | [`users`] | accounts of users, in a bounded number of slots |
 //! | [`period`] | days and months of a time zone |
 //! | [`zone`] | time zones |
+//! | [`key`] | virtual keys and their hashes |
+//! | [`identity`] | from what a request shows to its caller |
 
 pub mod account;
 pub mod alert;
@@ -28,6 +30,8 @@ pub mod exceeded;
 pub mod hold;
 pub mod ledger;
 pub mod period;
+pub mod identity;
+pub mod key;
 pub mod settings;
 pub mod subject;
 pub mod users;
@@ -41,6 +45,7 @@ pub use exceeded::{Exceeded, Remaining, What};
 pub use hold::Hold;
 pub use ledger::{LEASE, Ledger};
 pub use period::Span;
+pub use identity::{Key, Named, Source};
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};
 pub use subject::{Kind, Subject};
 pub use zone::Zone;

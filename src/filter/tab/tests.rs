@@ -25,7 +25,7 @@ use crate::tenancy::{Budget, Limits, Rates, Shared, Tenant, Terms};
 fn gateway(terms: Terms, cap: Option<Budget>) -> Gateway {
     let price = |usd: f64| json!({"price": {"input_usd_per_mtok": usd, "output_usd_per_mtok": 10.0 * usd}});
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "t", "tenants": {"t": {}},
         "providers": {
             "cheap": {"api": "openai", "endpoints": [{"cluster": "cheap"}], "models": {"m": price(0.1)}},
             "dear": {"api": "openai", "endpoints": [{"cluster": "dear"}], "models": {"m": price(1.0)}},
@@ -278,7 +278,8 @@ fn everybody_with_terms_is_charged() {
         ..Caller::anonymous(&"t".into(), 0)
     };
     let names = |user: Option<&str>, model: &str| -> Vec<String> {
-        let subjects = accounts.of(&caller, user, model);
+        let caller = Caller { user: user.map(Into::into), ..caller.clone() };
+        let subjects = accounts.of(&caller, model);
         subjects.iter().map(|of| format!("{} {}", of.kind.word(), of.name)).collect()
     };
     assert_eq!(names(None, "y"), ["tenant t", "team team"]);
@@ -287,7 +288,7 @@ fn everybody_with_terms_is_charged() {
         ["tenant t", "team team", "user t\0ann", "model t\0m"]
     );
     let known = Caller { user: Some("ben".into()), tier: Some("gold".into()), ..caller.clone() };
-    let subjects = accounts.of(&known, Some("ann"), "xm");
+    let subjects = accounts.of(&known, "xm");
     let names: Vec<_> = subjects.iter().map(|of| &*of.name).collect();
     assert_eq!(names, ["t", "team", "gold", "t\0ben", "t\0x*"]);
 }
