@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_webhook_is_a_cluster_with_a_host_and_a_path() {
-        let alerts = of(json!({"cluster": "hooks", "authority": "hooks.example.com", "path": "/a?b", "anomaly": {}}));
+        let alerts = of(
+            json!({"cluster": "hooks", "authority": "hooks.example.com", "path": "/a?b", "anomaly": {}}),
+        );
         let webhook = Webhook {
             cluster: "hooks".to_owned(),
             authority: "hooks.example.com".to_owned(),

@@ -57,8 +57,7 @@ impl Accounts {
     pub fn new(gateway: &Gateway) -> Self {
         let tenancy = &gateway.tenancy;
         let shared = |kind: Kind, all: &[Shared]| -> Vec<Rc<Subject>> {
-            let subject =
-                |one: &Shared| Subject::new(kind, &one.name, &Rc::new(one.terms.clone()));
+            let subject = |one: &Shared| Subject::new(kind, &one.name, &Rc::new(one.terms.clone()));
             all.iter().filter_map(subject).collect()
         };
         let tenants = tenancy.tenants.iter().map(|tenant| {

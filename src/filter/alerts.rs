@@ -14,8 +14,8 @@
 //!  "spent_usd":801.250000000,"limit_usd":1000.000000000,"at":1790000000000}
 //! ```
 //!
-//! `text` is what Slack and its like show. `alert` is `budget`; `exhausted` when a request was refused or
-//! had to be cheaper, for the first time in the period; or `anomaly`. `kind` is `tenant`, `team`, `tier`,
+//! `text` is what Slack and its like show. `alert` is `budget`; `downgraded` and `exhausted` when, for the
+//! first time in the period, a request had to be cheaper or was refused; or `anomaly`. `kind` is `tenant`, `team`, `tier`,
 //! `user`, `model` or `provider`, and `of` the tenant of a user or a model. `period` is `day` or `month`,
 //! and `hour` with an anomaly, of which `limit_usd` is what hours usually cost. Only `budget` has a `share`;
 //! that of the others is null. `at` is in milliseconds since 1970. New fields may come; what one means changes only with `v`.
@@ -67,8 +67,10 @@ pub struct Notice {
 pub enum News {
     /// So many per cent of a budget are used.
     Share(u16),
-    /// A request was refused, or had to be cheaper: the first of the period.
+    /// A request was refused: the first of the period.
     Exhausted,
+    /// Only cheaper candidates were asked for a request: the first of the period.
+    Downgraded,
     /// An hour costs far more than hours usually do.
     Unusual,
 }
@@ -80,6 +82,7 @@ impl News {
         match self {
             Self::Share(_) => "budget",
             Self::Exhausted => "exhausted",
+            Self::Downgraded => "downgraded",
             Self::Unusual => "anomaly",
         }
     }
@@ -102,6 +105,10 @@ impl Notice {
             News::Exhausted => {
                 format!(" has no budget left for a request in this {}: {limit} USD.", self.period)
             }
+            News::Downgraded => format!(
+                " has used up its budget of the {}, {limit} USD: only cheaper models are asked.",
+                self.period
+            ),
             News::Unusual => format!(" has spent {spent} USD in this hour; {limit} USD is usual."),
         });
         text
@@ -126,7 +133,7 @@ impl Notice {
         text(",\"period\":", Some(self.period));
         let share = match self.news {
             News::Share(share) => share.to_string(),
-            News::Exhausted | News::Unusual => "null".to_owned(),
+            News::Exhausted | News::Downgraded | News::Unusual => "null".to_owned(),
         };
         let (spent, limit) = (self.spent, self.limit);
         // Writing to a Vec cannot fail.
@@ -352,7 +359,8 @@ mod tests {
             "period": "month", "share": 80, "spent_usd": 801.25, "limit_usd": 1000.0, "at": 7,
         });
         assert_eq!(json, wanted);
-        let odd = Notice { news: News::Unusual, period: "hour", of: Some("x".to_owned()), ..notice() };
+        let odd =
+            Notice { news: News::Unusual, period: "hour", of: Some("x".to_owned()), ..notice() };
         let json: serde_json::Value = serde_json::from_slice(&odd.json()).unwrap();
         assert_eq!((&json["alert"], &json["share"]), (&"anomaly".into(), &serde_json::Value::Null));
         assert!(odd.text().ends_with("has spent 801.25 USD in this hour; 1000.00 USD is usual."));

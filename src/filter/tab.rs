@@ -25,7 +25,10 @@ use crate::routing::{Plan, Question};
 use crate::store::Millis;
 use crate::telemetry::metrics::accounts as metrics;
 use crate::tenancy::alert::{self, Alert};
-use crate::tenancy::{Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Remaining, Span, Subject, What, Zone};
+use crate::tenancy::{
+    Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span, Subject,
+    What, Zone,
+};
 
 /// A reservation. However its holder ends, it is settled once: with what was used, or with nothing when
 /// it is dropped.
@@ -35,6 +38,10 @@ pub struct Tab {
     service: Rc<Service>,
     hold: Option<Hold>,
 }
+
+/// What a used-up budget did to a request, as a label.
+const REFUSED: &str = "refused";
+const DOWNGRADED: &str = "downgraded";
 
 impl Tab {
     /// Reserves what a request may use of the accounts of its caller; nothing where no terms bound it.
@@ -54,24 +61,28 @@ impl Tab {
         }
         let (gateway, store, now) = (&*service.gateway, service.store(), service.world.now());
         let ledger = &service.ledger;
-        let wanted = charge(plan, gateway, question);
-        let mut exceeded = match ledger.reserve(&subjects, wanted, store, now) {
+        // An estimate reads the whole request.
+        let counts = subjects.iter().any(|subject| counts(subject));
+        let wanted = |plan: &mut Plan| match counts {
+            true => charge(plan, gateway, question),
+            false => Charge { requests: 1, ..Charge::default() },
+        };
+        let mut exceeded = match ledger.reserve(&subjects, wanted(plan), store, now) {
             Ok(hold) => return Ok(Some(Self::new(service, hold))),
             Err(exceeded) => exceeded,
         };
         if matches!(exceeded.on_exhausted, Exhausted::Downgrade { .. })
             && plan.keep_cheaper(gateway, question)
         {
-            let wanted = charge(plan, gateway, question);
-            match ledger.reserve_downgraded(&subjects, wanted, store, now) {
+            match ledger.reserve_downgraded(&subjects, wanted(plan), store, now) {
                 Ok(hold) => {
-                    service.exceeded(caller, &exceeded, "downgraded");
+                    service.exceeded(caller, &exceeded, DOWNGRADED);
                     return Ok(Some(Self::new(service, hold)));
                 }
                 Err(still) => exceeded = still,
             }
         }
-        service.exceeded(caller, &exceeded, "refused");
+        service.exceeded(caller, &exceeded, REFUSED);
         let mut refusal = Refusal::of(limited::refusal(&exceeded), std::mem::take(plan));
         refusal.limits = limited::headers(&exceeded.remaining);
         refusal.limit = Some(limited::word(exceeded.what));
@@ -93,7 +104,7 @@ impl Tab {
         match service.ledger.reserve(std::slice::from_ref(cap), wanted, store, now) {
             Ok(hold) => Ok(Some(Self::new(service, hold))),
             Err(exceeded) => {
-                service.first(&exceeded);
+                service.first(&exceeded, News::Exhausted);
                 Err(exceeded)
             }
         }
@@ -132,6 +143,11 @@ impl Drop for Tab {
             self.service.settle_hold(hold, Charge::default());
         }
     }
+}
+
+/// Whether tokens or money matter to an account.
+fn counts(subject: &Subject) -> bool {
+    subject.terms.budget.is_some() || subject.terms.limits.tokens != Rates::default()
 }
 
 /// What a request is taken to use at the candidate that is asked first.
@@ -177,14 +193,17 @@ impl Service {
             What::Budget(_) => metrics::over_budget(tenant, kind, limit, outcome),
             _ => metrics::limited(tenant, kind, limit),
         });
-        self.first(exceeded);
+        self.first(
+            exceeded,
+            if outcome == DOWNGRADED { News::Downgraded } else { News::Exhausted },
+        );
     }
 
     /// The first refusal by a budget in its period is told: its last share may never be reached.
-    fn first(&self, exceeded: &Exceeded) {
+    fn first(&self, exceeded: &Exceeded, news: News) {
         if let (What::Budget(span), true) = (exceeded.what, exceeded.first) {
             let limit = NanoUsd(exceeded.limit);
-            self.tell_alert(&exceeded.subject, Some(span), News::Exhausted, limit, limit);
+            self.tell_alert(&exceeded.subject, Some(span), news, limit, limit);
         }
     }
 
@@ -218,7 +237,11 @@ impl Service {
             limit,
             at: self.world.now(),
         };
-        self.world.count(&metrics::alert(subject, span.map_or("hour", metrics::budget), news.word()));
+        self.world.count(&metrics::alert(
+            subject,
+            span.map_or("hour", metrics::budget),
+            news.word(),
+        ));
         alerts::outbox(|outbox| outbox.put(&notice, self.gateway.alerts.webhook.as_ref()));
     }
 }

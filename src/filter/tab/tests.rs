@@ -6,9 +6,9 @@ use std::cell::Cell;
 use serde_json::json;
 
 use super::*;
-use crate::filter::accounts::Accounts;
 use crate::config::Config;
 use crate::config::rule::Operation;
+use crate::filter::accounts::Accounts;
 use crate::filter::exchange::Exchange;
 use crate::filter::service::tests::{Simulated, Told, open};
 use crate::openai::{Class, Error, Usage};
@@ -23,7 +23,8 @@ use crate::tenancy::{Budget, Limits, Rates, Shared, Tenant, Terms};
 /// A million tokens in cost a dollar at `dear` and ten cents at `cheap`; tokens out cost ten times as
 /// much. `free` has no price.
 fn gateway(terms: Terms, cap: Option<Budget>) -> Gateway {
-    let price = |usd: f64| json!({"price": {"input_usd_per_mtok": usd, "output_usd_per_mtok": 10.0 * usd}});
+    let price =
+        |usd: f64| json!({"price": {"input_usd_per_mtok": usd, "output_usd_per_mtok": 10.0 * usd}});
     let config = Config::read(&json!({
         "role": "gateway", "anonymous": "t", "tenants": {"t": {}},
         "providers": {
@@ -191,7 +192,8 @@ fn money_is_reserved_at_the_first_candidate_and_spent_at_those_that_were_asked()
     exchange.close();
     let account = world.tenant();
     assert_eq!((account.reserved(), account.in_flight()), (0, 0));
-    let spent: u64 = exchange.attempts.tried().iter().filter_map(|at| at.spent?.cost).map(|it| it.0).sum();
+    let spent: u64 =
+        exchange.attempts.tried().iter().filter_map(|at| at.spent?.cost).map(|it| it.0).sum();
     assert_eq!(account.day.money, spent);
 }
 
@@ -226,7 +228,10 @@ fn a_used_up_budget_leaves_what_is_cheaper() {
     assert_eq!(refusal.error.code.as_deref(), Some("budget_exceeded"));
     assert!(world.tenant().reserved() + world.tenant().day.money <= 3_000_000);
     assert_eq!(world.told(&[counted, "refused"].concat()), 1);
-    assert_eq!(world.told("waypost_alerts;kind=tenant;name=t;limit=usd_per_day;alert=exhausted"), 1);
+    assert_eq!(
+        world.told("waypost_alerts;kind=tenant;name=t;limit=usd_per_day;alert=exhausted"),
+        1
+    );
 }
 
 #[test]

@@ -24,11 +24,7 @@ pub const fn budget(span: Span) -> &'static str {
 /// The counter of requests that a limit refused.
 #[must_use]
 pub fn limited(tenant: &str, kind: Kind, limit: &str) -> String {
-    Name::new("limited")
-        .with("tenant", tenant)
-        .with("kind", kind.word())
-        .with("limit", limit)
-        .0
+    Name::new("limited").with("tenant", tenant).with("kind", kind.word()).with("limit", limit).0
 }
 
 /// The counter of requests that a budget refused, or for which it left only cheaper candidates.
