@@ -160,7 +160,9 @@ impl GatewayStream {
         let refusal = refusal.into();
         let call = self.call.as_deref();
         host::set_property(RECORD, &record::refused(&refusal, self.gateway(), call));
-        self.reply(&Reply::error("waypost_refused", &refusal.error))
+        let mut reply = Reply::error("waypost_refused", &refusal.error);
+        reply.advice.extend(refusal.limits);
+        self.reply(&reply)
     }
 
     /// The whole body is here: decide, and let it go.

@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use super::asked::Asked;
 use super::exchange::{Exchange, Origin};
+use super::limited;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::service::Service;
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
@@ -161,12 +163,25 @@ pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, R
         if let Some(known) = question.caller {
             caller = Rc::clone(known);
         }
-        route(service, question, keep)
+        let mut plan = route(service, question, keep)?;
+        let tab = Tab::open(service, &mut plan, question, &caller)?;
+        Ok((plan, tab))
     };
     let asking = Some(&origin.caller);
-    let (parsed, plan) = ask(&service.gateway, asking, operation, headers, body, cel, route)?;
+    let (parsed, (plan, tab)) =
+        ask(&service.gateway, asking, operation, headers, body, cel, route)?;
     origin.caller = caller;
-    Exchange::open(Rc::clone(service), parsed, plan, origin)
+    match Exchange::open(Rc::clone(service), parsed, plan, origin) {
+        Ok(mut exchange) => {
+            exchange.charge_to(tab);
+            Ok(exchange)
+        }
+        // The tab is dropped, and nobody is charged.
+        Err(refusal) => {
+            let limits = tab.map(|tab| limited::headers(&tab.remaining())).unwrap_or_default();
+            Err(Refusal { limits, ..refusal })
+        }
+    }
 }
 
 /// Leaves out the candidates of a plan that cannot serve the request.

@@ -160,7 +160,7 @@ impl Exchange {
     }
 
     /// Nothing for what has no tokens.
-    fn estimated_input(&self) -> Option<Input> {
+    pub(super) fn estimated_input(&self) -> Option<Input> {
         match &self.parsed {
             Asked::Chat(parsed) => Some(estimate::chat(parsed.chat())),
             Asked::Embeddings(parsed) => Some(estimate::embeddings(&parsed.asked().input)),
@@ -211,7 +211,7 @@ mod tests {
     fn exchange_with(headers: &Headers<'_>, body: &str) -> Exchange {
         let price = json!({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1000, "cached_input_usd_per_mtok": 0.1});
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"m": {"price": price}}},
                 "b": {"api": "openai", "endpoints": [{"cluster": "b"}], "models": {"m": {"price": {"input_usd_per_mtok": 0, "output_usd_per_mtok": 0}}}},
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn what_is_kept_for_twelve_hours_is_known_by_the_request() {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {"a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-6-sol": {}}}},
         }));
         let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
