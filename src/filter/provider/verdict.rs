@@ -31,6 +31,7 @@ impl ProviderStream {
 
     pub(super) fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
+        let came = host::monotonic();
         let answer = if let Some(overflow) = collected.overflow {
             Err(overflow.error())
         } else {
@@ -46,9 +47,11 @@ impl ProviderStream {
                 }
                 let mut exchange = attempt.exchange.borrow_mut();
                 exchange.usage = answer.usage;
-                exchange.answered(attempt.at, host::monotonic());
+                let now = host::monotonic();
+                exchange.answered(attempt.at, now);
+                exchange.journey.inside += now.saturating_sub(came);
                 if body.len() > MAX_BUFFERED_BYTES {
-                    exchange.committed = true;
+                    exchange.commit(200, body.len());
                     let reply = Reply::ok("waypost_answer", body.into_owned());
                     let mut headers = reply.headers();
                     headers.extend(exchange.signature(&attempt.warnings));
@@ -109,7 +112,7 @@ impl ProviderStream {
             return Action::Continue;
         }
         // Only headers are here, so there is no body that could be replaced.
-        exchange.committed = true;
+        exchange.commit(seen.status, body.len());
         let reply = Reply::error("waypost_failed", &seen);
         let mut headers = reply.headers();
         headers.extend(exchange.signature(&attempt.warnings));
