@@ -32,8 +32,7 @@ use super::exchange::Exchange;
 use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::openai::Usage;
-use crate::providers::catalogue::NanoUsd;
-use crate::routing::{Attempts, Candidate};
+use crate::routing::{Attempts, Candidate, Total};
 use crate::tenancy::Caller;
 
 pub use attempt::MAX_REASON_BYTES;
@@ -97,7 +96,7 @@ pub fn of(exchange: &Exchange, unix_millis: u64, now: u64) -> String {
     record.flag("fallback_used", last.is_some_and(|last| last > 0) || attempts.tried().len() > 1);
     record.flag("cache_hit", false);
     record.maybe_number("status", journey.status.map(u64::from));
-    sum(attempts).write(&mut record);
+    sum(&mut record, &exchange.total());
     let times = Times::of(attempts, &clock, journey.inside);
     end(&mut record, &times, (exchange.parsed.body().len() as u64, journey.answer_bytes));
     warnings(&mut record, exchange.warnings());
@@ -119,7 +118,7 @@ pub fn unasked(request: &Unasked<'_>) -> String {
     record.flag("fallback_used", false);
     record.flag("cache_hit", false);
     record.maybe_number("status", request.status.map(u64::from));
-    Sum { cost: Some(NanoUsd::default()), ..Sum::default() }.write(&mut record);
+    sum(&mut record, &Total::default());
     let times = Times::of(&Attempts::new(Vec::new()), clock, 0);
     end(&mut record, &times, (request.request_bytes, request.answer_bytes));
     if let Some(refusal) = refusal {
@@ -190,53 +189,19 @@ fn warnings(record: &mut Writer, warnings: &[String]) {
 }
 
 /// What all attempts together used.
-#[derive(Default)]
-struct Sum {
-    usage: Usage,
-    cost: Option<NanoUsd>,
-    estimated: bool,
-}
-
-fn sum(attempts: &Attempts) -> Sum {
-    let mut sum = Sum { cost: Some(NanoUsd::default()), ..Sum::default() };
-    for spent in attempts.tried().iter().filter_map(|tried| tried.spent) {
-        let Usage { uncached_input, cache_read, cache_write, output, reasoning, .. } = spent.usage;
-        let all = &mut sum.usage;
-        for (all, one) in [
-            (&mut all.uncached_input, uncached_input),
-            (&mut all.cache_read, cache_read),
-            (&mut all.cache_write, cache_write),
-            (&mut all.output, output),
-            (&mut all.reasoning, reasoning),
-        ] {
-            *all = all.saturating_add(one);
-        }
-        sum.estimated |= spent.estimated;
-        // Without a price nobody knows the sum; nothing used costs nothing.
-        sum.cost = match (sum.cost, spent.cost) {
-            (Some(all), Some(one)) => Some(NanoUsd(all.0.saturating_add(one.0))),
-            (all, None) if spent.usage.total() == 0 => all,
-            _ => None,
-        };
+fn sum(record: &mut Writer, total: &Total) {
+    let Usage { cache_read, cache_write, output, reasoning, .. } = total.usage;
+    record.number("input_tokens", total.usage.prompt());
+    record.number("output_tokens", output);
+    record.number("cached_tokens", cache_read);
+    record.number("cache_write_tokens", cache_write);
+    record.number("reasoning_tokens", reasoning);
+    if total.estimated {
+        record.flag("estimated", true);
     }
-    sum
-}
-
-impl Sum {
-    fn write(&self, record: &mut Writer) {
-        let Self { usage, cost, estimated } = self;
-        record.number("input_tokens", usage.prompt());
-        record.number("output_tokens", usage.output);
-        record.number("cached_tokens", usage.cache_read);
-        record.number("cache_write_tokens", usage.cache_write);
-        record.number("reasoning_tokens", usage.reasoning);
-        if *estimated {
-            record.flag("estimated", true);
-        }
-        record.money("cost_usd", *cost);
-        if cost.is_none() {
-            record.flag("unpriced", true);
-        }
+    record.money("cost_usd", total.cost());
+    if total.unpriced {
+        record.flag("unpriced", true);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::rule::Operation;
 use crate::filter::service::tests as service;
 use crate::openai::Class;
+use crate::providers::catalogue::NanoUsd;
 use crate::providers::Headers;
 use crate::routing::{Outcome, Spent};
 use crate::tenancy::Proof;
@@ -97,8 +98,8 @@ fn each_attempt_stands_in_it_in_order_and_who_was_not_asked() {
     let (second, _) = exchange.attempts.begin(47_900_000).unwrap();
     exchange.flows(second, 147_900_000);
     exchange.attempts.told(second, 150);
-    exchange.answered(second, 247_900_000);
     exchange.attempts.spend(second, spent(10, 4, Some(2_500_000), false));
+    exchange.answered(second, 247_900_000);
     exchange.commit(200, 17);
     let record = of(&exchange, 1_795_284_706_123, 251_000_000);
     let told = r#"{
@@ -137,10 +138,11 @@ fn a_sum_that_nobody_knows_is_null() {
     let (second, _) = exchange.attempts.begin(0).unwrap();
     exchange.attempts.spend(second, Spent::default());
     assert_eq!(read(&of(&exchange, 0, 0))["cost_usd"], json!(9e-9));
-    exchange.attempts.spend(second, spent(1, 1, None, false));
+    let (third, _) = exchange.attempts.begin(0).unwrap();
+    exchange.attempts.spend(third, spent(1, 1, None, false));
     let record = read(&of(&exchange, 0, 0));
     assert_eq!((&record["cost_usd"], &record["unpriced"]), (&Value::Null, &json!(true)));
-    assert_eq!(record["attempts"][1]["unpriced"], json!(true));
+    assert_eq!(record["attempts"][2]["unpriced"], json!(true));
 }
 
 #[test]
