@@ -1,6 +1,7 @@
 //! `role: gateway`: providers, rules, limits.
 
 use super::health;
+use super::metrics::{self, Metrics};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
@@ -31,6 +32,8 @@ pub struct Gateway {
     pub loopback: Option<String>,
     /// Who may ask, and on which terms.
     pub tenancy: Tenancy,
+    /// What metrics say of tenants, and how many there may be.
+    pub metrics: Metrics,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -121,6 +124,8 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         .take("clients_may")
         .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
     let loopback = fields.take("loopback");
+    let metrics =
+        fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -170,6 +175,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         clients_may,
         loopback,
         tenancy: Tenancy::default(),
+        metrics,
     })
 }
 

@@ -8,6 +8,7 @@
 //! | [`reader`] | values with their paths, and the problems found |
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
 //! | [`provider`] | an entry of `providers` |
+//! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
@@ -16,6 +17,7 @@
 
 pub mod gateway;
 pub mod health;
+pub mod metrics;
 pub mod model;
 mod price;
 pub mod provider;
@@ -26,6 +28,7 @@ pub mod structure;
 use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
+pub use metrics::Metrics;
 pub use model::Model;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::exchange::{Exchange, Origin};
 use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking, Incoming};
+use super::meter::Ending;
 use super::mirror;
 use super::record;
 use super::refusal::Refusal;
@@ -26,6 +27,7 @@ use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
+use crate::routing::Outcome;
 use crate::tenancy::{Caller, Proof};
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
@@ -157,6 +159,9 @@ impl GatewayStream {
     fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
         let refusal = refusal.into();
         let call = self.call.as_deref();
+        if call.is_none() {
+            self.desk.service.count_refusal(self.caller.as_deref(), None, Some(&refusal));
+        }
         host::set_property(RECORD, &record::refused(&refusal, self.gateway(), call));
         self.reply(&Reply::error("waypost_refused", &refusal.error))
     }
@@ -276,6 +281,17 @@ impl GatewayStream {
     }
 }
 
+/// The status that the client got, by what is known of the last attempt.
+fn status(exchange: &Exchange) -> Option<u16> {
+    let last = exchange.attempts.tried().last()?;
+    match &last.outcome {
+        Outcome::Answered | Outcome::Flowing => Some(200),
+        Outcome::Failed { .. } if last.first_content.is_some() => Some(200),
+        Outcome::Failed { class, .. } => Some(class.status()),
+        Outcome::Pending => None,
+    }
+}
+
 /// Whether Envoy answered because the pool of connections of the cluster that was to be asked is full.
 /// Envoy never retries that, and runs no filter of the cluster.
 fn overflowed() -> bool {
@@ -389,6 +405,10 @@ impl HttpContext for GatewayStream {
                 && let Ok(mut exchange) = exchange.try_borrow_mut()
             {
                 exchange.close();
+                let now = host::monotonic();
+                let status = status(&exchange);
+                let ending = Ending { now, status, overhead: 0 };
+                exchange.service().count_request(&exchange, &ending);
                 host::set_property(RECORD, &record::of(&exchange));
             }
             shared::close(id);
