@@ -19,6 +19,7 @@ use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking, Incoming};
 use super::meter::Ending;
 use super::mirror;
+use super::provider::is_connected;
 use super::record;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
@@ -404,6 +405,9 @@ impl HttpContext for GatewayStream {
             if let Some(exchange) = shared::find(id)
                 && let Ok(mut exchange) = exchange.try_borrow_mut()
             {
+                if exchange.waits() && is_connected() {
+                    exchange.sent();
+                }
                 exchange.close();
                 let now = host::monotonic();
                 let status = status(&exchange);
