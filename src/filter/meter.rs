@@ -210,3 +210,232 @@ fn operation(name: &str) -> Word {
         _ => NONE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::rule::Operation;
+    use crate::filter::service::tests::{Simulated, Told, open};
+    use crate::openai::Error;
+    use crate::providers::Headers;
+    use crate::providers::catalogue::NanoUsd;
+
+    fn service() -> (Rc<Service>, Told) {
+        let config = Config::read(&json!({
+            "role": "gateway",
+            "providers": {
+                "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
+                "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
+            },
+            "rules": [
+                {"name": "new", "when": {"model": "new-*"}, "targets": ["a/gpt-4o", "b/claude-sonnet-4-5"]},
+                {"name": "all", "targets": ["a/gpt-4o"]},
+            ],
+        }));
+        let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+        let world = Simulated::default();
+        let told = Rc::clone(&world.series);
+        (Rc::new(Service::new(Rc::from(gateway), Box::new(world))), told)
+    }
+
+    fn exchange(service: &Rc<Service>, model: &str, stream: bool) -> Exchange {
+        let body = format!(
+            r#"{{"model":"{model}","stream":{stream},"messages":[{{"role":"user","content":"x"}}]}}"#
+        );
+        open(service, Operation::Chat, &Headers::default(), &body).unwrap()
+    }
+
+    fn spent(input: u64, output: u64, cost: Option<u64>, estimated: bool) -> Spent {
+        let usage = Usage { uncached_input: input, output, ..Usage::default() };
+        Spent { usage, cost: cost.map(NanoUsd), estimated }
+    }
+
+    /// What was told since the last look, without `waypost_series`.
+    fn news(told: &Told) -> BTreeMap<String, u64> {
+        let told = std::mem::take(&mut *told.borrow_mut());
+        let ours = told.into_iter().filter(|(name, _)| name != "waypost_series");
+        ours.map(|(name, value)| (name, value.unwrap())).collect()
+    }
+
+    fn ending(now: u64, status: Option<u16>) -> Ending {
+        Ending { now, status, overhead: 42_900 }
+    }
+
+    const OF: &str = "gen_ai_operation_name=chat;gen_ai_provider_name";
+
+    #[test]
+    fn an_answer_is_nine_numbers() {
+        let (service, told) = service();
+        let mut request = exchange(&service, "gpt-4o", false);
+        let (at, _) = request.begin(1_000_000).unwrap();
+        request.attempts.spend(at, spent(10, 20, Some(700), false));
+        request.answered(at, 31_000_000);
+        for _ in 0..2 {
+            news(&told);
+            service.count_request(&request, &ending(32_500_000, Some(200)));
+        }
+        let expected = [
+            ("waypost_requests;rule=all;operation=chat;outcome=answered;status=2xx".to_owned(), 1),
+            ("waypost_overhead_microseconds;operation=chat".to_owned(), 42),
+            ("waypost_tokens;provider=a;model=gpt-4o;type=input".to_owned(), 10),
+            ("waypost_tokens;provider=a;model=gpt-4o;type=output".to_owned(), 20),
+            ("waypost_spend_nano_usd;provider=a;model=gpt-4o".to_owned(), 700),
+            (
+                format!(
+                    "gen_ai_client_token_usage;{OF}=openai;gen_ai_request_model=gpt-4o;gen_ai_token_type=input;provider=a"
+                ),
+                10,
+            ),
+            (
+                format!(
+                    "gen_ai_client_token_usage;{OF}=openai;gen_ai_request_model=gpt-4o;gen_ai_token_type=output;provider=a"
+                ),
+                20,
+            ),
+            (
+                format!(
+                    "gen_ai_client_operation_duration_milliseconds;{OF}=openai;gen_ai_request_model=gpt-4o;provider=a;cluster=a"
+                ),
+                30,
+            ),
+            (
+                format!(
+                    "gen_ai_server_request_duration_milliseconds;{OF}=openai;gen_ai_request_model=gpt-4o;gen_ai_response_model=gpt-4o;provider=a"
+                ),
+                32,
+            ),
+        ];
+        assert_eq!(news(&told), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_stream_after_a_failover_tells_of_both_attempts_and_of_its_tokens_times() {
+        let (service, told) = service();
+        let mut request = exchange(&service, "new-model", true);
+        let (first, candidate) = request.begin(1_000_000).unwrap();
+        let down = Error::new(Class::Overloaded, "busy");
+        request.failed(first, Some(503), &down, 3_000_000);
+        request.move_on(candidate, &down).unwrap();
+        let (second, _) = request.begin(4_000_000).unwrap();
+        request.flows(second, 54_000_000);
+        request.attempts.spend(second, spent(5, 21, None, false));
+        request.answered(second, 154_000_000);
+        service.count_request(&request, &ending(155_000_000, Some(200)));
+        let news = news(&told);
+        let asked = format!(
+            "{OF}=anthropic;gen_ai_request_model=other;gen_ai_response_model=claude-sonnet-4-5;provider=b"
+        );
+        for (name, value) in [
+            (
+                format!(
+                    "gen_ai_client_operation_duration_milliseconds;{OF}=openai;gen_ai_request_model=gpt-4o;error_type=overloaded;provider=a;cluster=a"
+                ),
+                2,
+            ),
+            (
+                format!(
+                    "gen_ai_client_operation_duration_milliseconds;{OF}=anthropic;gen_ai_request_model=claude-sonnet-4-5;provider=b;cluster=b"
+                ),
+                150,
+            ),
+            (format!("gen_ai_server_time_to_first_token_milliseconds;{asked}"), 54),
+            (format!("gen_ai_server_time_per_output_token_microseconds;{asked}"), 5_000),
+            ("waypost_unpriced_tokens;provider=b;model=claude-sonnet-4-5".to_owned(), 26),
+        ] {
+            assert_eq!(news.get(&name), Some(&value), "{name} in {news:#?}");
+        }
+        assert!(!news.keys().any(|name| name.starts_with("waypost_spend")));
+    }
+
+    #[test]
+    fn what_was_estimated_is_counted_but_no_sample() {
+        let (service, told) = service();
+        let mut request = exchange(&service, "gpt-4o", true);
+        let (at, _) = request.begin(0).unwrap();
+        request.flows(at, 1_000_000);
+        request.attempts.spend(at, spent(5, 9, Some(3), true));
+        service.count_request(&request, &ending(2_000_000, Some(200)));
+        let news = news(&told);
+        assert_eq!(news.get("waypost_tokens;provider=a;model=gpt-4o;type=output"), Some(&9));
+        assert_eq!(news.get("waypost_estimated_attempts;provider=a;model=gpt-4o"), Some(&1));
+        assert_eq!(
+            news.get("waypost_requests;rule=all;operation=chat;outcome=left;status=2xx"),
+            Some(&1)
+        );
+        let samples = ["gen_ai_client_token_usage", "gen_ai_server_time_per_output_token"];
+        assert!(!news.keys().any(|name| samples.iter().any(|sample| name.starts_with(sample))));
+    }
+
+    #[test]
+    fn every_way_to_end_has_its_word() {
+        let (service, _) = service();
+        let down = Error::new(Class::Timeout, "late");
+        let with = |status, end: &dyn Fn(&mut Exchange, usize)| {
+            let mut request = exchange(&service, "gpt-4o", true);
+            let (at, _) = request.begin(0).unwrap();
+            end(&mut request, at);
+            result(request.attempts.tried().last(), status)
+        };
+        let timeout = words::class(Class::Timeout);
+        assert_eq!(with(Some(200), &|it, at| it.answered(at, 1)), (ANSWERED, NONE));
+        assert_eq!(with(Some(504), &|it, at| it.failed(at, None, &down, 1)), (FAILED, timeout));
+        let broken = |it: &mut Exchange, at| {
+            it.flows(at, 1);
+            it.failed(at, None, &down, 2);
+        };
+        assert_eq!(with(Some(200), &broken), (BROKEN, timeout));
+        assert_eq!(with(Some(200), &|it, at| it.flows(at, 1)), (LEFT, NONE));
+        assert_eq!(with(None, &|_, _| {}), (LEFT, NONE));
+        assert_eq!(with(Some(504), &|_, _| {}), (FAILED, timeout));
+        assert_eq!(result(None, None), (LEFT, NONE));
+        assert_eq!(result(None, Some(503)), (FAILED, words::class(Class::Overloaded)));
+    }
+
+    #[test]
+    fn a_refusal_is_a_request_too() {
+        let (service, told) = service();
+        let refusal = Refusal::from(Error::new(Class::RateLimit, "slow down"));
+        service.count_refusal(None, Some("chat"), Some(&refusal));
+        let name =
+            "waypost_requests;operation=chat;outcome=refused;status=4xx;error_type=rate_limit";
+        assert_eq!(news(&told), BTreeMap::from([(name.to_owned(), 1)]));
+        let refusal = Refusal { rule: "all".to_owned(), ..refusal };
+        service.count_refusal(None, None, Some(&refusal));
+        let name = "waypost_requests;rule=all;outcome=refused;status=4xx;error_type=rate_limit";
+        assert_eq!(news(&told).get(name), Some(&1));
+        service.count_refusal(None, Some("models"), None);
+        assert_eq!(news(&told), BTreeMap::from([("waypost_requests;outcome=left".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn the_gateways_own_requests_cost_money_but_are_no_requests_of_clients() {
+        let call = Rc::new(crate::filter::call::tests::mirror());
+        let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}"#;
+        let mut origin = crate::filter::service::tests::origin();
+        let caller = Caller { proof: crate::tenancy::Proof::Own, ..(*origin.caller).clone() };
+        origin.caller = Rc::new(caller);
+        let mut own = crate::filter::arrived::open(&call, body.into(), origin).unwrap();
+        let (at, _) = own.begin(0).unwrap();
+        own.attempts.spend(at, spent(1, 2, Some(3), false));
+        own.answered(at, 9);
+        let (service, told) = service();
+        service.count_request(&own, &ending(10, Some(200)));
+        let news = news(&told);
+        let spend = "waypost_spend_nano_usd;tenant=gateway;provider=b;model=claude-sonnet-4-5";
+        assert_eq!(news.get(spend), Some(&3));
+        assert!(
+            !news
+                .keys()
+                .any(|name| name.starts_with("waypost_requests") || name.contains("duration"))
+        );
+    }
+}
