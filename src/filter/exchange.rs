@@ -177,6 +177,12 @@ impl Exchange {
         self.journey.answer_bytes = bytes as u64;
     }
 
+    /// The place of its rule in the configuration; nothing when it went by its model's name.
+    #[must_use]
+    pub const fn rule_at(&self) -> Option<usize> {
+        self.rule_at
+    }
+
     /// The candidate that the next attempt will ask.
     #[must_use]
     pub fn next(&self) -> Option<Resolved<'_>> {

@@ -18,6 +18,7 @@ use super::exchange::{Exchange, Origin};
 use super::host::{self, Buffer, Map, Packed};
 use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
+use super::meter::Ending;
 use super::mirror;
 use super::provider::is_connected;
 use super::record::{self, Unasked, times::Clock};
@@ -28,6 +29,7 @@ use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
+use crate::routing::Outcome;
 use crate::tenancy::{Caller, Proof};
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
@@ -173,6 +175,9 @@ impl GatewayStream {
         let refusal = refusal.into();
         let mut reply = Reply::error("waypost_refused", &refusal.error);
         reply.advice.extend(refusal.limits.iter().cloned());
+        if self.call.is_none() {
+            self.desk.service.count_refusal(self.caller.as_deref(), None, Some(&refusal));
+        }
         self.refusal = Some(refusal);
         self.reply(&reply)
     }
@@ -314,6 +319,17 @@ impl GatewayStream {
     }
 }
 
+/// The status that the client got, by what is known of the last attempt.
+fn status(exchange: &Exchange) -> Option<u16> {
+    let last = exchange.attempts.tried().last()?;
+    match &last.outcome {
+        Outcome::Answered | Outcome::Flowing => Some(200),
+        Outcome::Failed { .. } if last.first_content.is_some() => Some(200),
+        Outcome::Failed { class, .. } => Some(class.status()),
+        Outcome::Pending => None,
+    }
+}
+
 /// Whether Envoy answered because the pool of connections of the cluster that was to be asked is full.
 /// Envoy never retries that, and runs no filter of the cluster.
 fn overflowed() -> bool {
@@ -447,6 +463,8 @@ impl HttpContext for GatewayStream {
                     exchange.journey.answer_bytes = bytes as u64;
                 }
                 let (unix, now) = (host::unix_millis(), host::monotonic());
+                let ending = Ending { now, status: status(&exchange), overhead: 0 };
+                exchange.service().count_request(&exchange, &ending);
                 host::set_property(RECORD, &record::of(&exchange, unix, now));
             }
             shared::close(id);
