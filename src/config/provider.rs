@@ -36,6 +36,8 @@ pub struct Provider {
     pub breaker: Breaker,
     /// Whether it is asked without being asked for, to know how it does.
     pub probe: Option<Probe>,
+    /// Whether it is told to which trace a request belongs.
+    pub trace_context: bool,
     /// What it serves.
     pub models: Vec<Model>,
 }
@@ -175,6 +177,7 @@ fn read_entry(
         None => defaults.breaker,
     };
     let probe = fields.take("probe");
+    let trace_context = fields.take("trace_context").and_then(|node| node.flag(problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -243,6 +246,7 @@ fn read_entry(
         max_concurrency,
         breaker,
         probe: None,
+        trace_context: trace_context.unwrap_or(false),
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

@@ -3,6 +3,7 @@
 
 mod progress;
 mod reckon;
+mod span;
 mod told;
 
 use std::rc::Rc;
@@ -23,6 +24,7 @@ use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
+pub use span::{Trace, WORDS, span_of_refusal};
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
 /// A request that passed the gateway role and may be tried at candidates.
@@ -66,6 +68,8 @@ pub struct Exchange {
     pub usage: Option<Usage>,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
+    /// What its trace says.
+    pub trace: Trace,
 }
 
 /// Where a request comes from.
@@ -131,6 +135,7 @@ impl Exchange {
             flow: Flow::None,
             usage: None,
             call: None,
+            trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
