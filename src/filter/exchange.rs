@@ -18,10 +18,10 @@ use super::service::{Place, Service};
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::health::Event;
-use crate::openai::{Class, Error, Usage};
+use crate::openai::{Class, Error};
 use crate::providers::embeddings::NO_USAGE;
 use crate::providers::{Answer, Call, Headers, Outbound, Payload};
-use crate::routing::{Attempts, Candidate, Outcome, Plan, Resolved};
+use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
 pub use span::{Trace, WORDS, span_of_refusal};
@@ -64,8 +64,8 @@ pub struct Exchange {
     pub committed: bool,
     /// Whether a stream is flowing, and whether bytes came since the last look at it.
     pub flow: Flow,
-    /// What the answer used, where the provider said so.
-    pub usage: Option<Usage>,
+    /// What the attempt under way has used so far.
+    running: reckon::Running,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
     /// What its trace says.
@@ -133,7 +133,7 @@ impl Exchange {
             closed: false,
             committed: false,
             flow: Flow::None,
-            usage: None,
+            running: reckon::Running::default(),
             call: None,
             trace: Trace::default(),
         };
@@ -285,9 +285,12 @@ impl Exchange {
 
     /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
     fn lacks_usage(&self) -> bool {
-        let answered =
-            self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Answered);
-        answered && self.usage.is_none() && matches!(self.parsed, Asked::Embeddings(_))
+        let uncounted = |last: &Attempt| {
+            let estimated = last.spent.as_ref().is_some_and(|spent| spent.estimated);
+            last.outcome == Outcome::Answered && estimated
+        };
+        matches!(self.parsed, Asked::Embeddings(_))
+            && self.attempts.tried().last().is_some_and(uncounted)
     }
 }
 

@@ -18,6 +18,7 @@ use super::exchange::{Exchange, Origin, span_of_refusal};
 use super::host::{self, Buffer, Map, Packed};
 use super::intake::{self, Asking, Incoming};
 use super::mirror;
+use super::provider::is_connected;
 use super::record;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
@@ -420,6 +421,9 @@ impl HttpContext for GatewayStream {
             if let Some(exchange) = shared::find(id)
                 && let Ok(mut exchange) = exchange.try_borrow_mut()
             {
+                if exchange.waits() && is_connected() {
+                    exchange.sent();
+                }
                 exchange.close();
                 host::set_property(RECORD, &record::of(&exchange));
             }

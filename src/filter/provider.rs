@@ -30,6 +30,7 @@ use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
 use crate::providers::stream::{Phase as StreamPhase, Stream};
 use crate::providers::{Headers, Payload};
+use crate::routing::Resolved;
 
 /// Longest answer, or first content of a stream, that is put into Envoy's buffer; what is longer
 /// is sent as a reply of our own, or in pieces. A
@@ -117,20 +118,23 @@ impl ProviderStream {
         if let Some(next) = exchange.next() {
             host::set_property(CLUSTER, &next.endpoint.cluster);
         }
+        let is_for = |found: &Resolved<'_>| found.provider.name == self.credentials.provider;
+        if !exchange.candidate(candidate).is_some_and(|found| is_for(&found)) {
+            let message = format!(
+                "The cluster's provider filter is configured for \"{}\", which is not the provider that was chosen.",
+                self.credentials.provider
+            );
+            let error = Error::new(Class::Server, message);
+            exchange.given_up(at, None, &error, host::monotonic());
+            return Err(("waypost_misconfigured", error));
+        }
         let told = exchange.candidate(candidate).is_some_and(|found| found.provider.trace_context);
         let parent = (exchange.gateway.tracing || told)
             .then(|| host::property("request\0headers\0traceparent").unwrap_or_default())
             .and_then(|parent| exchange.trace.follow(parent).map(str::to_owned));
         let found = exchange
             .candidate(candidate)
-            .filter(|found| found.provider.name == self.credentials.provider)
-            .ok_or_else(|| {
-                let message = format!(
-                    "The cluster's provider filter is configured for \"{}\", which is not the provider that was chosen.",
-                    self.credentials.provider
-                );
-                ("waypost_misconfigured", Error::new(Class::Server, message))
-            })?;
+            .ok_or_else(|| ("waypost_exhausted", exchange.exhausted(503)))?;
         let length = outbound.body.len(exchange.parsed.body().len()).to_string();
         let dialect = found.provider.api.dialect;
         let streamed = exchange.parsed.stream();
@@ -171,6 +175,7 @@ impl ProviderStream {
         let headers = Headers::new(packed.pairs());
         let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         attempt.status = Some(status);
+        attempt.exchange.borrow_mut().sent();
         if let Some(id) = headers.provider_request_id() {
             let id = hide(&id, &self.credentials.secrets);
             attempt.exchange.borrow_mut().attempts.identify(attempt.at, id);
@@ -287,9 +292,11 @@ impl ProviderStream {
         match phase {
             StreamPhase::Held => {
                 host::replace(Buffer::Response, size, b"");
+                attempt.exchange.borrow_mut().told(stream.usage(), 0);
                 return Action::Pause;
             }
             StreamPhase::Failed => {
+                attempt.exchange.borrow_mut().told(stream.usage(), 0);
                 let error = stream.error().cloned();
                 host::replace(Buffer::Response, size, b"");
                 return self.fail(
@@ -299,6 +306,7 @@ impl ProviderStream {
             StreamPhase::Flowing | StreamPhase::Ended | StreamPhase::Broken => {}
         }
         let mut exchange = attempt.exchange.borrow_mut();
+        exchange.told(stream.usage(), stream.text_bytes());
         if before == StreamPhase::Held {
             exchange.flows(attempt.at, host::monotonic());
             commit(&mut exchange, &attempt.warnings, 200, "text/event-stream", None, None);
@@ -309,7 +317,6 @@ impl ProviderStream {
             _ => Flow::Moving,
         };
         if phase != StreamPhase::Flowing && phase != before {
-            exchange.usage = stream.usage();
             match stream.error() {
                 Some(error) => {
                     let secrets = &self.credentials.secrets;
@@ -364,6 +371,11 @@ fn commit(
     host::set_headers(Map::Response, &borrow(&headers));
 }
 
+/// Whether the attempt had a connection.
+pub(super) fn is_connected() -> bool {
+    host::property("upstream\0local_address").is_some_and(|address| !address.is_empty())
+}
+
 fn is_of_type(content_type: &str, media_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default();
     kind.trim().eq_ignore_ascii_case(media_type)
@@ -373,6 +385,9 @@ impl Context for ProviderStream {
     fn on_done(&mut self) -> bool {
         let Some(attempt) = &self.attempt else { return true };
         let Ok(mut guard) = attempt.exchange.try_borrow_mut() else { return true };
+        if guard.waits() && is_connected() {
+            guard.sent();
+        }
         if let Some(cluster) = guard.gone(attempt.at, attempt.status, host::monotonic()) {
             host::set_property(CLUSTER, &cluster);
         }

@@ -44,6 +44,28 @@ pub struct Spent {
     pub estimated: bool,
 }
 
+/// What all attempts of a request used and cost. Counts are sums over the attempts that used anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// The tokens.
+    pub usage: Usage,
+    /// What they cost, without those of attempts at models that have no price.
+    pub priced: NanoUsd,
+    /// Whether tokens went to a model that has no price, so that nobody knows the whole cost.
+    pub unpriced: bool,
+    /// Whether any of it is a guess.
+    pub estimated: bool,
+}
+
+impl Total {
+    /// What the request cost; nothing where nobody knows that. It is never zero because a price is
+    /// missing.
+    #[must_use]
+    pub fn cost(&self) -> Option<NanoUsd> {
+        (!self.unpriced).then_some(self.priced)
+    }
+}
+
 /// How an attempt went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -147,11 +169,26 @@ impl Attempts {
         Some((self.tried.len() - 1, candidate))
     }
 
-    /// Notes what an attempt used.
+    /// Notes what an attempt used, once: what was noted stands.
     pub fn spend(&mut self, attempt: usize, spent: Spent) {
         if let Some(tried) = self.tried.get_mut(attempt) {
-            tried.spent = Some(spent);
+            tried.spent = tried.spent.or(Some(spent));
         }
+    }
+
+    /// What all attempts used so far.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        let mut total = Total::default();
+        for spent in self.tried.iter().filter_map(|tried| tried.spent.as_ref()) {
+            total.usage += spent.usage;
+            total.estimated |= spent.estimated;
+            match spent.cost {
+                Some(cost) => total.priced.0 = total.priced.0.saturating_add(cost.0),
+                None => total.unpriced |= spent.usage.total() > 0,
+            }
+        }
+        total
     }
 
     /// Notes how many parameters an attempt's request had to do without, or has otherwise.
@@ -313,6 +350,29 @@ mod tests {
         assert_eq!(attempts.begin(6), Some((1, 3)));
         assert_eq!(attempts.begin(7), None);
         assert_eq!(attempts.tried().len(), 2);
+    }
+
+    #[test]
+    fn a_total_is_the_sum_of_all_attempts_and_unknown_where_one_has_no_price() {
+        let mut attempts = attempts();
+        let spent = |tokens, cost, estimated| Spent {
+            usage: Usage { uncached_input: tokens, output: 1, ..Usage::default() },
+            cost: Option::map(cost, NanoUsd),
+            estimated,
+        };
+        assert_eq!(attempts.total().cost(), Some(NanoUsd(0)));
+        attempts.begin(0);
+        attempts.begin(0);
+        attempts.begin(0);
+        attempts.spend(0, spent(10, Some(7), true));
+        attempts.spend(1, spent(20, Some(0), false));
+        attempts.spend(1, spent(99, Some(99), false));
+        let total = attempts.total();
+        assert_eq!((total.usage.prompt(), total.usage.output), (30, 2));
+        assert_eq!((total.cost(), total.estimated), (Some(NanoUsd(7)), true));
+        attempts.spend(2, spent(5, None, false));
+        let total = attempts.total();
+        assert_eq!((total.cost(), total.priced, total.unpriced), (None, NanoUsd(7), true));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub mod skipped;
 pub mod strategy;
 pub mod wishes;
 
-pub use attempts::{Attempt, Attempts, Outcome, Spent};
+pub use attempts::{Attempt, Attempts, Outcome, Spent, Total};
 pub use comparable::comparable;
 pub use decision::{Moment, Plan, Question};
 pub use needs::Needs;

@@ -183,11 +183,14 @@ def test_each_attempt_is_a_span_of_its_own_below_that_of_the_request(asked: Aske
     assert first.tags["waypost.cost_usd"] == won.tags["waypost.cost_usd"]
 
 
-def test_an_attempt_without_a_connection_is_a_span_too(asked: Asked) -> None:
-    asked.stage.fakes.set(asked.openai, "refuse")
+def test_an_attempt_whose_connection_breaks_is_a_span_too(asked: Asked) -> None:
+    asked.stage.fakes.set(asked.openai, "reset")
     assert asked.chat().status == 200
     first, (lost, won) = asked.spans(2)
     assert (lost.tags["error.type"], lost.tags["waypost.outcome"]) == ("server", "failed")
+    # Nobody said what it used.
+    assert lost.tags["waypost.estimated"] == first.tags["waypost.estimated"] == "true"
+    assert "waypost.estimated" not in won.tags
     assert won.tags["waypost.provider"] == first.tags["waypost.provider"] == "claude"
 
 
@@ -196,7 +199,7 @@ def test_when_all_fail_the_request_has_the_error_of_the_last(asked: Asked) -> No
     asked.stage.fakes.set(asked.stage.fakes.ports["anthropic"][0], "status=401")
     status = asked.chat().status
     first, (_, last) = asked.spans(2)
-    assert last.tags["error.type"] == first.tags["error.type"] == "auth"
+    assert last.tags["error.type"] == first.tags["error.type"] == "auth" and last.failed
     assert (first.tags["http.status_code"], first.failed) == (str(status), True)
     assert "gen_ai.usage.input_tokens" not in first.tags and "gen_ai.response.model" not in first.tags
 
@@ -215,7 +218,9 @@ def test_a_client_that_leaves_a_stream_leaves_both_spans_ended(asked: Asked) -> 
     assert first.tags["response_flags"] == "DC"
     assert first.tags["gen_ai.response.model"] == attempt.tags["gen_ai.response.model"] == "gpt-4o"
     assert "gen_ai.response.time_to_first_chunk" in first.tags
+    assert "gen_ai.usage.input_tokens" not in first.tags
     assert attempt.tags["waypost.outcome"] == "unfinished"
+    assert attempt.tags["waypost.estimated"] == "true" and "gen_ai.usage.input_tokens" in attempt.tags
 
 
 def test_a_client_that_leaves_before_the_answer_leaves_both_spans_ended(asked: Asked) -> None:

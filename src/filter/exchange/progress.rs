@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::reckon::{End, Running};
 use super::{Exchange, Flow};
 use crate::config::reader::show;
 use crate::filter::asked::Asked;
@@ -143,6 +144,7 @@ impl Exchange {
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
         self.settle_lost();
         let (at, candidate) = self.attempts.begin(now)?;
+        self.running = Running::default();
         let slot = self.slot(candidate);
         self.prepared.take_if(|prepared| prepared.candidate != candidate);
         let ahead = self.prepared.as_mut().and_then(|prepared| prepared.place.take());
@@ -187,6 +189,7 @@ impl Exchange {
         let (total, stream) = (self.millis(attempt, now), self.parsed.stream());
         // How long a probe takes is not how long requests do. That of a whole stream is no sample.
         let event = Event::Answered { total, stream: stream || self.is_probe() };
+        self.reckon(attempt, End::Whole);
         self.end_attempt(attempt, Outcome::Answered, event, now);
     }
 
@@ -198,11 +201,13 @@ impl Exchange {
     pub fn failed(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
         let wait = error.retry_after_ms.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
         let event = Event::Failed { class: error.class, retry_after: wait };
+        self.reckon(attempt, self.failing(attempt, Some(error)));
         self.end_attempt(attempt, failure(status, error), event, now);
     }
 
     /// An attempt failed by no fault of the provider's.
     pub fn given_up(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        self.reckon(attempt, self.failing(attempt, Some(error)));
         self.end_attempt(attempt, failure(status, error), Event::Abandoned, now);
     }
 
@@ -248,6 +253,7 @@ impl Exchange {
     /// if its pool was full, it said so to nobody yet. Nothing, if the time for all attempts together
     /// was used up before the attempt's own.
     fn lose(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        self.reckon(attempt, self.failing(attempt, None));
         self.attempts.end(attempt, failure(status, error), now);
         let Some(at) = self.places.iter().position(|(at, _)| *at == attempt) else { return };
         let (_, place) = self.places.swap_remove(at);
@@ -306,7 +312,7 @@ impl Exchange {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.reckon();
+        self.reckon_left();
         self.settle_lost();
         self.prepared = None;
         self.places.clear();

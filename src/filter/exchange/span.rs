@@ -11,12 +11,11 @@
 use super::Exchange;
 use crate::filter::refusal::Refusal;
 use crate::openai::Usage;
-use crate::providers::catalogue::NanoUsd;
 use crate::routing::{Attempt, Outcome, Spent};
 use crate::telemetry::convention::provider_name;
 
 /// Filter state for the spans: each is `wasm.` + name. What each says stands in docs/traces.md.
-pub const WORDS: [&str; 19] = [
+pub const WORDS: [&str; 20] = [
     NAME,
     "waypost_span_operation",
     "waypost_span_provider",
@@ -36,6 +35,7 @@ pub const WORDS: [&str; 19] = [
     "waypost_span_outcome",
     "waypost_span_attempts",
     "waypost_span_cost",
+    "waypost_span_estimated",
 ];
 
 const NAME: &str = "waypost_span";
@@ -109,9 +109,6 @@ impl Exchange {
         if !self.gateway.tracing {
             return Vec::new();
         }
-        if ended {
-            self.reckon();
-        }
         let tried = self.attempts.tried();
         let by = tried.last();
         let error = self.trace.error.or_else(|| class(by?));
@@ -120,7 +117,10 @@ impl Exchange {
             asked: self.parsed.model(),
             by,
             answered: error.is_none() && by.is_some_and(flows),
-            spent: if ended { sum(tried) } else { None },
+            spent: (ended && tried.iter().any(|tried| tried.spent.is_some())).then(|| {
+                let total = self.total();
+                Spent { usage: total.usage, cost: total.cost(), estimated: total.estimated }
+            }),
             error,
             outcome: "",
             attempts: ended.then_some(tried.len()),
@@ -132,10 +132,6 @@ impl Exchange {
     pub fn attempt_span(&mut self, at: usize) -> Vec<(&'static str, String)> {
         if !self.gateway.tracing {
             return Vec::new();
-        }
-        // What a later attempt used is not known yet.
-        if self.attempts.tried().len() == at + 1 {
-            self.reckon();
         }
         let Some(attempt) = self.attempts.tried().get(at) else { return Vec::new() };
         let asked = self.candidate(attempt.candidate).map(|found| &*found.model.name);
@@ -191,6 +187,7 @@ impl Exchange {
             about.outcome.to_owned(),
             text(about.attempts),
             text(cost),
+            text(about.spent.is_some_and(|spent| spent.estimated).then_some("true")),
         ]
     }
 }
@@ -200,24 +197,6 @@ const NANOS: u64 = 1_000_000_000;
 
 fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// What all attempts used together; nothing where nobody knows. The cost is nothing when that of one is.
-fn sum(tried: &[Attempt]) -> Option<Spent> {
-    let mut all = tried.iter().filter_map(|tried| tried.spent);
-    let first = all.next()?;
-    Some(all.fold(first, |sum, more| Spent {
-        usage: Usage {
-            uncached_input: sum.usage.uncached_input.saturating_add(more.usage.uncached_input),
-            cache_read: sum.usage.cache_read.saturating_add(more.usage.cache_read),
-            cache_write: sum.usage.cache_write.saturating_add(more.usage.cache_write),
-            output: sum.usage.output.saturating_add(more.usage.output),
-            reasoning: sum.usage.reasoning.saturating_add(more.usage.reasoning),
-            ..sum.usage
-        },
-        cost: sum.cost.zip(more.cost).map(|(a, b)| NanoUsd(a.0.saturating_add(b.0))),
-        estimated: sum.estimated || more.estimated,
-    }))
 }
 
 /// What has to be told for the span of a request that was refused before anyone was asked.
@@ -328,8 +307,8 @@ mod tests {
         let (at, _) = exchange.begin(2_000_000_000).unwrap();
         exchange.flows(at, 3_234_567_890);
         tell(&mut envoy, exchange.request_span(false));
-        exchange.usage =
-            Some(Usage { uncached_input: 10, cache_read: 4, output: 7, ..Usage::default() });
+        let usage = Usage { uncached_input: 10, cache_read: 4, output: 7, ..Usage::default() };
+        exchange.told(Some(usage), 20);
         exchange.answered(at, 4_000_000_000);
         tell(&mut envoy, exchange.attempt_span(at));
         let used =

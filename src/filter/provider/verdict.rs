@@ -9,6 +9,7 @@ use crate::filter::gateway::{CLUSTER, borrow};
 use crate::filter::host::{self, Buffer, Level, Map};
 use crate::filter::reply::Reply;
 use crate::openai::{Class, Error};
+use crate::providers::stream::said::text_bytes;
 use crate::providers::{Headers, Payload};
 
 /// The response header that the route's `retriable_headers` name.
@@ -32,6 +33,7 @@ impl ProviderStream {
     pub(super) fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
         let answer = if let Some(overflow) = collected.overflow {
+            attempt.exchange.borrow_mut().unread();
             Err(overflow.error())
         } else {
             let exchange = attempt.exchange.borrow();
@@ -41,11 +43,14 @@ impl ProviderStream {
         match answer {
             Ok(answer) => {
                 let body = answer.body.apply(&collected.body);
+                let mut exchange = attempt.exchange.borrow_mut();
+                let uncounted = answer.usage.is_none_or(|usage| usage.total() == 0);
+                exchange.told(answer.usage, if uncounted { text_bytes(&body) } else { 0 });
                 if body.len() > MAX_ANSWER_BYTES {
+                    exchange.unread();
+                    drop(exchange);
                     return self.fail(&Overflow::Body.error());
                 }
-                let mut exchange = attempt.exchange.borrow_mut();
-                exchange.usage = answer.usage;
                 exchange.answered(attempt.at, host::monotonic());
                 if body.len() > MAX_BUFFERED_BYTES {
                     exchange.committed = true;
