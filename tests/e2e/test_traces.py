@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from client import Connection, Response, ask, request
+from client import CLIENT_KEY, Connection, Response, ask, request
 from collector import Collector, Span
 from gateway import ROOT, Stage, reference, stage
 
@@ -100,7 +100,7 @@ class Asked:
     def leave(self, fault: str, **fields: Any) -> None:
         """Asks a provider that falls silent, and goes when the head of the answer is there, or when nothing came."""
         self.stage.fakes.set(self.openai, fault)
-        given = {"authorization": "Bearer wp-demo"} | self.headers
+        given = {"authorization": f"Bearer {CLIENT_KEY}"} | self.headers
         with Connection(self.stage.port, timeout=0.5 if fault == "silent" else 10) as connection:
             connection.send_request("POST", CHAT, request(**fields), given)
             connection.receive(head=True)
@@ -205,7 +205,7 @@ def test_when_all_fail_the_request_has_the_error_of_the_last(asked: Asked) -> No
 
 
 def test_a_refused_request_has_one_span_that_says_why(asked: Asked) -> None:
-    given = {"authorization": "Bearer wp-demo"} | asked.headers
+    given = {"authorization": f"Bearer {CLIENT_KEY}"} | asked.headers
     assert ask(asked.stage.port, "POST", CHAT, b"{", given).status == 400
     first, _ = asked.spans(0)
     assert (first.name, first.tags["error.type"]) == ("refused", "client")
