@@ -36,6 +36,8 @@ pub struct Gateway {
     pub alerts: Alerts,
     /// What metrics say of tenants, and how many there may be.
     pub metrics: Metrics,
+    /// Whether Envoy's spans are told what is asked and used.
+    pub tracing: bool,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -128,6 +130,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let alerts = fields.take("alerts");
     let metrics =
         fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -184,6 +187,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         tenancy,
         alerts,
         metrics,
+        tracing,
     })
 }
 
