@@ -10,10 +10,12 @@
 //! | [`settings`] | tenants and their terms, as a configuration says them |
 //! | [`caller`] | whom a request belongs to |
 //! | [`key`] | virtual keys and their hashes |
+//! | [`index`] | places by hashes |
 //! | [`identity`] | from what a request shows to its caller |
 
 pub mod caller;
 pub mod identity;
+pub mod index;
 pub mod key;
 pub mod settings;
 
