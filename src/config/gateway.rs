@@ -1,5 +1,6 @@
 //! `role: gateway`: providers, rules, limits.
 
+use super::alerts::{self, Alerts};
 use super::health;
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
@@ -30,6 +31,8 @@ pub struct Gateway {
     pub loopback: Option<String>,
     /// Who may ask, and on which terms.
     pub tenancy: Tenancy,
+    /// Where it is told that money runs out.
+    pub alerts: Alerts,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -119,6 +122,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         .take("clients_may")
         .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
     let loopback = fields.take("loopback");
+    let alerts = fields.take("alerts");
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -141,6 +145,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let alerts = alerts.map_or_else(Alerts::default, |node| {
+        alerts::read(&node, &providers, loopback.as_deref(), problems)
+    });
     let whole = problems.count() == before;
     let rules = fields.take("rules");
     fields.finish(problems);
@@ -162,7 +169,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         tenancy::check_rules(&tenancy, &rules, problems);
     }
     Gateway::number(&mut providers);
-    Some(Gateway { providers, rules, timeouts, limits, clients_may, loopback, tenancy })
+    Some(Gateway { providers, rules, timeouts, limits, clients_may, loopback, tenancy, alerts })
 }
 
 fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {

@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use super::asked::Asked;
 use super::exchange::{Exchange, Origin};
+use super::limited;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::service::Service;
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
@@ -161,12 +163,25 @@ pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, R
         if let Some(known) = question.caller {
             caller = Rc::clone(known);
         }
-        route(service, question, keep)
+        let mut plan = route(service, question, keep)?;
+        let tab = Tab::open(service, &mut plan, question, &caller)?;
+        Ok((plan, tab))
     };
     let asking = Some(&origin.caller);
-    let (parsed, plan) = ask(&service.gateway, asking, operation, headers, body, cel, route)?;
+    let (parsed, (plan, tab)) =
+        ask(&service.gateway, asking, operation, headers, body, cel, route)?;
     origin.caller = caller;
-    Exchange::open(Rc::clone(service), parsed, plan, origin)
+    match Exchange::open(Rc::clone(service), parsed, plan, origin) {
+        Ok(mut exchange) => {
+            exchange.charge_to(tab);
+            Ok(exchange)
+        }
+        // The tab is dropped, and nobody is charged.
+        Err(refusal) => {
+            let limits = tab.map(|tab| limited::headers(&tab.remaining())).unwrap_or_default();
+            Err(Refusal { limits, ..refusal })
+        }
+    }
 }
 
 /// Leaves out the candidates of a plan that cannot serve the request.
@@ -189,7 +204,10 @@ pub fn ask<T>(
     let header = |name: &str| headers.text(name);
     match operation {
         Operation::Chat => {
-            let parsed = ParsedChat::parse(body)?;
+            let mut parsed = ParsedChat::parse(body)?;
+            if wants_cost(headers) {
+                parsed.include_cost();
+            }
             let chat = parsed.chat();
             let media = chat.validate()?;
             let needs = Needs::of(chat, media, parsed.body().len());
@@ -211,7 +229,10 @@ pub fn ask<T>(
             Ok((Asked::Chat(parsed), then))
         }
         Operation::Embeddings => {
-            let parsed = ParsedEmbeddings::parse(body)?;
+            let mut parsed = ParsedEmbeddings::parse(body)?;
+            if wants_cost(headers) {
+                parsed.include_cost();
+            }
             let asked = parsed.asked();
             asked.validate()?;
             let metadata = Tags::of(asked.field("metadata"));
@@ -243,6 +264,11 @@ fn route(service: &Service, question: &Question<'_>, keep: Keep<'_>) -> Result<P
             Err(Refusal::of(error, plan))
         }
     }
+}
+
+/// Whether a header asks what the request costs, for clients that cannot put it into the body.
+fn wants_cost(headers: &Headers<'_>) -> bool {
+    headers.text("x-waypost-cost") == Some("include")
 }
 
 /// What the client asks for beside a model. A list of models that it may not send is not read: it

@@ -18,21 +18,30 @@
 //! | `probe` | asking providers unasked, to know how they do |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
+//! | [`accounts`] | whom a request is charged to |
+//! | [`tab`] | what a request holds of them |
+//! | [`limited`] | what a client is told of limits |
+//! | [`alerts`] | telling people that money runs out |
+//! | `webhook` | how they leave the worker |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | `host` | the only file that calls Envoy |
 
+pub mod accounts;
+pub mod alerts;
 pub mod arrived;
 pub mod asked;
 pub mod call;
 pub mod exchange;
 pub mod intake;
+pub mod limited;
 pub mod record;
 pub mod refusal;
 pub mod reply;
 pub mod service;
+pub mod tab;
 
 #[cfg(target_os = "wasi")]
 mod callout;
@@ -58,3 +67,5 @@ mod root;
 mod shared;
 #[cfg(target_os = "wasi")]
 mod status;
+#[cfg(target_os = "wasi")]
+mod webhook;

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::rule::Operation;
 use crate::filter::service::tests::{Simulated, Told, alone, open};
 use crate::health::Gate;
+use crate::openai::Usage;
 
 fn gateway() -> Rc<Gateway> {
     let config = Config::read(&json!({
@@ -101,14 +102,17 @@ fn vectors_without_a_count_of_tokens_come_with_a_warning() {
     let (at, candidate) = exchange.begin(0).unwrap();
     let body = br#"{"data":[{"embedding":[1.0]}]}"#;
     let answer = exchange.answer(candidate, &Headers::default(), body).unwrap();
-    exchange.usage = answer.usage;
+    exchange.told(answer.usage, 0);
     let warned = |exchange: &Exchange| {
         exchange.signature(&[]).contains(&("x-waypost-warnings", NO_USAGE.to_owned()))
     };
     assert!(!warned(&exchange));
-    exchange.attempts.settle(at, Outcome::Answered);
+    exchange.answered(at, 0);
     assert!(warned(&exchange));
-    exchange.usage = Some(Usage::default());
+    let mut exchange = vectors("own", "").unwrap();
+    let (at, _) = exchange.begin(0).unwrap();
+    exchange.told(Some(Usage { uncached_input: 1, ..Usage::default() }), 0);
+    exchange.answered(at, 0);
     assert!(!warned(&exchange));
 }
 
