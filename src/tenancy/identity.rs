@@ -326,3 +326,6 @@ fn unclear() -> Error {
 fn refused(message: &str) -> Error {
     Error::new(Class::Auth, message)
 }
+
+#[cfg(test)]
+mod tests;
