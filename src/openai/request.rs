@@ -54,6 +54,8 @@ pub struct Chat<'a> {
     pub logprobs: bool,
     /// How many alternatives of each token.
     pub top_logprobs: Option<u64>,
+    /// Whether the body is no longer that of the client.
+    pub altered: bool,
 }
 
 /// Whether, or what, the model must call.
@@ -323,7 +325,9 @@ impl ParsedChat {
             }
         };
         body.splice(at..at + length, text.into_bytes());
-        Self::parse(body)
+        let mut parsed = Self::parse(body)?;
+        parsed.with_dependent_mut(|_, chat| chat.altered = true);
+        Ok(parsed)
     }
 
     /// The client wants to know what its request cost, though its body does not say so.

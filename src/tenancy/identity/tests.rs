@@ -230,10 +230,8 @@ fn a_name_that_cannot_be_told_is_refused() {
         assert_eq!(code(ask(bad, b"u")), invalid, "{bad:?}");
         assert_eq!(code(ask(b"a", bad)), invalid, "{bad:?}");
     }
-    let twice = Request {
-        headers: vec![("x-tenant", "a"), ("x-tenant", "b")],
-        ..Request::default()
-    };
+    let twice =
+        Request { headers: vec![("x-tenant", "a"), ("x-tenant", "b")], ..Request::default() };
     let headers = super::Tenancy { identity: vec![Source::Headers(named())], ..tenancy };
     assert_eq!(code(headers.identify(&twice, 0)), invalid);
 }
@@ -261,7 +259,8 @@ fn a_refusal_says_what_would_be_taken() {
 
 #[test]
 fn the_user_of_the_body_counts_where_the_credential_names_none() {
-    let known = Rc::new(tenancy(vec![Source::Key]).identify(&WITH_KEY("Bearer wp-of-b"), 0).unwrap());
+    let known =
+        Rc::new(tenancy(vec![Source::Key]).identify(&WITH_KEY("Bearer wp-of-b"), 0).unwrap());
     assert_eq!(Caller::with_user(&known, Some("other")).user.as_deref(), Some("robot"));
     let nobody = Rc::new(Caller::anonymous(&"a".into(), 0));
     assert_eq!(Caller::with_user(&nobody, Some("u")).user.as_deref(), Some("u"));
