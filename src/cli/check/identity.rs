@@ -18,7 +18,8 @@ pub fn check(setup: &Setup<'_>, now: Option<u64>, findings: &mut Findings) {
         else {
             continue;
         };
-        let path = plugin.at.path_of("configuration.value");
+        let value = plugin.at.dig(&["configuration", "value"]);
+        let path = value.map_or_else(String::new, |at| at.path);
         for source in &gateway.tenancy.identity {
             match source {
                 Source::Key => {}
