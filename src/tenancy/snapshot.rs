@@ -351,7 +351,8 @@ mod tests {
         let restored =
             ledger.restore(&entries, &mut |_, _| Some(Rc::clone(&subjects[0])), &new, NOW);
         assert_eq!(restored.accounts, 1);
-        assert_eq!(ledger.account(&subjects[0], &new, NOW).month.money, 132);
+        let account = ledger.account(&subjects[0], &new, NOW);
+        assert_eq!((account.day.money, account.month.money), (120, 132));
     }
 
     #[test]
