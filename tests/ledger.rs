@@ -3,6 +3,7 @@
 //! the same seed. Writes are refused at random besides, workers die with what they hold, clocks step,
 //! configurations are reloaded.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "what is unwrapped is made here")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -350,7 +351,6 @@ fn run(seed: u64, steps: usize, weather: Weather) -> World {
             assert_eq!((account.in_flight(), account.reserved()), (0, 0), "at once");
         }
     }
-    drop(store);
     let world = stage.world.into_inner().unwrap();
     assert_eq!(world.lost, 0);
     let spent = world.settled.get("a").copied().unwrap_or_default();
