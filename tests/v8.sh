@@ -37,9 +37,9 @@ run() {
     fi
     count <"$log"
 }
-native=$(run cargo test --lib --test golden)
+native=$(run cargo test --lib --test golden --test invoices)
 v8=$(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$runner run \
-    cargo test --target "$target" --lib --test golden)
+    cargo test --target "$target" --lib --test golden --test invoices)
 
 echo "tests that ran: native $native, V8 $v8"
 [ "$native" -gt 0 ] && [ "$native" -eq "$v8" ]

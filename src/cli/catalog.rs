@@ -236,7 +236,7 @@ fn letters(capabilities: Capabilities) -> String {
 }
 
 /// The beginning and the end of a long name: ARNs differ at their ends.
-fn shorten(name: &str) -> String {
+pub(super) fn shorten(name: &str) -> String {
     let length = name.chars().count();
     if length <= MAX_NAME {
         return name.to_owned();
@@ -338,6 +338,8 @@ fn rates(rates: &Rates) -> serde_json::Map<String, Value> {
         ("cache_write_12h_usd_per_mtok", rates.cache_write_12h),
         ("output_usd_per_mtok", Some(rates.output)),
         ("reasoning_usd_per_mtok", rates.reasoning),
+        ("input_audio_usd_per_mtok", rates.input_audio),
+        ("output_audio_usd_per_mtok", rates.output_audio),
     ];
     let said = all.into_iter().filter_map(|(name, rate)| Some((name, rate?)));
     said.map(|(name, rate)| (name.to_owned(), rate.usd_per_mtok().into())).collect()

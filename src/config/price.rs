@@ -68,6 +68,8 @@ fn read_rates(
     let cache_write_1h = rate("cache_write_1h_usd_per_mtok");
     let cache_write_12h = rate("cache_write_12h_usd_per_mtok");
     let reasoning = rate("reasoning_usd_per_mtok");
+    let input_audio = rate("input_audio_usd_per_mtok");
+    let output_audio = rate("output_audio_usd_per_mtok");
     let output = output.or_else(|| (mode == Mode::Embedding).then(Rate::default));
     let (Some(input), Some(output)) = (input, output) else {
         // A rate that is there and wrong has been reported.
@@ -85,5 +87,7 @@ fn read_rates(
         cache_write_12h,
         output,
         reasoning,
+        input_audio,
+        output_audio,
     })
 }

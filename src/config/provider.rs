@@ -5,10 +5,12 @@ use serde_json::Value;
 use super::health::{self, Probe};
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
+use super::tenancy;
 use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
+use crate::tenancy::Terms;
 
 /// Most endpoints of a provider.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -36,8 +38,12 @@ pub struct Provider {
     pub breaker: Breaker,
     /// Whether it is asked without being asked for, to know how it does.
     pub probe: Option<Probe>,
+    /// Whether it is told to which trace a request belongs.
+    pub trace_context: bool,
     /// What it serves.
     pub models: Vec<Model>,
+    /// How much may be spent there; then it is not asked.
+    pub terms: Terms,
 }
 
 /// In which order the endpoints of a provider are asked.
@@ -175,6 +181,8 @@ fn read_entry(
         None => defaults.breaker,
     };
     let probe = fields.take("probe");
+    let budget = fields.take("budget").map(|node| tenancy::terms::read_cap(&node, problems));
+    let trace_context = fields.take("trace_context").and_then(|node| node.flag(problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -243,6 +251,8 @@ fn read_entry(
         max_concurrency,
         breaker,
         probe: None,
+        terms: Terms { budget, ..Terms::default() },
+        trace_context: trace_context.unwrap_or(false),
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

@@ -16,6 +16,10 @@ pub struct Usage {
     pub cache_write: u64,
     /// Output tokens, reasoning included.
     pub output: u64,
+    /// The part of `cache_write` that was written to be kept for one hour.
+    pub cache_write_1h: u64,
+    /// The part of `cache_write` that was written to be kept for twelve hours.
+    pub cache_write_12h: u64,
     /// The part of `output` that was reasoning.
     pub reasoning: u64,
     /// The part of the input that was audio.
@@ -26,6 +30,32 @@ pub struct Usage {
     pub accepted_prediction: u64,
     /// See `accepted_prediction`.
     pub rejected_prediction: u64,
+    /// The part of `uncached_input` that the provider does not bill: what it added to the prompt.
+    pub unbilled_input: u64,
+    /// The part of `output` that the provider does not bill.
+    pub unbilled_output: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, more) in [
+            (&mut self.uncached_input, other.uncached_input),
+            (&mut self.cache_read, other.cache_read),
+            (&mut self.cache_write, other.cache_write),
+            (&mut self.output, other.output),
+            (&mut self.cache_write_1h, other.cache_write_1h),
+            (&mut self.cache_write_12h, other.cache_write_12h),
+            (&mut self.reasoning, other.reasoning),
+            (&mut self.input_audio, other.input_audio),
+            (&mut self.output_audio, other.output_audio),
+            (&mut self.accepted_prediction, other.accepted_prediction),
+            (&mut self.rejected_prediction, other.rejected_prediction),
+            (&mut self.unbilled_input, other.unbilled_input),
+            (&mut self.unbilled_output, other.unbilled_output),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
 }
 
 impl Usage {
@@ -135,6 +165,7 @@ impl From<WireUsage> for Usage {
             output_audio: output.audio_tokens,
             accepted_prediction: output.accepted_prediction_tokens,
             rejected_prediction: output.rejected_prediction_tokens,
+            ..Self::default()
         }
     }
 }
@@ -181,6 +212,7 @@ mod tests {
             output_audio: 7,
             accepted_prediction: 8,
             rejected_prediction: 9,
+            ..Usage::default()
         };
         let mut out = Vec::new();
         usage.write(&mut out);

@@ -12,6 +12,10 @@
 //!              Failed   the client has got nothing: another candidate may answer
 //! ```
 
+pub mod said;
+
+use said::Said;
+
 use super::{Call, Progress, Translator, answering_model};
 use crate::openai::chunk::ChunkWriter;
 use crate::openai::json::RawStr;
@@ -42,13 +46,15 @@ pub struct Stream {
     phase: Phase,
     held: Vec<u8>,
     error: Option<Error>,
+    said: Said,
 }
 
 impl Stream {
     /// A stream of which nothing has arrived.
     #[must_use]
     pub const fn new(translator: Box<dyn Translator>) -> Self {
-        Self { translator, phase: Phase::Held, held: Vec::new(), error: None }
+        let said = Said::new();
+        Self { translator, phase: Phase::Held, held: Vec::new(), error: None, said }
     }
 
     /// Takes bytes and appends what the client gets for them: nothing while `Held` or `Failed`.
@@ -86,6 +92,12 @@ impl Stream {
         self.translator.usage()
     }
 
+    /// How many bytes of text have gone to the client, about.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.said.text_bytes()
+    }
+
     /// Where it stands.
     #[must_use]
     pub const fn phase(&self) -> Phase {
@@ -97,6 +109,7 @@ impl Stream {
         out: &mut Vec<u8>,
         feed: impl FnOnce(&mut dyn Translator, &mut Vec<u8>) -> Result<(), Error>,
     ) -> Phase {
+        let before = out.len();
         match self.phase {
             Phase::Held => {
                 let fed = feed(&mut *self.translator, &mut self.held);
@@ -124,6 +137,7 @@ impl Stream {
             },
             Phase::Ended | Phase::Failed | Phase::Broken => {}
         }
+        self.said.add(out.get(before..).unwrap_or_default());
         self.phase
     }
 
@@ -147,8 +161,11 @@ fn flowing(progress: Progress) -> Phase {
 #[must_use]
 pub fn cut_short() -> Error {
     Error::new(Class::Server, "the provider's stream ended before the answer was complete")
-        .with_code("stream_cut")
+        .with_code(STREAM_CUT)
 }
+
+/// The code of [`cut_short`].
+pub const STREAM_CUT: &str = "stream_cut";
 
 /// What a dialect that streams server-sent events must do with each.
 pub trait Events {

@@ -1,5 +1,7 @@
 //! What was tried for a request, and what may be tried next.
 
+use std::rc::Rc;
+
 use super::{Candidate, Skipped};
 use crate::config::Gateway;
 use crate::openai::{Class, Error, Usage};
@@ -23,6 +25,12 @@ pub struct Attempt {
     pub warnings: usize,
     /// When it began, in nanoseconds of a clock that never goes back.
     pub began: u64,
+    /// The name of the credential that it was asked with, which is no secret.
+    pub key: Option<Rc<str>>,
+    /// How long it waited for a connection, in nanoseconds.
+    pub connect: Option<u64>,
+    /// How long the provider says that it took, in milliseconds.
+    pub told_millis: Option<u64>,
     /// When the first content of a stream came, by the same clock.
     pub first_content: Option<u64>,
     /// When it ended, by the same clock.
@@ -42,6 +50,28 @@ pub struct Spent {
     pub cost: Option<NanoUsd>,
     /// Whether nobody counted the tokens, so that they are a guess.
     pub estimated: bool,
+}
+
+/// What all attempts of a request used and cost. Counts are sums over the attempts that used anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// The tokens.
+    pub usage: Usage,
+    /// What they cost, without those of attempts at models that have no price.
+    pub priced: NanoUsd,
+    /// Whether tokens went to a model that has no price, so that nobody knows the whole cost.
+    pub unpriced: bool,
+    /// Whether any of it is a guess.
+    pub estimated: bool,
+}
+
+impl Total {
+    /// What the request cost; nothing where nobody knows that. It is never zero because a price is
+    /// missing.
+    #[must_use]
+    pub fn cost(&self) -> Option<NanoUsd> {
+        (!self.unpriced).then_some(self.priced)
+    }
 }
 
 /// How an attempt went.
@@ -105,6 +135,27 @@ impl Attempts {
         }
     }
 
+    /// Notes the name of the credential that an attempt was made with.
+    pub fn sign(&mut self, attempt: usize, key: Rc<str>) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.key = Some(key);
+        }
+    }
+
+    /// Notes how long an attempt waited for a connection, in nanoseconds.
+    pub fn connected(&mut self, attempt: usize, after: u64) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.connect = Some(after);
+        }
+    }
+
+    /// Notes how long the provider says that it took, in milliseconds.
+    pub fn told(&mut self, attempt: usize, millis: u64) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.told_millis = Some(millis);
+        }
+    }
+
     /// All candidates in order.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
@@ -138,6 +189,9 @@ impl Attempts {
             provider_request_id: None,
             warnings: 0,
             began: now,
+            key: None,
+            connect: None,
+            told_millis: None,
             first_content: None,
             ended: None,
             outcome: Outcome::Pending,
@@ -147,11 +201,26 @@ impl Attempts {
         Some((self.tried.len() - 1, candidate))
     }
 
-    /// Notes what an attempt used.
+    /// Notes what an attempt used, once: what was noted stands.
     pub fn spend(&mut self, attempt: usize, spent: Spent) {
         if let Some(tried) = self.tried.get_mut(attempt) {
-            tried.spent = Some(spent);
+            tried.spent = tried.spent.or(Some(spent));
         }
+    }
+
+    /// What all attempts used so far.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        let mut total = Total::default();
+        for spent in self.tried.iter().filter_map(|tried| tried.spent.as_ref()) {
+            total.usage += spent.usage;
+            total.estimated |= spent.estimated;
+            match spent.cost {
+                Some(cost) => total.priced.0 = total.priced.0.saturating_add(cost.0),
+                None => total.unpriced |= spent.usage.total() > 0,
+            }
+        }
+        total
     }
 
     /// Notes how many parameters an attempt's request had to do without, or has otherwise.
@@ -247,7 +316,7 @@ mod tests {
 
     fn gateway() -> Gateway {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {"small": {"context_window": 1000}, "large": {"context_window": 9000}, "new": {}}},
             },
@@ -313,6 +382,29 @@ mod tests {
         assert_eq!(attempts.begin(6), Some((1, 3)));
         assert_eq!(attempts.begin(7), None);
         assert_eq!(attempts.tried().len(), 2);
+    }
+
+    #[test]
+    fn a_total_is_the_sum_of_all_attempts_and_unknown_where_one_has_no_price() {
+        let mut attempts = attempts();
+        let spent = |tokens, cost, estimated| Spent {
+            usage: Usage { uncached_input: tokens, output: 1, ..Usage::default() },
+            cost: Option::map(cost, NanoUsd),
+            estimated,
+        };
+        assert_eq!(attempts.total().cost(), Some(NanoUsd(0)));
+        attempts.begin(0);
+        attempts.begin(0);
+        attempts.begin(0);
+        attempts.spend(0, spent(10, Some(7), true));
+        attempts.spend(1, spent(20, Some(0), false));
+        attempts.spend(1, spent(99, Some(99), false));
+        let total = attempts.total();
+        assert_eq!((total.usage.prompt(), total.usage.output), (30, 2));
+        assert_eq!((total.cost(), total.estimated), (Some(NanoUsd(7)), true));
+        attempts.spend(2, spent(5, None, false));
+        let total = attempts.total();
+        assert_eq!((total.cost(), total.priced, total.unpriced), (None, NanoUsd(7), true));
     }
 
     #[test]

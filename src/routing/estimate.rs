@@ -20,7 +20,7 @@ use crate::config::Model;
 use crate::config::rule::Operation;
 use crate::openai::json::is_null;
 use crate::openai::message::{Content, Message};
-use crate::openai::{Chat, embeddings};
+use crate::openai::{Chat, Usage, embeddings};
 use crate::providers::catalogue::{Capability, NanoUsd, TokenSplit};
 
 /// Bytes of text for which one token is taken.
@@ -123,22 +123,27 @@ pub fn cost(
     input: Input,
     output: Option<u64>,
 ) -> Option<NanoUsd> {
-    let facts = &model.facts;
-    let price = facts.price.as_ref()?;
+    let price = model.facts.price.as_ref()?;
     let output = match operation {
-        Operation::Chat => {
-            output.unwrap_or(DEFAULT_OUTPUT).min(facts.max_output.unwrap_or(u64::MAX))
-        }
+        Operation::Chat => output.unwrap_or(DEFAULT_OUTPUT),
         Operation::Embeddings => 0,
     };
+    Some(price.cost(&TokenSplit::from(&usage(model, input, output))))
+}
+
+/// What a request with so much input and output uses at `model`: marked input is read from the cache
+/// where the model has one, and no more comes out than the model can give.
+#[must_use]
+pub fn usage(model: &Model, input: Input, output: u64) -> Usage {
+    let facts = &model.facts;
     let caches = facts.capabilities.has(Capability::PromptCaching);
     let cached = if caches { input.cached.min(input.tokens) } else { 0 };
-    Some(price.cost(&TokenSplit {
+    Usage {
         uncached_input: input.tokens - cached,
         cache_read: cached,
-        output,
-        ..TokenSplit::default()
-    }))
+        output: output.min(facts.max_output.unwrap_or(u64::MAX)),
+        ..Usage::default()
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@
 //! | [`users`] | accounts of users, in a bounded number of slots |
 //! | [`period`] | days and months of a time zone |
 //! | [`zone`] | time zones |
+//! | [`key`] | virtual keys and their hashes |
+//! | [`identity`] | from what a request shows to its caller |
 
 pub mod account;
 pub mod alert;
@@ -27,6 +29,8 @@ pub mod bucket;
 pub mod caller;
 pub mod exceeded;
 pub mod hold;
+pub mod identity;
+pub mod key;
 pub mod ledger;
 pub mod period;
 pub mod settings;
@@ -41,6 +45,7 @@ pub use bucket::{Left, Window};
 pub use caller::{Caller, Proof};
 pub use exceeded::{Exceeded, Remaining, What};
 pub use hold::Hold;
+pub use identity::{Key, Named, Source};
 pub use ledger::{LEASE, Ledger};
 pub use period::Span;
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};

@@ -14,11 +14,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::reckon::{End, Running};
 use super::{Exchange, Flow};
 use crate::config::reader::show;
 use crate::filter::asked::Asked;
 use crate::filter::call::Purpose;
 use crate::filter::service::Place;
+use crate::filter::tab::Tab;
 use crate::health::{Event, Gate, Refused, Slot};
 use crate::openai::{Class, Error};
 use crate::providers::Outbound;
@@ -33,6 +35,8 @@ pub(super) struct Prepared {
     pub outbound: Option<Outbound>,
     /// The candidate's place at its endpoint, taken ahead too.
     pub place: Option<Place>,
+    /// What it holds of its provider's cap.
+    pub cap: Option<Tab>,
 }
 
 /// Why a candidate cannot be asked next.
@@ -43,6 +47,8 @@ enum Hindrance {
     Breaker,
     /// It has no room.
     Saturated,
+    /// Its provider's budget is used up.
+    Budget,
 }
 
 impl Exchange {
@@ -64,7 +70,7 @@ impl Exchange {
     /// Makes the first of `candidates` the next that can take the request and has a place for it. One
     /// whose breaker is open is asked when there is no other: that beats failing.
     pub(super) fn prepare(&mut self, candidates: &[usize]) -> Result<(), Option<Error>> {
-        let (mut first, mut saturated) = (None, false);
+        let (mut first, mut saturated, mut spent) = (None, false, false);
         let mut behind = Vec::new();
         let ways = candidates.iter().map(|at| (*at, false));
         let mut ways: VecDeque<(usize, bool)> = ways.collect();
@@ -83,6 +89,7 @@ impl Exchange {
                 Hindrance::Saturated => {
                     (Why::Saturated, "as many requests are in flight there as may be")
                 }
+                Hindrance::Budget => (Why::Budget, "its provider's budget is used up"),
             };
             if let Some(candidate) = self.attempts.candidates().get(at) {
                 let skipped = Skipped::new(*candidate, why, reason);
@@ -96,6 +103,7 @@ impl Exchange {
                 Hindrance::Breaker if !insist => behind.push((at, true)),
                 Hindrance::Breaker => {}
                 Hindrance::Saturated => saturated = true,
+                Hindrance::Budget => spent = true,
             }
             if ways.is_empty() {
                 ways.extend(std::mem::take(&mut behind));
@@ -103,7 +111,11 @@ impl Exchange {
         }
         self.prepared = None;
         self.attempts.set_next(None);
-        Err(if saturated { Some(all_saturated()) } else { first })
+        Err(match (saturated, spent) {
+            (true, _) => Some(all_saturated()),
+            (false, true) => Some(all_spent()),
+            (false, false) => first,
+        })
     }
 
     /// What an attempt at the candidate at `at` needs. `insist` when no breaker shall refuse it.
@@ -118,12 +130,13 @@ impl Exchange {
             return Err(Hindrance::Breaker);
         }
         let outbound = self.translate(at).map_err(Hindrance::Inexpressible)?;
+        let cap = self.cap(at).map_err(|()| Hindrance::Budget)?;
         let place = slot.map(|slot| self.service.admit(slot, insist)).transpose();
         let place = place.map_err(|refused| match refused {
             Refused::Saturated => Hindrance::Saturated,
             Refused::Trying | Refused::Open => Hindrance::Breaker,
         })?;
-        Ok(Prepared { candidate: at, outbound: Some(outbound), place })
+        Ok(Prepared { candidate: at, outbound: Some(outbound), place, cap })
     }
 
     fn slot(&self, at: usize) -> Option<Slot> {
@@ -143,11 +156,14 @@ impl Exchange {
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
         self.settle_lost();
         let (at, candidate) = self.attempts.begin(now)?;
+        self.running = Running::default();
         let slot = self.slot(candidate);
         self.prepared.take_if(|prepared| prepared.candidate != candidate);
         let ahead = self.prepared.as_mut().and_then(|prepared| prepared.place.take());
         let place = ahead.or_else(|| slot.and_then(|slot| self.service.admit(slot, true).ok()));
         self.places.extend(place.map(|place| (at, place)));
+        let cap = self.prepared.as_mut().and_then(|prepared| prepared.cap.take());
+        self.caps.extend(cap.map(|cap| (at, cap)));
         if let Some(slot) = slot.filter(|_| self.call.is_none()) {
             self.service.led(self.rule_at, slot);
         }
@@ -187,6 +203,7 @@ impl Exchange {
         let (total, stream) = (self.millis(attempt, now), self.parsed.stream());
         // How long a probe takes is not how long requests do. That of a whole stream is no sample.
         let event = Event::Answered { total, stream: stream || self.is_probe() };
+        self.reckon(attempt, End::Whole);
         self.end_attempt(attempt, Outcome::Answered, event, now);
     }
 
@@ -198,11 +215,13 @@ impl Exchange {
     pub fn failed(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
         let wait = error.retry_after_ms.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
         let event = Event::Failed { class: error.class, retry_after: wait };
+        self.reckon(attempt, self.failing(attempt, Some(error)));
         self.end_attempt(attempt, failure(status, error), event, now);
     }
 
     /// An attempt failed by no fault of the provider's.
     pub fn given_up(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        self.reckon(attempt, self.failing(attempt, Some(error)));
         self.end_attempt(attempt, failure(status, error), Event::Abandoned, now);
     }
 
@@ -248,6 +267,7 @@ impl Exchange {
     /// if its pool was full, it said so to nobody yet. Nothing, if the time for all attempts together
     /// was used up before the attempt's own.
     fn lose(&mut self, attempt: usize, status: Option<u16>, error: &Error, now: u64) {
+        self.reckon(attempt, self.failing(attempt, None));
         self.attempts.end(attempt, failure(status, error), now);
         let Some(at) = self.places.iter().position(|(at, _)| *at == attempt) else { return };
         let (_, place) = self.places.swap_remove(at);
@@ -306,7 +326,8 @@ impl Exchange {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.reckon();
+        self.reckon_left();
+        self.settle_accounts();
         self.settle_lost();
         self.prepared = None;
         self.places.clear();
@@ -356,6 +377,13 @@ fn passed(began: Option<u64>, now: u64, limit: Duration) -> bool {
     began.is_some_and(|began| {
         u128::from(now.saturating_sub(began)) >= limit.saturating_sub(EARLY).as_nanos()
     })
+}
+
+/// The error when the budget of every provider that could answer is used up.
+fn all_spent() -> Error {
+    let message = "The budgets of all providers for this request are used up.";
+    let error = Error::new(Class::Overloaded, message).with_code("provider_budget_exceeded");
+    Error { should_retry: Some(false), ..error }
 }
 
 fn failure(status: Option<u16>, error: &Error) -> Outcome {

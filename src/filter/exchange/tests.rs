@@ -11,10 +11,11 @@ use crate::config::Config;
 use crate::config::rule::Operation;
 use crate::filter::service::tests::{Simulated, Told, alone, open};
 use crate::health::Gate;
+use crate::openai::Usage;
 
 fn gateway() -> Rc<Gateway> {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
             "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
@@ -55,7 +56,7 @@ fn a_candidate_that_cannot_express_the_request_is_passed_over() {
 
 fn vectors(model: &str, fields: &str) -> Result<Exchange, Refusal> {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a"}],
                 "models": {"text-embedding-3-small": {}, "own": {}}},
@@ -101,14 +102,17 @@ fn vectors_without_a_count_of_tokens_come_with_a_warning() {
     let (at, candidate) = exchange.begin(0).unwrap();
     let body = br#"{"data":[{"embedding":[1.0]}]}"#;
     let answer = exchange.answer(candidate, &Headers::default(), body).unwrap();
-    exchange.usage = answer.usage;
+    exchange.told(answer.usage, 0);
     let warned = |exchange: &Exchange| {
         exchange.signature(&[]).contains(&("x-waypost-warnings", NO_USAGE.to_owned()))
     };
     assert!(!warned(&exchange));
-    exchange.attempts.settle(at, Outcome::Answered);
+    exchange.answered(at, 0);
     assert!(warned(&exchange));
-    exchange.usage = Some(Usage::default());
+    let mut exchange = vectors("own", "").unwrap();
+    let (at, _) = exchange.begin(0).unwrap();
+    exchange.told(Some(Usage { uncached_input: 1, ..Usage::default() }), 0);
+    exchange.answered(at, 0);
     assert!(!warned(&exchange));
 }
 
@@ -187,7 +191,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}},
                     "max_concurrency": 2, "breaker": {"consecutive_failures": 3}},

@@ -79,6 +79,7 @@ pub(super) struct WireUsage {
     input_tokens: Option<Count>,
     cache_read_input_tokens: Option<Count>,
     cache_creation_input_tokens: Option<Count>,
+    cache_creation: Option<Written>,
     output_tokens: Option<Count>,
     output_tokens_details: Option<OutputDetails>,
 }
@@ -87,9 +88,18 @@ members!(WireUsage {
     input_tokens,
     cache_read_input_tokens,
     cache_creation_input_tokens,
+    cache_creation,
     output_tokens,
     output_tokens_details,
 });
+
+/// What was written to the cache, by how long it is kept; what is not told is kept for five minutes.
+#[derive(Debug, Default)]
+struct Written {
+    ephemeral_1h_input_tokens: Option<Count>,
+}
+
+members!(Written { ephemeral_1h_input_tokens });
 
 #[derive(Debug, Default)]
 struct OutputDetails {
@@ -105,10 +115,12 @@ pub(super) fn update(usage: &mut Option<Usage>, raw: Option<&RawValue>) {
     let Ok(wire) = from_str::<WireUsage>(raw.get()) else { return };
     let usage = usage.get_or_insert_default();
     let details = wire.output_tokens_details.unwrap_or_default();
+    let written = wire.cache_creation.unwrap_or_default();
     for (known, new) in [
         (&mut usage.uncached_input, wire.input_tokens),
         (&mut usage.cache_read, wire.cache_read_input_tokens),
         (&mut usage.cache_write, wire.cache_creation_input_tokens),
+        (&mut usage.cache_write_1h, written.ephemeral_1h_input_tokens),
         (&mut usage.output, wire.output_tokens),
         (&mut usage.reasoning, details.thinking_tokens),
     ] {
@@ -117,6 +129,7 @@ pub(super) fn update(usage: &mut Option<Usage>, raw: Option<&RawValue>) {
         }
     }
     usage.reasoning = usage.reasoning.min(usage.output);
+    usage.cache_write_1h = usage.cache_write_1h.min(usage.cache_write);
 }
 
 /// `stop_details` of a refusal.

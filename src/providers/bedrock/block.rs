@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::openai::Error;
 use crate::openai::chunk::FinishReason;
 use crate::openai::json::{RawStr, is_object, string};
+use crate::openai::message::Bounded;
 use crate::openai::place::{Place, from_str, members};
 use crate::openai::usage::{Count, Usage};
 use crate::providers::claude::citations::Citations;
@@ -87,11 +88,20 @@ pub(super) fn malformed_answer(stop_reason: &str) -> Error {
     no_answer(&format!("the model's output could not be read ({stop_reason})"))
 }
 
+/// Most entries of `cacheDetails` that are read: one for each time that a cache keeps things.
+const MAX_CACHE_DETAILS: usize = 16;
+
 /// The counts of an answer. `inputTokens` counts neither what was read from the cache nor what was
-/// written to it.
+/// written to it; `cacheDetails` says how long what was written is kept.
 pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
-    #[derive(Debug, Default)]
-    struct Wire {
+    struct Kept<'a> {
+        ttl: Option<&'a RawValue>,
+        input_tokens: Count,
+    }
+    members!(Kept<'a> { ttl, input_tokens "inputTokens" });
+    #[derive(Default)]
+    struct Wire<'a> {
+        cache_details: Option<&'a RawValue>,
         input_tokens: u64,
         output_tokens: u64,
         cache_read_input_tokens: Count,
@@ -100,7 +110,8 @@ pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
         cache_read_input_token_count: Count,
         cache_write_input_token_count: Count,
     }
-    members!(Wire {
+    members!(Wire<'a> {
+        cache_details "cacheDetails",
         input_tokens "inputTokens" (count),
         output_tokens "outputTokens" (count),
         cache_read_input_tokens "cacheReadInputTokens",
@@ -108,11 +119,23 @@ pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
         cache_read_input_token_count "cacheReadInputTokenCount",
         cache_write_input_token_count "cacheWriteInputTokenCount",
     });
-    let wire: Wire = object(raw)?;
+    let wire: Wire<'_> = object(raw)?;
+    let cache_write = wire.cache_write_input_tokens.0.max(wire.cache_write_input_token_count.0);
+    // A strange list must not cost the client its counts.
+    let kept = wire
+        .cache_details
+        .filter(|_| cache_write > 0)
+        .and_then(|raw| from_str::<Bounded<Kept<'_>, MAX_CACHE_DETAILS>>(raw.get()).ok());
+    let hour = kept
+        .iter()
+        .flat_map(|kept| &kept.0)
+        .filter(|kept| string(kept.ttl).is_some_and(|ttl| ttl.inner() == "1h"));
+    let cache_write_1h = hour.map(|kept| kept.input_tokens.0).fold(0, u64::saturating_add);
     Some(Usage {
         uncached_input: wire.input_tokens,
         cache_read: wire.cache_read_input_tokens.0.max(wire.cache_read_input_token_count.0),
-        cache_write: wire.cache_write_input_tokens.0.max(wire.cache_write_input_token_count.0),
+        cache_write,
+        cache_write_1h: cache_write_1h.min(cache_write),
         output: wire.output_tokens,
         ..Usage::default()
     })

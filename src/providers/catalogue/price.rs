@@ -61,6 +61,15 @@ impl fmt::Display for NanoUsd {
     }
 }
 
+impl NanoUsd {
+    /// In US dollars as a JSON number, exactly and without zeros at the end: `0.0025`.
+    #[must_use]
+    pub fn number(self) -> String {
+        let text = self.to_string();
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
 /// The price of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,10 +110,15 @@ pub struct Rates {
     pub output: Rate,
     /// Output spent on reasoning. Left out: as `output`.
     pub reasoning: Option<Rate>,
+    /// Input that is sound and that no cache had. Left out: as `input`.
+    pub input_audio: Option<Rate>,
+    /// Output that is sound. Left out: as `output`.
+    pub output_audio: Option<Rate>,
 }
 
-/// The tokens of one request, by what they cost. No token is counted twice, but `reasoning` is a
-/// part of `output`.
+/// The tokens of one request that are billed, by what they cost. No token is counted twice, but
+/// `input_audio` is a part of `uncached_input`, and `reasoning` and `output_audio` are parts of
+/// `output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenSplit {
     /// Input neither read from nor written to a cache.
@@ -121,17 +135,31 @@ pub struct TokenSplit {
     pub output: u64,
     /// The part of `output` spent on reasoning.
     pub reasoning: u64,
+    /// The part of `uncached_input` that is sound.
+    pub input_audio: u64,
+    /// The part of `output` that is sound, and no reasoning.
+    pub output_audio: u64,
 }
 
+/// Parts are never more than what they are parts of, whatever a provider says. Of sound nobody says
+/// whether a cache had it; it is taken for uncached as far as there is uncached input.
 impl From<&Usage> for TokenSplit {
     fn from(usage: &Usage) -> Self {
+        let cache_write_12h = usage.cache_write_12h.min(usage.cache_write);
+        let cache_write_1h = usage.cache_write_1h.min(usage.cache_write - cache_write_12h);
+        let uncached_input = usage.uncached_input.saturating_sub(usage.unbilled_input);
+        let output = usage.output.saturating_sub(usage.unbilled_output);
+        let reasoning = usage.reasoning.min(output);
         Self {
-            uncached_input: usage.uncached_input,
+            uncached_input,
             cache_read: usage.cache_read,
-            cache_write: usage.cache_write,
-            output: usage.output,
-            reasoning: usage.reasoning,
-            ..Self::default()
+            cache_write: usage.cache_write - cache_write_1h - cache_write_12h,
+            cache_write_1h,
+            cache_write_12h,
+            output,
+            reasoning,
+            input_audio: usage.input_audio.min(uncached_input),
+            output_audio: usage.output_audio.min(output - reasoning),
         }
     }
 }
@@ -154,13 +182,17 @@ impl Price {
         let rates = self.rates(tokens.input());
         let cache_write = rates.cache_write.unwrap_or(rates.input);
         let reasoning = tokens.reasoning.min(tokens.output);
+        let heard = tokens.input_audio.min(tokens.uncached_input);
+        let spoken = tokens.output_audio.min(tokens.output - reasoning);
         let pico_usd = [
-            (tokens.uncached_input, rates.input),
+            (tokens.uncached_input - heard, rates.input),
+            (heard, rates.input_audio.unwrap_or(rates.input)),
             (tokens.cache_read, rates.cached_input.unwrap_or(rates.input)),
             (tokens.cache_write, cache_write),
             (tokens.cache_write_1h, rates.cache_write_1h.unwrap_or(cache_write)),
             (tokens.cache_write_12h, rates.cache_write_12h.unwrap_or(cache_write)),
-            (tokens.output - reasoning, rates.output),
+            (tokens.output - reasoning - spoken, rates.output),
+            (spoken, rates.output_audio.unwrap_or(rates.output)),
             (reasoning, rates.reasoning.unwrap_or(rates.output)),
         ]
         .into_iter()

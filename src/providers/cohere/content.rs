@@ -271,8 +271,8 @@ pub(super) fn logprobs(raw: Option<&RawValue>) -> Option<String> {
     Some(out)
 }
 
-/// The counts. Those that are billed leave out what the provider adds to a prompt, and stand in where
-/// there are no others.
+/// The counts. Those that are billed leave out what the provider adds to a prompt and to an answer,
+/// and stand in where there are no others.
 pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
     #[derive(Default)]
     struct Wire {
@@ -281,7 +281,7 @@ pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
         cached_tokens: u64,
     }
     members!(Wire { tokens, billed_units, cached_tokens (count) });
-    #[derive(Default)]
+    #[derive(Clone, Copy, Default)]
     struct Tokens {
         input_tokens: u64,
         output_tokens: u64,
@@ -290,11 +290,15 @@ pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
     let raw = raw.filter(|raw| is_object(raw))?;
     let wire: Wire = from_str(raw.get()).ok()?;
     let tokens = wire.tokens.or(wire.billed_units)?;
+    let billed = wire.billed_units.unwrap_or(tokens);
     let cache_read = wire.cached_tokens.min(tokens.input_tokens);
+    let uncached_input = tokens.input_tokens - cache_read;
     Some(Usage {
-        uncached_input: tokens.input_tokens - cache_read,
+        uncached_input,
         cache_read,
         output: tokens.output_tokens,
+        unbilled_input: tokens.input_tokens.saturating_sub(billed.input_tokens).min(uncached_input),
+        unbilled_output: tokens.output_tokens.saturating_sub(billed.output_tokens),
         ..Usage::default()
     })
 }

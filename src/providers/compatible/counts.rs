@@ -79,6 +79,7 @@ pub(super) fn read(raw: &RawValue) -> Option<Counts> {
         output_audio: output.first(&["audio_tokens"]).unwrap_or(0),
         accepted_prediction: output.first(&["accepted_prediction_tokens"]).unwrap_or(0),
         rejected_prediction: output.first(&["rejected_prediction_tokens"]).unwrap_or(0),
+        ..Usage::default()
     };
     let canonical = all == said
         && total == prompt.checked_add(said)

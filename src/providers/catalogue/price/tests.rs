@@ -94,6 +94,8 @@ fn a_rate_that_is_left_out_falls_back_to_the_next_plainer_one() {
         cache_write_12h: 10_000,
         output: 500_000,
         reasoning: 400_000,
+        input_audio: 1,
+        output_audio: 50_000,
     };
     let plain = price(r#"{"base":{"input":1,"output":2}}"#);
     assert_eq!(plain.cost(&all), NanoUsd(1_000 * (11_111 + 1_000_000)));
@@ -117,6 +119,58 @@ fn reasoning_is_a_part_of_the_output() {
 }
 
 #[test]
+fn sound_has_its_own_rates_where_a_price_names_them() {
+    let usage = Usage {
+        uncached_input: 100,
+        cache_read: 10,
+        output: 50,
+        reasoning: 20,
+        input_audio: 60,
+        output_audio: 40,
+        ..Usage::default()
+    };
+    let plain = price(r#"{"base":{"input":1,"output":2}}"#);
+    assert_eq!(plain.cost(&(&usage).into()), NanoUsd(110_000 + 100_000));
+    let own = price(r#"{"base":{"input":1,"output":2,"input_audio":10,"output_audio":20}}"#);
+    // 40 of 110 as plain input, 60 as sound; of the output 20 is reasoning, the other 30 sound.
+    assert_eq!(own.cost(&(&usage).into()), NanoUsd(50_000 + 600_000 + 40_000 + 600_000));
+}
+
+#[test]
+fn what_is_not_billed_costs_nothing_and_parts_are_within_their_wholes() {
+    let usage = Usage {
+        uncached_input: 100,
+        cache_write: 10,
+        cache_write_1h: 8,
+        cache_write_12h: 5,
+        output: 50,
+        reasoning: 99,
+        unbilled_input: 30,
+        unbilled_output: 10,
+        ..Usage::default()
+    };
+    let split = TokenSplit::from(&usage);
+    assert_eq!((split.uncached_input, split.output, split.reasoning), (70, 40, 40));
+    assert_eq!((split.cache_write, split.cache_write_1h, split.cache_write_12h), (0, 5, 5));
+    assert_eq!(split.input(), 80);
+    let wild = Usage { unbilled_input: 9, input_audio: 9, unbilled_output: 9, ..Usage::default() };
+    assert_eq!(TokenSplit::from(&wild), TokenSplit::default());
+}
+
+#[test]
+fn a_cost_is_written_exactly_and_without_zeros_at_the_end() {
+    for (nano, number) in [
+        (0, "0"),
+        (1, "0.000000001"),
+        (2_500_000, "0.0025"),
+        (100_000_000_000, "100"),
+        (10_000_000_010, "10.00000001"),
+    ] {
+        assert_eq!(NanoUsd(nano).number(), number);
+    }
+}
+
+#[test]
 fn a_cost_that_does_not_fit_is_the_most_that_fits() {
     let dear = price(r#"{"base":{"input":100000,"output":100000}}"#);
     let most = TokenSplit {
@@ -127,6 +181,8 @@ fn a_cost_that_does_not_fit_is_the_most_that_fits() {
         cache_write_12h: u64::MAX,
         output: u64::MAX,
         reasoning: u64::MAX,
+        input_audio: u64::MAX,
+        output_audio: u64::MAX,
     };
     assert_eq!(most.input(), u64::MAX);
     assert_eq!(dear.cost(&most), NanoUsd(u64::MAX));
