@@ -1,6 +1,7 @@
 //! `role: gateway`: providers, rules, limits.
 
 use super::health;
+use super::prices::{self, Prices};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
@@ -31,6 +32,8 @@ pub struct Gateway {
     pub loopback: Option<String>,
     /// Who may ask, and on which terms.
     pub tenancy: Tenancy,
+    /// Where newer prices come from.
+    pub prices: Prices,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -143,6 +146,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let prices = fields.take("prices").map_or_else(Prices::default, |node| {
+        prices::read(&node, &providers, loopback.as_deref(), problems)
+    });
     let whole = problems.count() == before;
     let rules = fields.take("rules");
     fields.finish(problems);
@@ -170,6 +176,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         clients_may,
         loopback,
         tenancy: Tenancy::default(),
+        prices,
     })
 }
 

@@ -11,6 +11,7 @@
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
+//! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
 
@@ -18,6 +19,7 @@ pub mod gateway;
 pub mod health;
 pub mod model;
 mod price;
+pub mod prices;
 pub mod provider;
 pub mod reader;
 pub mod rule;
@@ -27,6 +29,7 @@ use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
 pub use model::Model;
+pub use prices::Prices;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};
 pub use rule::{Choose, Rule, Timeouts, When};
