@@ -1,13 +1,13 @@
 //! The models of a provider, and what a user knows of them.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::price;
 use super::reader::{Fields, Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
-    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters, Price, ThinkingOff,
+    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters, Price,
+    ThinkingOff,
 };
 use crate::providers::registry::Api;
 
@@ -30,7 +30,7 @@ pub struct Model {
     /// How good its answers are.
     pub quality: Quality,
     /// What it costs now: as `facts` says, unless a newer price came.
-    price: RefCell<Option<Rc<Price>>>,
+    price: RwLock<Option<Arc<Price>>>,
 }
 
 /// How good a model's answers are, 0 to 1000, as somebody measured it.
@@ -43,20 +43,23 @@ pub struct Quality {
 }
 
 impl Model {
-    fn new(name: &str, facts: Facts, quality: Quality) -> Self {
-        let price = RefCell::new(facts.price.clone().map(Rc::new));
+    /// A model with the price of its facts.
+    #[must_use]
+    pub fn new(name: &str, facts: Facts, quality: Quality) -> Self {
+        let price = RwLock::new(facts.price.clone().map(Arc::new));
         Self { name: name.to_owned(), facts, quality, price }
     }
 
     /// What it costs now; nothing where nobody knows.
     #[must_use]
-    pub fn price(&self) -> Option<Rc<Price>> {
-        self.price.borrow().clone()
+    pub fn price(&self) -> Option<Arc<Price>> {
+        self.price.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives it another price, or the configuration's again.
     pub fn set_price(&self, price: Option<Price>) {
-        *self.price.borrow_mut() = price.or_else(|| self.facts.price.clone()).map(Rc::new);
+        let price = price.or_else(|| self.facts.price.clone()).map(Arc::new);
+        *self.price.write().unwrap_or_else(PoisonError::into_inner) = price;
     }
 
     /// Which model it is, whoever serves it under whichever name: the catalogue's name, or its own

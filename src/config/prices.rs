@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::alerts::{check_cluster, header_value};
 use super::gateway::Gateway;
 use super::price;
 use super::provider::Provider;
@@ -23,9 +24,6 @@ pub const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 
 /// Most prices in it.
 pub const MAX_PRICES: usize = 4096;
-
-/// Longest authority and path of the address, in bytes.
-const MAX_ADDRESS_BYTES: usize = 1024;
 
 /// Where newer prices come from.
 #[derive(Debug, Default)]
@@ -67,7 +65,10 @@ pub(super) fn read(
             let hash = node.value.as_str().and_then(Hash::parse);
             if hash.is_none() {
                 // Who writes the key itself must not find it in a log.
-                problems.add(&node.path, "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it");
+                problems.add(
+                    &node.path,
+                    "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
+                );
             }
             hash
         });
@@ -91,25 +92,18 @@ fn read_url(
     let mut fields = node.fields(problems);
     let cluster = fields.need("cluster", problems).and_then(|node| {
         let cluster = node.text(problems)?;
-        let owns = |at: &Provider| at.endpoints.iter().any(|at| at.cluster == cluster);
-        // The module must not be entered anew from within a call that it makes itself.
-        if providers.iter().any(owns) || loopback == Some(cluster) {
-            problems.add(&node.path, format!("the cluster \"{cluster}\" has a filter of the gateway; prices need a cluster of their own"));
-        }
+        check_cluster(&node, cluster, "prices", providers, loopback, problems);
         Some(cluster.to_owned())
     });
-    let mut plain = |name, first: &str, problems: &mut Problems| {
-        let node = fields.need(name, problems)?;
-        let text = node.text(problems)?;
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || text.len() > MAX_ADDRESS_BYTES || !text.starts_with(first) {
-            let message = format!("must be at most {MAX_ADDRESS_BYTES} visible characters without blanks{}", if first.is_empty() { "" } else { ", and begin with \"/\"" });
-            problems.add(&node.path, message);
+    let authority = fields.need("authority", problems);
+    let authority = authority.and_then(|node| header_value(&node, problems).map(str::to_owned));
+    let path = fields.need("path", problems).and_then(|node| {
+        let path = header_value(&node, problems)?;
+        if !path.starts_with('/') {
+            problems.add(&node.path, "must begin with \"/\"");
         }
-        Some(text.to_owned())
-    };
-    let authority = plain("authority", "", problems);
-    let path = plain("path", "/", problems);
+        Some(path.to_owned())
+    });
     let every = fields.take("every").map_or(Some(EVERY), |node| {
         node.duration(Duration::from_secs(1), Duration::from_secs(24 * 3600), problems)
     });
@@ -157,7 +151,10 @@ fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Documen
     fields.finish(problems);
     let (entries, path) = entries.unwrap_or_default();
     if entries.len() > MAX_PRICES {
-        problems.add(path, format!("there are {} prices; at most {MAX_PRICES} are taken", entries.len()));
+        problems.add(
+            path,
+            format!("there are {} prices; at most {MAX_PRICES} are taken", entries.len()),
+        );
         return document;
     }
     for (name, node) in entries {
@@ -250,7 +247,10 @@ mod tests {
         assert_eq!((read.prices.len(), read.ignored), (4, 2));
         assert_eq!((input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")), (Some(2.5), None));
         gateway.set_prices(read);
-        assert_eq!((input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")), (Some(7.0), Some(1.0)));
+        assert_eq!(
+            (input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")),
+            (Some(7.0), Some(1.0))
+        );
         assert_eq!(input(&gateway, 1, "openai/gpt-4o"), Some(5.0));
         gateway.set_prices(read_document(br#"{"version":1,"prices":{}}"#, &gateway).unwrap());
         assert_eq!((input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")), (Some(2.5), None));
@@ -267,11 +267,23 @@ mod tests {
             ("", "the document is not JSON: EOF while parsing a value at line 1 column 0"),
             ("[]", "must be an object, but is []"),
             (r#"{"prices":{}}"#, "needs the field \"version\""),
-            (r#"{"version":2,"prices":{}}"#, "version: must be a whole number from 1 to 1, but is 2"),
+            (
+                r#"{"version":2,"prices":{}}"#,
+                "version: must be a whole number from 1 to 1, but is 2",
+            ),
             (r#"{"version":1}"#, "needs the field \"prices\""),
-            (r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":-1,"output_usd_per_mtok":1}}}"#, "prices[\"openai/gpt-4o\"].input_usd_per_mtok: must be a number from 0 to 100000, but is -1"),
-            (r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":1}}}"#, "prices[\"openai/gpt-4o\"]: a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens"),
-            (r#"{"version":1,"prices":{"unknown/m":{"input_usd_per_mtok":"1"}}}"#, "prices[\"unknown/m\"].input_usd_per_mtok: must be a number from 0 to 100000, but is \"1\""),
+            (
+                r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":-1,"output_usd_per_mtok":1}}}"#,
+                "prices[\"openai/gpt-4o\"].input_usd_per_mtok: must be a number from 0 to 100000, but is -1",
+            ),
+            (
+                r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":1}}}"#,
+                "prices[\"openai/gpt-4o\"]: a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
+            ),
+            (
+                r#"{"version":1,"prices":{"unknown/m":{"input_usd_per_mtok":"1"}}}"#,
+                "prices[\"unknown/m\"].input_usd_per_mtok: must be a number from 0 to 100000, but is \"1\"",
+            ),
         ] {
             assert_eq!(refused(document).first().map(String::as_str), Some(problem), "{document}");
         }
@@ -285,10 +297,17 @@ mod tests {
                 (0..count).map(|at| format!(r#""x/{at}":{{"input_usd_per_mtok":1}}"#)).collect();
             format!(r#"{{"version":1,"prices":{{{}}}}}"#, prices.join(","))
         };
-        assert_eq!(read_document(all(MAX_PRICES).as_bytes(), &gateway).unwrap().ignored, MAX_PRICES);
+        assert_eq!(
+            read_document(all(MAX_PRICES).as_bytes(), &gateway).unwrap().ignored,
+            MAX_PRICES
+        );
         let problems = read_document(all(MAX_PRICES + 1).as_bytes(), &gateway).unwrap_err();
-        assert_eq!(problems[0].to_string(), "prices: there are 4097 prices; at most 4096 are taken");
-        let most = format!("{:<MAX_DOCUMENT_BYTES$}", r#"{"version":1,"prices":{}}"#);
+        assert_eq!(
+            problems[0].to_string(),
+            "prices: there are 4097 prices; at most 4096 are taken"
+        );
+        let bare = r#"{"version":1,"prices":{}}"#;
+        let most = [bare, &*" ".repeat(MAX_DOCUMENT_BYTES - bare.len())].concat();
         assert!(read_document(most.as_bytes(), &gateway).is_ok());
         assert!(read_document([&most, " "].concat().as_bytes(), &gateway).is_err());
     }
@@ -299,11 +318,26 @@ mod tests {
         assert_eq!(prices.url.unwrap().every, Duration::from_secs(600));
         for (prices, problem) in [
             (json!({}), "prices: needs a url, a push key, or both"),
-            (json!({"url": {"cluster": "a", "authority": "p", "path": "/"}}), "prices.url.cluster: the cluster \"a\" has a filter of the gateway; prices need a cluster of their own"),
-            (json!({"url": {"cluster": "c", "authority": "p p", "path": "/"}}), "prices.url.authority: must be at most 1024 visible characters without blanks"),
-            (json!({"url": {"cluster": "c", "authority": "p", "path": "x"}}), "prices.url.path: must be at most 1024 visible characters without blanks, and begin with \"/\""),
-            (json!({"url": {"cluster": "c", "authority": "p", "path": "/", "every": "500ms"}}), "prices.url.every: must be a time from 1s to 1440m, such as \"30s\" or \"500ms\", but is \"500ms\""),
-            (json!({"push": {"key": "wp-secret"}}), "prices.push.key: must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it"),
+            (
+                json!({"url": {"cluster": "a", "authority": "p", "path": "/"}}),
+                "prices.url.cluster: the cluster \"a\" is one in which this module runs; prices need one of their own",
+            ),
+            (
+                json!({"url": {"cluster": "c", "authority": "p p", "path": "/"}}),
+                "prices.url.authority: must be visible ASCII without blanks",
+            ),
+            (
+                json!({"url": {"cluster": "c", "authority": "p", "path": "x"}}),
+                "prices.url.path: must begin with \"/\"",
+            ),
+            (
+                json!({"url": {"cluster": "c", "authority": "p", "path": "/", "every": "500ms"}}),
+                "prices.url.every: must be a time from 1s to 1440m, such as \"30s\" or \"500ms\", but is \"500ms\"",
+            ),
+            (
+                json!({"push": {"key": "wp-secret"}}),
+                "prices.push.key: must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
+            ),
         ] {
             assert_eq!(gateway(&prices).unwrap_err(), [problem], "{prices}");
         }

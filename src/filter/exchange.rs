@@ -1,6 +1,7 @@
 //! A request on its way: what both roles know of it. Lives in the memory of a worker from the end
 //! of the request's body to the access log.
 
+mod charges;
 mod progress;
 mod reckon;
 mod told;
@@ -14,6 +15,7 @@ use super::asked::Asked;
 use super::call::Call as OwnCall;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::health::Event;
@@ -56,6 +58,10 @@ pub struct Exchange {
     /// The place of an attempt that ended without a word of its provider, and what is made of that
     /// unless Envoy says that it had no connection to give.
     lost: Option<(Place, Event)>,
+    /// What it holds of the accounts of its caller.
+    tab: Option<Tab>,
+    /// What its attempts hold of their providers' caps.
+    caps: Vec<(usize, Tab)>,
     /// Whether it has been logged: the client is gone, or has got everything.
     closed: bool,
     /// Whether the headers of an answer, or of a final refusal, have gone to the client.
@@ -126,6 +132,8 @@ impl Exchange {
             prepared: None,
             places: Vec::new(),
             lost: None,
+            tab: None,
+            caps: Vec::new(),
             closed: false,
             committed: false,
             flow: Flow::None,
@@ -138,8 +146,8 @@ impl Exchange {
             Err(error) => {
                 let none = || Error::new(Class::Server, "the rule has no candidate");
                 let skipped = exchange.attempts.skipped().cloned().collect();
-                let error = Box::new(error.unwrap_or_else(none));
-                Err(Refusal { error, rule: exchange.rule, skipped })
+                let refusal = Refusal::from(error.unwrap_or_else(none));
+                Err(Refusal { rule: exchange.rule, skipped, ..refusal })
             }
         }
     }
@@ -264,6 +272,7 @@ impl Exchange {
             ("x-waypost-rule", self.rule.clone()),
             ("x-waypost-attempts", self.attempts.tried().len().to_string()),
         ];
+        headers.extend(self.limits());
         let last = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
         if let Some(found) = last {
             headers.push(("x-waypost-provider", found.provider.name.clone()));
@@ -271,7 +280,7 @@ impl Exchange {
         }
         // That of a stream is not known before its end.
         if self.parsed.includes_cost() && !self.flows_now() {
-            headers.push((COST_USD, self.cost()));
+            headers.push((COST_USD, self.cost_number()));
         }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);

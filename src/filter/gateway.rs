@@ -16,6 +16,7 @@ use super::arrived;
 use super::call::Call;
 use super::exchange::{Exchange, Origin};
 use super::host::{self, Buffer, Map, Packed};
+use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
 use super::mirror;
 use super::provider::is_connected;
@@ -159,7 +160,9 @@ impl GatewayStream {
         let refusal = refusal.into();
         let call = self.call.as_deref();
         host::set_property(RECORD, &record::refused(&refusal, self.gateway(), call));
-        self.reply(&Reply::error("waypost_refused", &refusal.error))
+        let mut reply = Reply::error("waypost_refused", &refusal.error);
+        reply.advice.extend(refusal.limits);
+        self.reply(&reply)
     }
 
     /// The whole body is here: decide, and let it go.
@@ -314,6 +317,12 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
+        if self.call.is_none() {
+            match self.gateway().tenancy.identify(&Asker(&headers), host::unix_millis()) {
+                Ok(caller) => self.caller = Some(Rc::new(caller)),
+                Err(error) => return self.refuse(error),
+            }
+        }
         let own = self.call.as_ref().map(|call| Ok(Asking::Passed(call.ask.operation())));
         let operation = match own.unwrap_or_else(|| Asking::find(&headers)) {
             Ok(Asking::Passed(operation)) => operation,

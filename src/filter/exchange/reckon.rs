@@ -12,7 +12,7 @@
 //! Whatever was not counted to its end is marked as `estimated`. An answer for which a provider counts no
 //! tokens at all was not counted. A model without a price has no cost, which is not a cost of nothing.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Exchange;
 use crate::filter::asked::Asked;
@@ -27,7 +27,7 @@ use crate::routing::{Outcome, Spent, Total};
 #[derive(Debug, Default)]
 pub(super) struct Running {
     /// The price that held when it began. A newer one is for others.
-    price: Option<Rc<Price>>,
+    price: Option<Arc<Price>>,
     usage: Option<Usage>,
     text_bytes: u64,
     sent: bool,
@@ -36,7 +36,7 @@ pub(super) struct Running {
 
 impl Running {
     /// An attempt begins that costs this much.
-    pub(super) fn at(price: Option<Rc<Price>>) -> Self {
+    pub(super) fn at(price: Option<Arc<Price>>) -> Self {
         Self { price, ..Self::default() }
     }
 }
@@ -67,7 +67,7 @@ impl Exchange {
             return None;
         }
         let last = self.attempts.tried().last().and_then(|last| last.spent).unwrap_or_default();
-        Some(Bill { cost: self.cost(), estimated: last.estimated, usage: last.usage })
+        Some(Bill { cost: self.cost_number(), estimated: last.estimated, usage: last.usage })
     }
 
     /// Puts the bill into the end of a stream, if its client wants to know.
@@ -82,7 +82,7 @@ impl Exchange {
     }
 
     /// What all attempts cost, as a JSON number, or `null`.
-    pub(super) fn cost(&self) -> String {
+    pub(super) fn cost_number(&self) -> String {
         self.total().cost().map_or_else(|| "null".to_owned(), NanoUsd::number)
     }
 
@@ -171,7 +171,7 @@ impl Exchange {
     }
 
     /// Nothing for what has no tokens.
-    fn estimated_input(&self) -> Option<Input> {
+    pub(super) fn estimated_input(&self) -> Option<Input> {
         match &self.parsed {
             Asked::Chat(parsed) => Some(estimate::chat(parsed.chat())),
             Asked::Embeddings(parsed) => Some(estimate::embeddings(&parsed.asked().input)),
@@ -202,6 +202,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    use std::rc::Rc;
+
     use serde_json::json;
 
     use super::*;
@@ -220,7 +222,7 @@ mod tests {
     fn exchange_with(headers: &Headers<'_>, body: &str) -> Exchange {
         let price = json!({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1000, "cached_input_usd_per_mtok": 0.1});
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"m": {"price": price}}},
                 "b": {"api": "openai", "endpoints": [{"cluster": "b"}], "models": {"m": {"price": {"input_usd_per_mtok": 0, "output_usd_per_mtok": 0}}}},
@@ -450,7 +452,7 @@ mod tests {
     #[test]
     fn what_is_kept_for_twelve_hours_is_known_by_the_request() {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {"a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-6-sol": {}}}},
         }));
         let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };

@@ -1,0 +1,565 @@
+//! What one subject has used: one value of the store.
+//!
+//! ```text
+//!  account/<kind>/<name>
+//!  version u8 │ at u64 │ 6 × level u64 │ 4 × (began u32, in flight u32, reserved u64)
+//!    │ day, month: (id u32, spent u64, flags u8) │ hour u32, spent u64, usual u64, hours u8, told u8
+//!    │ until u64 │ name of a user
+//! ```
+//! Reservations belong to generations of time, so that those of a worker that died end: see
+//! [`lease`](super::ledger::LEASE).
+
+use super::alert::{Anomaly, News};
+use super::bucket::{Bucket, Window};
+use super::exceeded::{Remaining, What};
+use super::period::{Period, Span};
+use super::settings::{Budget, Exhausted, Limits, Rates, Terms};
+use crate::providers::catalogue::NanoUsd;
+use crate::store::Millis;
+use crate::store::bytes::{Reader, Writer};
+
+const VERSION: u8 = 1;
+
+/// The length of a value, without a user's name.
+pub const BYTES: usize = 1 + 8 + 6 * 8 + GENERATIONS * 16 + 2 * 13 + 22 + 8;
+
+/// Generations of reservations: two that ended lately, the one of now, and the next, for a worker
+/// whose clock is a moment ahead.
+const GENERATIONS: usize = 4;
+
+/// How far a clock may be behind another before it counts as set back, in milliseconds.
+pub const BEHIND: Millis = 5_000;
+
+/// Hours with a spend that must be known before one is unusual.
+pub const WARM_UP: u8 = 8;
+
+/// The hour's spend is told to be unusual.
+const TOLD: u8 = 1;
+
+/// Somebody was refused by the budget, …
+const REFUSED: u8 = 1;
+
+/// … or could not even fall to something cheaper.
+const STOPPED: u8 = 2;
+
+/// What a request uses, or may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// Requests: 1, or 0 of what was never sent.
+    pub requests: u32,
+    /// Tokens of input and output.
+    pub tokens: u64,
+    /// Money.
+    pub cost: NanoUsd,
+}
+
+/// When something happens, in all the units that accounts count in.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Now.
+    pub now: Millis,
+    /// The day of the time zone.
+    pub day: Period,
+    /// The month.
+    pub month: Period,
+    /// How long a generation is, in seconds.
+    pub generation: u32,
+}
+
+impl Moment {
+    /// When the generation of now began, in seconds since 1970.
+    pub fn began(&self) -> u32 {
+        self.seconds() / self.generation * self.generation
+    }
+
+    const fn hour(&self) -> u32 {
+        (self.now / 3_600_000) as u32
+    }
+
+    const fn seconds(&self) -> u32 {
+        (self.now / 1000) as u32
+    }
+
+    /// Whether reservations of a generation still count.
+    fn counts(&self, began: u32) -> bool {
+        let now = self.began();
+        now.saturating_sub(began) <= 2 * self.generation
+            && began.saturating_sub(now) <= self.generation
+    }
+}
+
+/// Reservations of a generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// When the generation began, in seconds since 1970.
+    pub began: u32,
+    /// Requests.
+    pub in_flight: u32,
+    /// In nano-dollars.
+    pub money: u64,
+}
+
+/// Money spent in a period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Which period, as [`Period::id`].
+    pub id: u32,
+    /// In nano-dollars.
+    pub money: u64,
+    /// What was told.
+    pub flags: u8,
+}
+
+/// Money spent in an hour, and what usually is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hourly {
+    /// Which hour, since 1970.
+    pub hour: u32,
+    /// In nano-dollars.
+    pub spent: u64,
+    /// In nano-dollars.
+    pub usual: u64,
+    /// How many hours with a spend `usual` is made of.
+    pub hours: u8,
+    /// What was told.
+    pub flags: u8,
+}
+
+/// What one subject has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// When the levels were these.
+    pub at: Millis,
+    /// Requests by second, minute, day; tokens by the same.
+    pub levels: [Bucket; 6],
+    /// Reservations, each generation at its place.
+    pub reserved: [Reserved; GENERATIONS],
+    /// This day.
+    pub day: Spent,
+    /// This month.
+    pub month: Spent,
+    /// This hour.
+    pub hourly: Hourly,
+    /// From then on nothing in here matters.
+    pub until: Millis,
+}
+
+/// What of an account refuses a charge.
+#[derive(Clone, Copy, Debug)]
+pub struct Excess {
+    /// What is bounded.
+    pub what: What,
+    /// How many, or nano-dollars.
+    pub limit: u64,
+    /// How many, or nano-dollars, the charge wants.
+    pub wanted: u64,
+    /// When it would fit, in milliseconds, if that is known.
+    pub wait: Option<Millis>,
+    /// Nobody was refused by this budget before in this period.
+    pub first: bool,
+    /// Of a budget: what is noted of the refusal.
+    flag: u8,
+    /// Something cheaper may still fit.
+    downgrades: bool,
+}
+
+impl Excess {
+    /// Which of several is told: what cannot be helped by something cheaper, and of those what has to
+    /// be waited for longest.
+    #[must_use]
+    pub fn rank(&self) -> (bool, Millis) {
+        let wait = match self.what {
+            What::Concurrent => 0,
+            _ => self.wait.unwrap_or(Millis::MAX),
+        };
+        (!self.downgrades, wait)
+    }
+}
+
+/// The limits of [`Account::levels`].
+fn rates(limits: &Limits) -> [Option<u64>; 6] {
+    let Limits { requests, tokens, .. } = limits;
+    let each = |rates: &Rates| [rates.second, rates.minute, rates.day];
+    let ([a, b, c], [d, e, f]) = (each(requests), each(tokens));
+    [a, b, c, d, e, f]
+}
+
+/// The window of each of [`Account::levels`].
+const WINDOWS: [Window; 6] = {
+    let [a, b, c] = Window::ALL;
+    [a, b, c, a, b, c]
+};
+
+impl Account {
+    /// An account and the name behind it; nothing for bytes of another version or length.
+    #[must_use]
+    pub fn decode(value: &[u8]) -> Option<(Self, &[u8])> {
+        let mut reader = Reader(value);
+        if reader.u8()? != VERSION {
+            return None;
+        }
+        let mut account = Self { at: reader.u64()?, ..Self::default() };
+        for level in &mut account.levels {
+            level.0 = reader.u64()?;
+        }
+        for cell in &mut account.reserved {
+            *cell =
+                Reserved { began: reader.u32()?, in_flight: reader.u32()?, money: reader.u64()? };
+        }
+        for spent in [&mut account.day, &mut account.month] {
+            *spent = Spent { id: reader.u32()?, money: reader.u64()?, flags: reader.u8()? };
+        }
+        account.hourly = Hourly {
+            hour: reader.u32()?,
+            spent: reader.u64()?,
+            usual: reader.u64()?,
+            hours: reader.u8()?,
+            flags: reader.u8()?,
+        };
+        account.until = reader.u64()?;
+        Some((account, reader.0))
+    }
+
+    /// As [`Self::decode`] reads it.
+    #[must_use]
+    pub fn encode(&self, name: &[u8]) -> Vec<u8> {
+        let mut writer = Writer(Vec::with_capacity(BYTES + name.len()));
+        writer.u8(VERSION);
+        writer.u64(self.at);
+        for level in &self.levels {
+            writer.u64(level.0);
+        }
+        for Reserved { began, in_flight, money } in &self.reserved {
+            writer.u32(*began);
+            writer.u32(*in_flight);
+            writer.u64(*money);
+        }
+        for Spent { id, money, flags } in [&self.day, &self.month] {
+            writer.u32(*id);
+            writer.u64(*money);
+            writer.u8(*flags);
+        }
+        let Hourly { hour, spent, usual, hours, flags } = self.hourly;
+        writer.u32(hour);
+        writer.u64(spent);
+        writer.u64(usual);
+        writer.u8(hours);
+        writer.u8(flags);
+        writer.u64(self.until);
+        writer.0.extend_from_slice(name);
+        writer.0
+    }
+
+    /// Brings the account to now: buckets drain, reservations and periods end.
+    pub fn advance(&mut self, terms: &Terms, moment: &Moment) {
+        // A clock that is a moment behind another's drains nothing; one that was set back begins anew.
+        if moment.now >= self.at || self.at - moment.now > BEHIND {
+            let elapsed = moment.now.saturating_sub(self.at);
+            for (level, limit) in self.levels.iter_mut().zip(rates(&terms.limits)) {
+                match limit {
+                    Some(limit) => level.drain(limit, elapsed),
+                    // Nobody would drain it.
+                    None => *level = Bucket(0),
+                }
+            }
+            self.at = moment.now;
+        }
+        for cell in &mut self.reserved {
+            if !moment.counts(cell.began) {
+                *cell = Reserved::default();
+            }
+        }
+        self.day.roll(&moment.day, moment.now);
+        self.month.roll(&moment.month, moment.now);
+        self.hourly.roll(moment.hour());
+    }
+
+    /// Requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.reserved.iter().fold(0, |sum, cell| sum.saturating_add(cell.in_flight))
+    }
+
+    /// Money that requests in flight may cost.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.reserved.iter().fold(0, |sum, cell| sum.saturating_add(cell.money))
+    }
+
+    /// What refuses a charge; of several, what has to be waited for longest. With `downgraded`, a
+    /// budget that falls to cheaper candidates holds up to where it stops.
+    pub fn excess(
+        &self,
+        terms: &Terms,
+        charge: Charge,
+        downgraded: bool,
+        moment: &Moment,
+    ) -> Option<Excess> {
+        let mut worst: Option<Excess> = None;
+        let mut found = |excess: Excess| {
+            if worst.is_none_or(|worst| excess.rank() > worst.rank()) {
+                worst = Some(excess);
+            }
+        };
+        let limited = |what, limit, wanted, wait| {
+            let (first, downgrades) = (false, false);
+            Excess { what, limit, wanted, wait, first, flag: 0, downgrades }
+        };
+        if let Some(most) = terms.limits.concurrent {
+            let wanted = self.in_flight().saturating_add(charge.requests);
+            if wanted > most {
+                found(limited(What::Concurrent, most.into(), wanted.into(), None));
+            }
+        }
+        let limits = self.levels.iter().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
+        for (at, ((level, window), limit)) in limits {
+            let Some(limit) = limit else { continue };
+            let (wanted, what) = if at < Window::ALL.len() {
+                (charge.requests.into(), What::Requests(window))
+            } else {
+                (charge.tokens, What::Tokens(window))
+            };
+            let wait = level.wait(wanted, limit, window);
+            if wait != Some(0) {
+                found(limited(what, limit, wanted, wait));
+            }
+        }
+        let Some(budget) = &terms.budget else { return worst };
+        let periods = [
+            (Span::Day, budget.day, &self.day, &moment.day),
+            (Span::Month, budget.month, &self.month, &moment.month),
+        ];
+        for (span, amount, spent, period) in periods {
+            let Some(NanoUsd(limit)) = amount else { continue };
+            let falls = matches!(budget.on_exhausted, Exhausted::Downgrade { .. });
+            let (allowed, flag) = match budget.on_exhausted {
+                Exhausted::Downgrade { stop_at } if downgraded => (share(limit, stop_at), STOPPED),
+                _ => (limit, REFUSED),
+            };
+            let used = spent.money.saturating_add(self.reserved());
+            let wanted = charge.cost.0;
+            if used < allowed && used.saturating_add(wanted) <= allowed {
+                continue;
+            }
+            let ends = period.ends.saturating_sub(moment.now);
+            let wait = (wanted <= allowed && allowed > 0).then_some(ends);
+            let first = spent.flags & flag == 0;
+            let (what, downgrades) = (What::Budget(span), falls && !downgraded);
+            found(Excess { what, limit, wanted, wait, first, flag, downgrades });
+        }
+        worst
+    }
+
+    /// Notes that a budget refused somebody. False when that is known.
+    pub const fn refused(&mut self, excess: &Excess) -> bool {
+        let spent = match excess.what {
+            What::Budget(Span::Day) => &mut self.day,
+            What::Budget(Span::Month) => &mut self.month,
+            What::Concurrent | What::Requests(_) | What::Tokens(_) => return false,
+        };
+        let first = spent.flags & excess.flag == 0;
+        spent.flags |= excess.flag;
+        first
+    }
+
+    /// Takes a charge.
+    pub fn reserve(&mut self, terms: &Terms, charge: Charge, moment: &Moment) {
+        self.correct(terms, Charge::default(), charge);
+        self.hold(charge, moment);
+    }
+
+    /// Takes a place in the generation of now.
+    pub fn hold(&mut self, charge: Charge, moment: &Moment) {
+        let began = moment.began();
+        let Some(cell) = self.cell(began, moment) else { return };
+        // Those of another numbering, before the lease was changed, end with these.
+        cell.began = began;
+        cell.in_flight = cell.in_flight.saturating_add(charge.requests);
+        cell.money = cell.money.saturating_add(charge.cost.0);
+    }
+
+    /// Gives a place back, if its generation has not ended.
+    pub fn release(&mut self, began: u32, charge: Charge, moment: &Moment) {
+        let Some(cell) = self.cell(began, moment) else { return };
+        if cell.began == began {
+            cell.in_flight = cell.in_flight.saturating_sub(charge.requests);
+            cell.money = cell.money.saturating_sub(charge.cost.0);
+        }
+    }
+
+    fn cell(&mut self, began: u32, moment: &Moment) -> Option<&mut Reserved> {
+        self.reserved.get_mut((began / moment.generation) as usize % GENERATIONS)
+    }
+
+    /// Corrects what was taken of the buckets to what is to be taken.
+    pub fn correct(&mut self, terms: &Terms, taken: Charge, actual: Charge) {
+        let limits = self.levels.iter_mut().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
+        for (at, ((level, window), limit)) in limits {
+            let (taken, actual) = if at < Window::ALL.len() {
+                (taken.requests.into(), actual.requests.into())
+            } else {
+                (taken.tokens, actual.tokens)
+            };
+            if limit.is_some() {
+                level.add(actual.saturating_sub(taken), window);
+                level.give_back(taken.saturating_sub(actual), window);
+            }
+        }
+    }
+
+    /// Spends money; gives what is to be told of it.
+    pub fn spend(
+        &mut self,
+        budget: Option<&Budget>,
+        cost: NanoUsd,
+        anomaly: Option<Anomaly>,
+        news: &mut Vec<News>,
+    ) {
+        let periods = [(Span::Day, &mut self.day), (Span::Month, &mut self.month)];
+        for (span, spent) in periods {
+            let before = spent.money;
+            spent.money = before.saturating_add(cost.0);
+            let Some(budget) = budget else { continue };
+            let amount = if span == Span::Day { budget.day } else { budget.month };
+            let Some(amount) = amount else { continue };
+            // All workers' writes come one after another, so each share is passed by one of them.
+            for percent in &budget.alerts {
+                let mark = share(amount.0, *percent);
+                if before < mark && mark <= spent.money {
+                    let (percent, spent) = (*percent, NanoUsd(spent.money));
+                    news.push(News::Share { span, percent, spent, amount });
+                }
+            }
+        }
+        self.hourly.spent = self.hourly.spent.saturating_add(cost.0);
+        if let Some(anomaly) = anomaly {
+            news.extend(self.hourly.unusual(anomaly));
+        }
+    }
+
+    /// What is left of the limits.
+    #[must_use]
+    pub fn remaining(&self, terms: &Terms) -> Remaining {
+        let mut all = Remaining::default();
+        let limits = self.levels.iter().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
+        for (at, ((level, window), limit)) in limits {
+            let left = limit.map(|limit| level.left(limit, window));
+            all = all.and(if at < Window::ALL.len() {
+                Remaining { requests: left, tokens: None }
+            } else {
+                Remaining { requests: None, tokens: left }
+            });
+        }
+        all
+    }
+
+    /// Whether anything is reserved.
+    #[must_use]
+    pub fn holds(&self, moment: &Moment) -> bool {
+        let held = |cell: &Reserved| cell.in_flight > 0 || cell.money > 0;
+        self.reserved.iter().any(|cell| held(cell) && moment.counts(cell.began))
+    }
+
+    /// The money spent in the periods of now, to find who has spent least.
+    #[must_use]
+    pub fn worth(&self, moment: &Moment) -> u64 {
+        let spent = |spent: &Spent, period: &Period| {
+            if spent.id == period.id { spent.money } else { 0 }
+        };
+        spent(&self.day, &moment.day).max(spent(&self.month, &moment.month))
+    }
+
+    /// Notes from when on nothing in here matters.
+    pub fn expire(&mut self, terms: &Terms, moment: &Moment) {
+        let mut until = moment.now;
+        for (level, limit) in self.levels.iter().zip(rates(&terms.limits)) {
+            if let Some(limit) = limit
+                && level.0 > 0
+            {
+                let wait = level.0.checked_div(limit).map_or(u64::MAX, |wait| wait + 1);
+                until = until.max(self.at.saturating_add(wait));
+            }
+        }
+        for cell in &self.reserved {
+            if cell.in_flight > 0 || cell.money > 0 {
+                let ends = Millis::from(cell.began) + 3 * Millis::from(moment.generation);
+                until = until.max(ends * 1000);
+            }
+        }
+        if let Some(budget) = &terms.budget {
+            if budget.day.is_some() && self.day.money > 0 {
+                until = until.max(moment.day.ends);
+            }
+            if budget.month.is_some() && self.month.money > 0 {
+                until = until.max(moment.month.ends);
+            }
+        }
+        self.until = until;
+    }
+}
+
+/// So many per cent of an amount.
+fn share(amount: u64, percent: u16) -> u64 {
+    let percent = u64::from(percent);
+    (amount / 100).saturating_mul(percent).saturating_add(amount % 100 * percent / 100)
+}
+
+impl Spent {
+    /// Begins anew when another period has come.
+    const fn roll(&mut self, period: &Period, now: Millis) {
+        // A worker whose clock is a moment behind finds the next period begun already.
+        let behind = period.ends.saturating_sub(now) <= BEHIND;
+        let ahead = behind && self.id == period.id.wrapping_add(1);
+        if self.id != period.id && !ahead {
+            *self = Self { id: period.id, money: 0, flags: 0 };
+        }
+    }
+}
+
+impl Hourly {
+    /// Takes hours that have ended into what is usual: it rises by a quarter of what an hour was above
+    /// it, and falls by a 128th of what one was below, by half in about four days. So nights and
+    /// weekends do not make it forget what a busy hour is.
+    fn roll(&mut self, hour: u32) {
+        if hour == self.hour {
+            return;
+        }
+        // Behind by one: a clock that is a moment behind another.
+        if hour.wrapping_add(1) == self.hour {
+            return;
+        }
+        let passed = hour.saturating_sub(self.hour);
+        if self.spent > 0 {
+            self.hours = self.hours.saturating_add(1);
+        }
+        let mut spent = self.spent;
+        for _ in 0..passed.min(MOST_HOURS) {
+            if spent == 0 && self.usual == 0 {
+                break;
+            }
+            if spent > self.usual {
+                self.usual += (spent - self.usual) / 4;
+            } else {
+                self.usual -= (self.usual - spent) / 128;
+            }
+            spent = 0;
+        }
+        (self.hour, self.spent, self.flags) = (hour, 0, 0);
+    }
+
+    /// Whether the hour is unusual and nobody was told.
+    fn unusual(&mut self, anomaly: Anomaly) -> Option<News> {
+        let above = (self.usual / 100).saturating_mul(anomaly.percent.into());
+        let unusual = self.flags & TOLD == 0
+            && self.hours >= WARM_UP
+            && self.spent >= above.max(anomaly.at_least.0);
+        if !unusual {
+            return None;
+        }
+        self.flags |= TOLD;
+        Some(News::Unusual { spent: NanoUsd(self.spent), usual: NanoUsd(self.usual) })
+    }
+}
+
+/// Hours without a spend that are looked at one by one: after these little is left of what was usual.
+const MOST_HOURS: u32 = 24 * 31;
