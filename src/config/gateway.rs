@@ -2,6 +2,7 @@
 
 use super::alerts::{self, Alerts};
 use super::health;
+use super::metrics::{self, Metrics};
 use super::prices::{self, Prices};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
@@ -34,6 +35,10 @@ pub struct Gateway {
     pub tenancy: Tenancy,
     /// Where it is told that money runs out.
     pub alerts: Alerts,
+    /// What metrics say of tenants, and how many there may be.
+    pub metrics: Metrics,
+    /// Whether Envoy's spans are told what is asked and used.
+    pub tracing: bool,
     /// Where newer prices come from.
     pub prices: Prices,
 }
@@ -126,6 +131,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
     let loopback = fields.take("loopback");
     let alerts = fields.take("alerts");
+    let metrics =
+        fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -184,6 +192,8 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         loopback,
         tenancy,
         alerts,
+        metrics,
+        tracing,
         prices,
     })
 }

@@ -2,8 +2,10 @@
 //! of the request's body to the access log.
 
 mod charges;
+mod journey;
 mod progress;
 mod reckon;
+mod span;
 mod told;
 
 use std::rc::Rc;
@@ -25,6 +27,8 @@ use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
+pub use journey::Journey;
+pub use span::{Trace, WORDS, span_of_refusal};
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
 /// A request that passed the gateway role and may be tried at candidates.
@@ -72,6 +76,10 @@ pub struct Exchange {
     running: reckon::Running,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
+    /// What the record says beside attempts.
+    pub journey: Journey,
+    /// What its trace says.
+    pub trace: Trace,
 }
 
 /// Where a request comes from.
@@ -139,6 +147,8 @@ impl Exchange {
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
+            journey: Journey::default(),
+            trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -156,6 +166,26 @@ impl Exchange {
     #[must_use]
     pub const fn service(&self) -> &Rc<Service> {
         &self.service
+    }
+
+    /// What the client wished for in vain.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The headers of an answer, or of a final refusal, go to the client with a body of so many bytes;
+    /// those of a stream are added as they come.
+    pub fn commit(&mut self, status: u16, bytes: usize) {
+        self.committed = true;
+        self.journey.status = Some(status);
+        self.journey.answer_bytes = bytes as u64;
+    }
+
+    /// The place of its rule in the configuration; nothing when it went by its model's name.
+    #[must_use]
+    pub const fn rule_at(&self) -> Option<usize> {
+        self.rule_at
     }
 
     /// The candidate that the next attempt will ask.

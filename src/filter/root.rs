@@ -74,6 +74,7 @@ impl RootContext for Root {
                 status::configured(&desk.service);
                 self.refresher = Refresher::default();
                 self.refresher.refresh(&desk.service, &mut Outside);
+                desk.service.announce(desk.since);
                 self.role = Some(Role::Gateway(desk));
                 true
             }
@@ -201,10 +202,13 @@ fn silent(flow: &mut Flow, now: u64, limit: std::time::Duration) -> bool {
 
 /// Reads the role's credentials from the environment of the VM.
 fn read_credentials(role: ProviderRole) -> Credentials {
-    let mut secrets = Vec::new();
+    let (mut secrets, mut name) = (Vec::new(), None);
     for credential in &role.credentials {
         match std::env::var(&credential.env) {
-            Ok(secret) if usable(&secret) => secrets.push(secret),
+            Ok(secret) if usable(&secret) => {
+                secrets.push(secret);
+                name.get_or_insert_with(|| credential.env.as_str().into());
+            }
             Ok(_) => warn(
                 &role.provider,
                 &credential.env,
@@ -218,7 +222,7 @@ fn read_credentials(role: ProviderRole) -> Credentials {
         }
     }
     let missing = secrets.is_empty() && !role.credentials.is_empty();
-    Credentials { provider: role.provider, secrets, missing }
+    Credentials { provider: role.provider, secrets, name, missing }
 }
 
 fn usable(secret: &str) -> bool {

@@ -53,8 +53,8 @@ impl Stream {
     /// A stream of which nothing has arrived.
     #[must_use]
     pub const fn new(translator: Box<dyn Translator>) -> Self {
-        let (held, said) = (Vec::new(), Said::NOTHING);
-        Self { translator, phase: Phase::Held, held, error: None, said }
+        let said = Said::NOTHING;
+        Self { translator, phase: Phase::Held, held: Vec::new(), error: None, said }
     }
 
     /// Takes bytes and appends what the client gets for them: nothing while `Held` or `Failed`.
