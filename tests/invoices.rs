@@ -125,7 +125,8 @@ fn every_api_has_bills() {
 }
 
 fn provider_of(api: &str, bill: &Bill<'_>) -> Provider {
-    let mut entry = json!({"models": {&*bill.model: bill.entry.clone().unwrap_or_else(|| json!({}))}});
+    let mut entry =
+        json!({"models": {&*bill.model: bill.entry.clone().unwrap_or_else(|| json!({}))}});
     match api {
         "azure" => entry["base_url"] = json!("https://mine.openai.azure.com"),
         "vertex" => {
