@@ -3,6 +3,7 @@
 use super::alerts::{self, Alerts};
 use super::health;
 use super::metrics::{self, Metrics};
+use super::prices::{self, Prices};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Whether Envoy's spans are told what is asked and used.
     pub tracing: bool,
+    /// Where newer prices come from.
+    pub prices: Prices,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -153,6 +156,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let prices = fields.take("prices").map_or_else(Prices::default, |node| {
+        prices::read(&node, &providers, loopback.as_deref(), problems)
+    });
     let alerts = alerts.map_or_else(Alerts::default, |node| {
         alerts::read(&node, &providers, loopback.as_deref(), problems)
     });
@@ -188,6 +194,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         alerts,
         metrics,
         tracing,
+        prices,
     })
 }
 
