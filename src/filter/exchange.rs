@@ -2,6 +2,7 @@
 //! of the request's body to the access log.
 
 mod charges;
+mod journey;
 mod progress;
 mod reckon;
 mod told;
@@ -25,6 +26,7 @@ use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
+pub use journey::Journey;
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
 /// A request that passed the gateway role and may be tried at candidates.
@@ -72,6 +74,8 @@ pub struct Exchange {
     running: reckon::Running,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
+    /// What the record says beside attempts.
+    pub journey: Journey,
 }
 
 /// Where a request comes from.
@@ -139,6 +143,7 @@ impl Exchange {
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
+            journey: Journey::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -156,6 +161,20 @@ impl Exchange {
     #[must_use]
     pub const fn service(&self) -> &Rc<Service> {
         &self.service
+    }
+
+    /// What the client wished for in vain.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The headers of an answer, or of a final refusal, go to the client with a body of so many bytes;
+    /// those of a stream are added as they come.
+    pub fn commit(&mut self, status: u16, bytes: usize) {
+        self.committed = true;
+        self.journey.status = Some(status);
+        self.journey.answer_bytes = bytes as u64;
     }
 
     /// The candidate that the next attempt will ask.

@@ -146,10 +146,13 @@ fn silent(flow: &mut Flow, now: u64, limit: std::time::Duration) -> bool {
 
 /// Reads the role's credentials from the environment of the VM.
 fn read_credentials(role: ProviderRole) -> Credentials {
-    let mut secrets = Vec::new();
+    let (mut secrets, mut name) = (Vec::new(), None);
     for credential in &role.credentials {
         match std::env::var(&credential.env) {
-            Ok(secret) if usable(&secret) => secrets.push(secret),
+            Ok(secret) if usable(&secret) => {
+                secrets.push(secret);
+                name.get_or_insert_with(|| credential.env.as_str().into());
+            }
             Ok(_) => warn(
                 &role.provider,
                 &credential.env,
@@ -163,7 +166,7 @@ fn read_credentials(role: ProviderRole) -> Credentials {
         }
     }
     let missing = secrets.is_empty() && !role.credentials.is_empty();
-    Credentials { provider: role.provider, secrets, missing }
+    Credentials { provider: role.provider, secrets, name, missing }
 }
 
 fn usable(secret: &str) -> bool {

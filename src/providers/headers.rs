@@ -19,6 +19,13 @@ const REQUEST_IDS: [&str; 10] = [
     "x-ms-request-id",        // Azure, behind some of its fronts
 ];
 
+/// Where providers say how long they took, in milliseconds.
+const PROCESSING: [&str; 3] = [
+    "openai-processing-ms",              // OpenAI and Azure
+    "x-amzn-bedrock-invocation-latency", // Bedrock, but for its Converse API, which says it in the body
+    "x-envoy-upstream-service-time",     // those behind an Envoy: Mistral, Cohere
+];
+
 /// Longest id of a provider that is kept, in bytes.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -32,6 +39,12 @@ impl<'a> Headers<'a> {
             .filter_map(|name| self.text(name))
             .find(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic()))
             .map(|id| id.get(..MAX_REQUEST_ID_BYTES).unwrap_or(id).to_owned())
+    }
+
+    /// How long the provider says that it took, in milliseconds.
+    #[must_use]
+    pub fn processing_millis(&self) -> Option<u64> {
+        PROCESSING.iter().find_map(|name| self.text(name)?.parse().ok())
     }
 
     /// From pairs with names in lower case.
@@ -84,6 +97,16 @@ mod tests {
         }
         let none: Headers<'_> = [("cf-ray", "1"), ("id", "2")].into_iter().collect();
         assert_eq!(none.provider_request_id(), None);
+    }
+
+    #[test]
+    fn the_providers_own_time_is_found_and_has_to_be_a_number() {
+        for name in PROCESSING {
+            let headers: Headers<'_> = [("date", "x"), (name, "417")].into_iter().collect();
+            assert_eq!(headers.processing_millis(), Some(417), "{name}");
+        }
+        let none: Headers<'_> = [("openai-processing-ms", "4e2")].into_iter().collect();
+        assert_eq!(none.processing_millis(), None);
     }
 
     #[test]

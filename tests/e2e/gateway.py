@@ -293,7 +293,8 @@ class Gateway:
         self._read = 0
         self.expects_trouble = False
         path = self.directory / "envoy.json"
-        path.write_text(json.dumps(config), encoding="utf-8")
+        audit = json.dumps(str(self.directory / "audit.log"))
+        path.write_text(json.dumps(config).replace('"audit.log"', audit), encoding="utf-8")
         self._output = (self.directory / "output").open("wb")
         command = [str(envoy_binary()), "-c", str(path), "--concurrency", str(concurrency)]
         command += ["--disable-hot-restart", "-l", "info", "--log-path", str(self.directory / "log")]
@@ -386,6 +387,22 @@ class Gateway:
                     return line
             time.sleep(0.02)
         raise AssertionError(f"no line for {request_id} in the access log")
+
+    def audit_log(self) -> list[dict[str, Any]]:
+        """All records of the audit log, in order."""
+        lines = (self.directory / "audit.log").read_bytes().split(b"\n")
+        assert lines.pop() == b"", "a record is written whole"
+        return [json.loads(line) for line in lines]
+
+    def audited(self, request_id: str, seconds: float = 12) -> dict[str, Any]:
+        """The record of a request in the audit log; it is written a little after the answer."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for record in reversed(self.audit_log()):
+                if record["request_id"] == request_id:
+                    return record
+            time.sleep(0.02)
+        raise AssertionError(f"no record of {request_id} in the audit log")
 
     def tail(self, lines: int = 20) -> str:
         """The end of the log, and of the access log."""

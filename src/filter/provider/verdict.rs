@@ -32,6 +32,7 @@ impl ProviderStream {
 
     pub(super) fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
+        let came = host::monotonic();
         let answer = if let Some(overflow) = collected.overflow {
             attempt.exchange.borrow_mut().unread();
             Err(overflow.error())
@@ -51,9 +52,11 @@ impl ProviderStream {
                     drop(exchange);
                     return self.fail(&Overflow::Body.error());
                 }
-                exchange.answered(attempt.at, host::monotonic());
+                let now = host::monotonic();
+                exchange.answered(attempt.at, now);
+                exchange.journey.inside += now.saturating_sub(came);
                 if body.len() > MAX_BUFFERED_BYTES {
-                    exchange.committed = true;
+                    exchange.commit(200, body.len());
                     let reply = Reply::ok("waypost_answer", body.into_owned());
                     let mut headers = reply.headers();
                     headers.extend(exchange.signature(&attempt.warnings));
@@ -114,7 +117,7 @@ impl ProviderStream {
             return Action::Continue;
         }
         // Only headers are here, so there is no body that could be replaced.
-        exchange.committed = true;
+        exchange.commit(seen.status, body.len());
         let reply = Reply::error("waypost_failed", &seen);
         let mut headers = reply.headers();
         headers.extend(exchange.signature(&attempt.warnings));
