@@ -9,6 +9,7 @@
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
 //! | [`alerts`] | where it is told that money runs out |
 //! | [`provider`] | an entry of `providers` |
+//! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
@@ -19,6 +20,7 @@
 pub mod alerts;
 pub mod gateway;
 pub mod health;
+pub mod metrics;
 pub mod model;
 mod price;
 pub mod provider;
@@ -30,6 +32,7 @@ pub mod tenancy;
 use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
+pub use metrics::Metrics;
 pub use model::Model;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};

@@ -8,6 +8,8 @@
 
 use std::ptr::{null, null_mut};
 
+use crate::telemetry::metrics::Kind;
+
 /// Status of a call that worked; every other number is a refusal.
 const OK: u32 = 0;
 
@@ -237,19 +239,8 @@ pub fn share(key: &str, value: &[u8], version: u32) -> bool {
     status == OK
 }
 
-/// A kind of metric, as the host counts them.
-#[derive(Clone, Copy, Debug)]
-pub enum Metric {
-    /// Only ever grows.
-    Counter = 0,
-    /// As it is now.
-    Gauge = 1,
-    /// How values are spread.
-    Histogram = 2,
-}
-
 /// A new id for a metric. The host gives another one at each call and forgets none: ask once.
-pub fn define_metric(kind: Metric, name: &str) -> Option<u32> {
+pub fn define_metric(kind: Kind, name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the result is written before the call returns; the name is only read.
     let status =

@@ -204,7 +204,10 @@ pub fn ask<T>(
     let header = |name: &str| headers.text(name);
     match operation {
         Operation::Chat => {
-            let parsed = ParsedChat::parse(body)?;
+            let mut parsed = ParsedChat::parse(body)?;
+            if wants_cost(headers) {
+                parsed.include_cost();
+            }
             let chat = parsed.chat();
             let media = chat.validate()?;
             let needs = Needs::of(chat, media, parsed.body().len());
@@ -226,7 +229,10 @@ pub fn ask<T>(
             Ok((Asked::Chat(parsed), then))
         }
         Operation::Embeddings => {
-            let parsed = ParsedEmbeddings::parse(body)?;
+            let mut parsed = ParsedEmbeddings::parse(body)?;
+            if wants_cost(headers) {
+                parsed.include_cost();
+            }
             let asked = parsed.asked();
             asked.validate()?;
             let metadata = Tags::of(asked.field("metadata"));
@@ -258,6 +264,11 @@ fn route(service: &Service, question: &Question<'_>, keep: Keep<'_>) -> Result<P
             Err(Refusal::of(error, plan))
         }
     }
+}
+
+/// Whether a header asks what the request costs, for clients that cannot put it into the body.
+fn wants_cost(headers: &Headers<'_>) -> bool {
+    headers.text("x-waypost-cost") == Some("include")
 }
 
 /// What the client asks for beside a model. A list of models that it may not send is not read: it

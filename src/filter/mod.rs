@@ -9,6 +9,7 @@
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`service`] | a configuration, and what this worker knows of its providers |
+//! | `meter` | what is counted of a request when it is over |
 //! | [`record`] | the record of a request, for the access log |
 //! | [`call`] | requests of the gateway to itself: what is asked of whom, and those under way |
 //! | `callout` | how one is sent |
@@ -37,6 +38,7 @@ pub mod call;
 pub mod exchange;
 pub mod intake;
 pub mod limited;
+pub mod meter;
 pub mod record;
 pub mod refusal;
 pub mod reply;

@@ -63,6 +63,7 @@ impl RootContext for Root {
                 };
                 host::tick_every(TICK_MILLIS);
                 status::configured(&desk.service);
+                desk.service.announce(desk.since);
                 self.role = Some(Role::Gateway(desk));
                 true
             }

@@ -16,6 +16,7 @@
 //! | [`bucket`] | token buckets |
 //! | [`exceeded`] | which limit refuses a request, and when it would not |
 //! | [`alert`] | what somebody is to be told of an account |
+//! | [`snapshot`] | what was spent, as JSON, and how another Envoy takes it over |
 //! | [`users`] | accounts of users, in a bounded number of slots |
 //! | [`period`] | days and months of a time zone |
 //! | [`zone`] | time zones |
@@ -33,6 +34,7 @@ pub mod key;
 pub mod ledger;
 pub mod period;
 pub mod settings;
+pub mod snapshot;
 pub mod subject;
 pub mod users;
 pub mod zone;

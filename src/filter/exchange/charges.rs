@@ -30,12 +30,12 @@ impl Exchange {
         if !bounded || matches!(self.parsed, Asked::Models) {
             return Ok(None);
         }
-        let cost = self.cost(at).unwrap_or_default();
+        let cost = self.estimated_cost(at).unwrap_or_default();
         Tab::of_cap(&self.service, candidate.provider, cost).map_err(|_| ())
     }
 
     /// What the request is taken to cost at the candidate at `at`.
-    fn cost(&self, at: usize) -> Option<NanoUsd> {
+    fn estimated_cost(&self, at: usize) -> Option<NanoUsd> {
         let input = Input { cached: 0, ..self.estimated_input()? };
         let (operation, output) = match &self.parsed {
             Asked::Chat(parsed) => (Operation::Chat, parsed.chat().max_tokens),
