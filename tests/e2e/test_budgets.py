@@ -161,7 +161,7 @@ def chat(stage: Stage, tenant: str, text: str = "hi", model: str = MODEL, user: 
 
 def spent(stage: Stage, name: str, kind: str = "tenant", period: str = "day") -> int:
     """What is spent, in nano-dollars."""
-    gauge = f"wasmcustom.waypost_budget_spent_nano_usd;kind={kind};name={name};limit=usd_per_{period}"
+    gauge = f"wasmcustom.waypost_budget_spent_nano_usd;name={name};kind={kind};limit=usd_per_{period}"
     return stage.gateway.stats(gauge).get(gauge, 0)
 
 
@@ -348,7 +348,7 @@ def test_shares_of_a_budget_are_told_once_each(both: tuple[Stage, Hook]) -> None
     counts = {name.rpartition("=")[2]: value for name, value in outcomes.items()}
     assert counts == {"sent": len(hook.got), "failed": 1}
     assert b'has used 50% of its budget of the day' in stage.gateway.log()
-    alerts = stage.gateway.stats("wasmcustom.waypost_alerts;kind=tenant;name=watched;")
+    alerts = stage.gateway.stats("wasmcustom.waypost_alerts;name=watched;kind=tenant;")
     assert sum(alerts.values()) == len(told), alerts
 
 
