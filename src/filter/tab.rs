@@ -27,8 +27,7 @@ use crate::telemetry::metrics::Metric;
 use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED};
 use crate::tenancy::alert::{self, Alert};
 use crate::tenancy::{
-    Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span, Subject,
-    What, Zone,
+    Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span, Subject, What,
 };
 
 /// A reservation. However its holder ends, it is settled once: with what was used, or with nothing when
@@ -162,9 +161,7 @@ fn charge(plan: &mut Plan, gateway: &Gateway, question: &Question<'_>) -> Charge
 /// The ledger of a configuration.
 #[must_use]
 pub fn ledger(gateway: &Gateway) -> Ledger {
-    // A name that there is not was refused with the configuration.
-    let zone = Zone::parse(&gateway.tenancy.time_zone).unwrap_or(Zone::UTC);
-    Ledger::new(zone, LEASE, gateway.alerts.anomaly)
+    Ledger::new(gateway.tenancy.time_zone, LEASE, gateway.alerts.anomaly)
 }
 
 impl Service {
