@@ -128,6 +128,7 @@ pub fn unasked(request: &Unasked<'_>) -> String {
         record.text("class", error.class.word());
         record.maybe("code", error.code.as_deref());
         record.maybe("param", error.param.as_deref());
+        record.maybe("limit", refusal.limit);
         record.close(b'}');
         attempt::skipped(&mut record, &mut refusal.skipped.iter(), gateway);
     }
