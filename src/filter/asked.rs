@@ -27,10 +27,40 @@ impl Asked {
         }
     }
 
+    /// The word for what is asked for: `gen_ai.operation.name`, where the conventions have one.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::Chat(_) => "chat",
+            Self::Embeddings(_) => "embeddings",
+            Self::Models => "models",
+        }
+    }
+
+    /// The model that the client named; empty where none is asked for.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Chat(parsed) => &parsed.chat().model,
+            Self::Embeddings(parsed) => &parsed.asked().model,
+            Self::Models => "",
+        }
+    }
+
     /// Whether events are asked for.
     #[must_use]
     pub fn stream(&self) -> bool {
         matches!(self, Self::Chat(parsed) if parsed.chat().stream)
+    }
+
+    /// Whether the client wants to know what its request cost.
+    #[must_use]
+    pub fn includes_cost(&self) -> bool {
+        match self {
+            Self::Chat(parsed) => parsed.chat().include_cost,
+            Self::Embeddings(parsed) => parsed.asked().include_cost,
+            Self::Models => false,
+        }
     }
 
     /// The request for a provider.

@@ -1,6 +1,7 @@
 //! A request on its way: what both roles know of it. Lives in the memory of a worker from the end
 //! of the request's body to the access log.
 
+mod charges;
 mod journey;
 mod progress;
 mod reckon;
@@ -15,6 +16,7 @@ use super::asked::Asked;
 use super::call::Call as OwnCall;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::health::Event;
@@ -58,6 +60,10 @@ pub struct Exchange {
     /// The place of an attempt that ended without a word of its provider, and what is made of that
     /// unless Envoy says that it had no connection to give.
     lost: Option<(Place, Event)>,
+    /// What it holds of the accounts of its caller.
+    tab: Option<Tab>,
+    /// What its attempts hold of their providers' caps.
+    caps: Vec<(usize, Tab)>,
     /// Whether it has been logged: the client is gone, or has got everything.
     closed: bool,
     /// Whether the headers of an answer, or of a final refusal, have gone to the client.
@@ -130,6 +136,8 @@ impl Exchange {
             prepared: None,
             places: Vec::new(),
             lost: None,
+            tab: None,
+            caps: Vec::new(),
             closed: false,
             committed: false,
             flow: Flow::None,
@@ -143,8 +151,8 @@ impl Exchange {
             Err(error) => {
                 let none = || Error::new(Class::Server, "the rule has no candidate");
                 let skipped = exchange.attempts.skipped().cloned().collect();
-                let error = Box::new(error.unwrap_or_else(none));
-                Err(Refusal { error, rule: exchange.rule, skipped })
+                let refusal = Refusal::from(error.unwrap_or_else(none));
+                Err(Refusal { rule: exchange.rule, skipped, ..refusal })
             }
         }
     }
@@ -167,6 +175,12 @@ impl Exchange {
         self.committed = true;
         self.journey.status = Some(status);
         self.journey.answer_bytes = bytes as u64;
+    }
+
+    /// The place of its rule in the configuration; nothing when it went by its model's name.
+    #[must_use]
+    pub const fn rule_at(&self) -> Option<usize> {
+        self.rule_at
     }
 
     /// The candidate that the next attempt will ask.
@@ -283,10 +297,15 @@ impl Exchange {
             ("x-waypost-rule", self.rule.clone()),
             ("x-waypost-attempts", self.attempts.tried().len().to_string()),
         ];
+        headers.extend(self.limits());
         let last = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
         if let Some(found) = last {
             headers.push(("x-waypost-provider", found.provider.name.clone()));
             headers.push(("x-waypost-model", found.model.name.clone()));
+        }
+        // That of a stream is not known before its end.
+        if self.parsed.includes_cost() && !self.flows_now() {
+            headers.push((COST_USD, self.cost()));
         }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);
@@ -295,6 +314,10 @@ impl Exchange {
             headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
         }
         headers
+    }
+
+    fn flows_now(&self) -> bool {
+        self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Flowing)
     }
 
     /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
@@ -307,6 +330,9 @@ impl Exchange {
             && self.attempts.tried().last().is_some_and(uncounted)
     }
 }
+
+/// The response header with the cost of all attempts in US dollars, or `null`.
+const COST_USD: &str = "x-waypost-cost-usd";
 
 /// Longest `x-waypost-warnings`, in bytes.
 pub const MAX_WARNINGS_BYTES: usize = 1024;

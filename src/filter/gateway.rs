@@ -16,7 +16,9 @@ use super::arrived;
 use super::call::Call;
 use super::exchange::{Exchange, Origin};
 use super::host::{self, Buffer, Map, Packed};
+use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
+use super::meter::Ending;
 use super::mirror;
 use super::provider::is_connected;
 use super::record::{self, Unasked, times::Clock};
@@ -27,6 +29,7 @@ use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
+use crate::routing::Outcome;
 use crate::tenancy::{Caller, Proof};
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
@@ -170,7 +173,11 @@ impl GatewayStream {
 
     fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
         let refusal = refusal.into();
-        let reply = Reply::error("waypost_refused", &refusal.error);
+        let mut reply = Reply::error("waypost_refused", &refusal.error);
+        reply.advice.extend(refusal.limits.iter().cloned());
+        if self.call.is_none() {
+            self.desk.service.count_refusal(self.caller.as_deref(), None, Some(&refusal));
+        }
         self.refusal = Some(refusal);
         self.reply(&reply)
     }
@@ -312,6 +319,17 @@ impl GatewayStream {
     }
 }
 
+/// The status that the client got, by what is known of the last attempt.
+fn status(exchange: &Exchange) -> Option<u16> {
+    let last = exchange.attempts.tried().last()?;
+    match &last.outcome {
+        Outcome::Answered | Outcome::Flowing => Some(200),
+        Outcome::Failed { .. } if last.first_content.is_some() => Some(200),
+        Outcome::Failed { class, .. } => Some(class.status()),
+        Outcome::Pending => None,
+    }
+}
+
 /// Whether Envoy answered because the pool of connections of the cluster that was to be asked is full.
 /// Envoy never retries that, and runs no filter of the cluster.
 fn overflowed() -> bool {
@@ -349,6 +367,12 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
+        if self.call.is_none() {
+            match self.gateway().tenancy.identify(&Asker(&headers), host::unix_millis()) {
+                Ok(caller) => self.caller = Some(Rc::new(caller)),
+                Err(error) => return self.refuse(error),
+            }
+        }
         let own = self.call.as_ref().map(|call| Ok(Asking::Passed(call.ask.operation())));
         let operation = match own.unwrap_or_else(|| Asking::find(&headers)) {
             Ok(Asking::Passed(operation)) => operation,
@@ -439,6 +463,8 @@ impl HttpContext for GatewayStream {
                     exchange.journey.answer_bytes = bytes as u64;
                 }
                 let (unix, now) = (host::unix_millis(), host::monotonic());
+                let ending = Ending { now, status: status(&exchange), overhead: 0 };
+                exchange.service().count_request(&exchange, &ending);
                 host::set_property(RECORD, &record::of(&exchange, unix, now));
             }
             shared::close(id);

@@ -335,7 +335,10 @@ impl ProviderStream {
                     let error = without_secrets(error, secrets);
                     exchange.failed(attempt.at, attempt.status, &error, host::monotonic());
                 }
-                None => exchange.answered(attempt.at, host::monotonic()),
+                None => {
+                    exchange.answered(attempt.at, host::monotonic());
+                    exchange.bill_in_stream(&mut out);
+                }
             }
         }
         exchange.journey.answer_bytes += (out.len() - kept) as u64;

@@ -59,6 +59,11 @@ impl<'a> Headers<'a> {
         self.bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// All values of `name`.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| *value)
+    }
+
     /// The first value of `name`.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<&'a [u8]> {

@@ -316,7 +316,7 @@ mod tests {
 
     fn gateway() -> Gateway {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {"small": {"context_window": 1000}, "large": {"context_window": 9000}, "new": {}}},
             },

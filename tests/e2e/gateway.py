@@ -218,7 +218,7 @@ def configuration(
 ) -> dict[str, Any]:
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
     place of the ones there, made from the first; `change` is called with the result. Without `health`
-    in `gateway` it is one that is `patient`."""
+    in `gateway` it is one that is `patient`; without `tenants` and `anonymous` it answers whoever asks."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     values = {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module())} | marks
     config = yaml.safe_load(render(template, demo=True, values=values))
@@ -227,6 +227,8 @@ def configuration(
     plugin = manager["http_filters"][0]["typed_config"]["config"]["configuration"]
     if gateway is not None:
         plugin["value"] = {"role": "gateway"} | gateway
+    if gateway is None or not {"tenants", "anonymous"} & gateway.keys():
+        answer_anybody(plugin["value"])
     if "health" not in plugin["value"]:
         plugin["value"] = patient(plugin["value"])
     if clusters is not None:
@@ -244,6 +246,12 @@ def configuration(
     if change:
         change(config)
     return config
+
+
+def answer_anybody(role: dict[str, Any]) -> None:
+    """Lets the gateway of that configuration answer whoever asks, beside those whom it knows."""
+    role["tenants"] = role.get("tenants", {}) | {"anyone": {}}
+    role["anonymous"] = "anyone"
 
 
 def _cluster(template: dict[str, Any], wanted: Cluster) -> dict[str, Any]:

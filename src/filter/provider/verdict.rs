@@ -1,5 +1,7 @@
 //! What becomes of an attempt whose answer is whole, or that failed.
 
+use std::borrow::Cow;
+
 use proxy_wasm::types::Action;
 
 use super::{ALL, MAX_BUFFERED_BYTES, Phase, ProviderStream, commit};
@@ -55,6 +57,9 @@ impl ProviderStream {
                 let now = host::monotonic();
                 exchange.answered(attempt.at, now);
                 exchange.journey.inside += now.saturating_sub(came);
+                let billed = exchange.bill().and_then(|bill| bill.in_answer(&body));
+                let same = answer.body == Payload::Same && billed.is_none();
+                let body = billed.map_or(body, Cow::Owned);
                 if body.len() > MAX_BUFFERED_BYTES {
                     exchange.commit(200, body.len());
                     let reply = Reply::ok("waypost_answer", body.into_owned());
@@ -72,7 +77,7 @@ impl ProviderStream {
                     Some(body.len()),
                     None,
                 );
-                if !(collected.left && answer.body == Payload::Same) {
+                if !(collected.left && same) {
                     host::replace(Buffer::Response, ALL, &body);
                 }
                 Action::Continue

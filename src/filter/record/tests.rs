@@ -10,14 +10,14 @@ use crate::config::Config;
 use crate::config::rule::Operation;
 use crate::filter::service::tests as service;
 use crate::openai::Class;
-use crate::providers::catalogue::NanoUsd;
 use crate::providers::Headers;
+use crate::providers::catalogue::NanoUsd;
 use crate::routing::{Outcome, Spent};
 use crate::tenancy::Proof;
 
 fn gateway(name: &str) -> Rc<Gateway> {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {name: {}}},
             "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
