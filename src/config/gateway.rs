@@ -1,6 +1,7 @@
 //! `role: gateway`: providers, rules, limits.
 
 use super::alerts::{self, Alerts};
+use super::audit::{self, Audit};
 use super::health;
 use super::metrics::{self, Metrics};
 use super::provider::{self, Defaults, Endpoint, Provider};
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub alerts: Alerts,
     /// What metrics say of tenants, and how many there may be.
     pub metrics: Metrics,
+    /// What records hold of what was asked and answered.
+    pub audit: Audit,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -128,6 +131,8 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let alerts = fields.take("alerts");
     let metrics =
         fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let audit =
+        fields.take("audit").map_or_else(Audit::default, |node| audit::read(&node, problems));
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -184,6 +189,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         tenancy,
         alerts,
         metrics,
+        audit,
     })
 }
 

@@ -51,7 +51,9 @@ impl Shape {
                 b'@' => Item::Letter,
                 b'?' => Item::Either,
                 b'*' => Item::Many,
-                b'\\' => Item::Itself(bytes.next().ok_or("ends with a \\, behind which nothing stands")?),
+                b'\\' => {
+                    Item::Itself(bytes.next().ok_or("ends with a \\, behind which nothing stands")?)
+                }
                 byte => Item::Itself(byte),
             });
         }

@@ -42,7 +42,11 @@ fn shaped(pattern: &str, text: &str) -> String {
 fn a_shape_stands_for_what_it_says_and_for_no_part_of_a_word() {
     for (pattern, text, becomes) in [
         ("EMP-######", "EMP-123456, EMP-000000.", "[it], [it]."),
-        ("EMP-######", "TEMP-123456 EMP-1234567 EMP-12345 emp-123456", "TEMP-123456 EMP-1234567 EMP-12345 emp-123456"),
+        (
+            "EMP-######",
+            "TEMP-123456 EMP-1234567 EMP-12345 emp-123456",
+            "TEMP-123456 EMP-1234567 EMP-12345 emp-123456",
+        ),
         ("@@-????", "ab-1c2D a1-1234 (xy-0000)", "[it] a1-1234 ([it])"),
         ("acct_*", "acct_a-b_C9; acct_ acct", "[it]; acct_ acct"),
         ("<*>", "<name> <> < x>", "[it] <> < x>"),

@@ -6,16 +6,30 @@ use crate::guard::{before, begins, is_word, run};
 
 /// How keys begin, and the fewest characters behind that.
 const PREFIXES: &[(&[u8], usize)] = &[
-    (b"sk-", 20),                                                                   // OpenAI, Anthropic, DeepSeek
-    (b"sk_live_", 16), (b"sk_test_", 16), (b"rk_live_", 16),                        // Stripe
-    (b"wp-", 20),                                                                   // Waypost
-    (b"ghp_", 30), (b"gho_", 30), (b"ghu_", 30), (b"ghs_", 30), (b"ghr_", 30),      // GitHub
+    (b"sk-", 20), // OpenAI, Anthropic, DeepSeek
+    (b"sk_live_", 16),
+    (b"sk_test_", 16),
+    (b"rk_live_", 16), // Stripe
+    (b"wp-", 20),      // Waypost
+    (b"ghp_", 30),
+    (b"gho_", 30),
+    (b"ghu_", 30),
+    (b"ghs_", 30),
+    (b"ghr_", 30), // GitHub
     (b"github_pat_", 30),
-    (b"glpat-", 20),                                                                // GitLab
-    (b"xoxb-", 20), (b"xoxp-", 20), (b"xoxa-", 20), (b"xoxs-", 20),                 // Slack
-    (b"AKIA", 16), (b"ASIA", 16),                                                   // AWS
-    (b"AIza", 35),                                                                  // Google
-    (b"hf_", 30), (b"gsk_", 30), (b"xai-", 30), (b"npm_", 30), (b"pypi-", 40),
+    (b"glpat-", 20), // GitLab
+    (b"xoxb-", 20),
+    (b"xoxp-", 20),
+    (b"xoxa-", 20),
+    (b"xoxs-", 20), // Slack
+    (b"AKIA", 16),
+    (b"ASIA", 16), // AWS
+    (b"AIza", 35), // Google
+    (b"hf_", 30),
+    (b"gsk_", 30),
+    (b"xai-", 30),
+    (b"npm_", 30),
+    (b"pypi-", 40),
 ];
 
 /// Longest key that is looked at, in bytes: beyond it, what follows is taken for text. A token with

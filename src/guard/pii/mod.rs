@@ -36,7 +36,9 @@ pub(super) fn found_at(text: &[u8], at: usize, wanted: &[Kind]) -> Option<(Kind,
             (Kind::Ssn, number::ssn),
             (Kind::Phone, number::phone),
         ],
-        b'A'..=b'Z' | b'a'..=b'z' => &[(Kind::Key, key::end), (Kind::Iban, iban::end), (Kind::Ip, ip::end)],
+        b'A'..=b'Z' | b'a'..=b'z' => {
+            &[(Kind::Key, key::end), (Kind::Iban, iban::end), (Kind::Ip, ip::end)]
+        }
         b'+' | b'(' => &[(Kind::Phone, number::phone)],
         b':' => &[(Kind::Ip, ip::end)],
         b'-' => &[(Kind::Key, key::private)],
@@ -63,5 +65,8 @@ fn is_glued(text: &[u8], at: usize) -> bool {
 /// Whether a number ends at `end`: no word, fraction or id goes on there.
 fn ends(text: &[u8], end: usize) -> bool {
     let (next, second) = (byte(text, end), byte(text, end + 1));
-    !is_inside(next) && !(matches!(next, b'.' | b'-') && second.is_ascii_alphanumeric() && !(next == b'.' && second.is_ascii_alphabetic()))
+    !is_inside(next)
+        && !(matches!(next, b'.' | b'-')
+            && second.is_ascii_alphanumeric()
+            && !(next == b'.' && second.is_ascii_alphabetic()))
 }
