@@ -39,6 +39,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// What records hold of what was asked and answered.
     pub audit: Audit,
+    /// Whether Envoy's spans are told what is asked and used.
+    pub tracing: bool,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -133,6 +135,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
     let audit =
         fields.take("audit").map_or_else(Audit::default, |node| audit::read(&node, problems));
+    let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -190,6 +193,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         alerts,
         metrics,
         audit,
+        tracing,
     })
 }
 

@@ -5,6 +5,7 @@ mod charges;
 mod journey;
 mod progress;
 mod reckon;
+mod span;
 mod told;
 
 use std::rc::Rc;
@@ -28,6 +29,7 @@ use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
 pub use journey::Journey;
+pub use span::{Trace, WORDS, span_of_refusal};
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
 /// A request that passed the gateway role and may be tried at candidates.
@@ -77,6 +79,8 @@ pub struct Exchange {
     pub call: Option<Rc<OwnCall>>,
     /// What the record says beside attempts.
     pub journey: Journey,
+    /// What its trace says.
+    pub trace: Trace,
 }
 
 /// Where a request comes from.
@@ -148,6 +152,7 @@ impl Exchange {
             running: reckon::Running::default(),
             call: None,
             journey: Journey { spoken, ..Journey::default() },
+            trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
