@@ -20,6 +20,7 @@
 //! | [`tenancy`] | who may ask, and on which terms |
 
 pub mod alerts;
+pub mod audit;
 pub mod gateway;
 pub mod health;
 pub mod metrics;
