@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use waypost::cli::BadUsage;
-use waypost::cli::usage::{self, Date, Dimension, Options, Screen, Source, Zone, of_logs};
+use waypost::cli::usage::{self, Date, Dimension, Options, Screen, Source, of_logs};
+use waypost::tenancy::Zone;
 
 use super::Output;
 
@@ -66,8 +67,8 @@ pub struct Command {
     #[arg(long)]
     chart: bool,
     /// The zone of days and months, as in the configuration.
-    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
-    time_zone: Zone,
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    time_zone: String,
     /// A line that is no record is an error.
     #[arg(long)]
     strict: bool,
@@ -89,16 +90,12 @@ fn date(text: &str) -> Result<Date, String> {
     Date::read(text.as_bytes()).ok_or_else(|| "not a date like 2026-11-21".to_owned())
 }
 
-fn zone(text: &str) -> Result<Zone, String> {
-    Zone::parse(text).ok_or_else(|| "not a time zone like Europe/Berlin".to_owned())
-}
-
 impl Command {
     pub fn run(self) -> Result<Output, BadUsage> {
         if self.chart && self.format != Format::Table {
             return Err(BadUsage("--chart goes with --format table only".to_owned()));
         }
-        let options = self.options();
+        let options = self.options()?;
         let names: Vec<String> = match self.files.is_empty() {
             true => vec!["-".to_owned()],
             false => self.files.iter().map(|path| path.display().to_string()).collect(),
@@ -118,15 +115,20 @@ impl Command {
         }
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> Result<Options, BadUsage> {
         let named = |name: &String| Dimension::ALL.into_iter().find(|known| known.name() == name);
-        Options {
+        let zone = &self.time_zone;
+        let Some(known) = Zone::parse(zone) else {
+            return Err(BadUsage(format!("--time-zone: \"{zone}\" is no zone like Europe/Berlin")));
+        };
+        Ok(Options {
             by: self.by.iter().filter_map(named).collect(),
             from: self.from,
             to: self.to,
             tenants: self.tenants.clone(),
             top: self.top,
-            zone: self.time_zone,
+            zone: known,
+            zone_name: zone.clone(),
             chart: self.chart,
             format: match self.format {
                 Format::Table => usage::Format::Table,
@@ -134,7 +136,7 @@ impl Command {
                 Format::Json => usage::Format::Json,
             },
             strict: self.strict,
-        }
+        })
     }
 }
 

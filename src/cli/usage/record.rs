@@ -46,7 +46,7 @@ pub struct Attempt<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Seconds since 1970.
-    pub time: i64,
+    pub time: u64,
     pub tenant: Option<Text<'a>>,
     pub team: Option<Text<'a>>,
     pub user: Option<Text<'a>>,
@@ -63,6 +63,7 @@ pub struct Record<'a> {
 }
 
 /// What a line is.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is a record")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     Record(Record<'a>),
@@ -101,6 +102,7 @@ pub fn read<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> Line<'a> {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is a record")]
 enum Outer<'a> {
     Line(Line<'a>),
     /// The record is in a field.
@@ -141,7 +143,7 @@ fn outer(line: &[u8]) -> Outer<'_> {
 struct Reader<'a> {
     record: Record<'a>,
     version: Option<u64>,
-    time: Option<i64>,
+    time: Option<u64>,
     /// What a field holds that it cannot hold in this version.
     wrong: Option<&'static str>,
     within: Option<Value<'a>>,
