@@ -7,13 +7,16 @@
 //! |---|---|
 //! | [`reader`] | values with their paths, and the problems found |
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
+//! | [`alerts`] | where it is told that money runs out |
 //! | [`provider`] | an entry of `providers` |
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
+//! | [`tenancy`] | who may ask, and on which terms |
 
+pub mod alerts;
 pub mod gateway;
 pub mod health;
 pub mod model;
@@ -22,6 +25,7 @@ pub mod provider;
 pub mod reader;
 pub mod rule;
 pub mod structure;
+pub mod tenancy;
 
 use serde_json::Value;
 

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
+use super::accounts::Accounts;
+use super::tab;
 use crate::config::Gateway;
 use crate::health::{Event, Fleet, Pass, Refused, Slot, Standing, Traffic, Transition};
 use crate::openai::{Class, Error};
@@ -15,6 +17,7 @@ use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
 use crate::store::{Millis, Store};
 use crate::telemetry::metrics;
+use crate::tenancy::Ledger;
 
 /// What a worker gets from outside: what all workers share, the time, chance, and metrics.
 pub trait World: Store {
@@ -43,7 +46,11 @@ pub trait World: Store {
 pub struct Service {
     /// What users wrote.
     pub gateway: Rc<Gateway>,
-    world: Box<dyn World>,
+    pub(super) world: Box<dyn World>,
+    /// Who has an account.
+    pub(super) accounts: Accounts,
+    /// What they may use, and have used.
+    pub(super) ledger: Ledger,
     fleet: RefCell<Fleet>,
     traffic: RefCell<Traffic>,
     /// How many turns each provider has had: see [`Moment::turn`].
@@ -69,6 +76,8 @@ impl Service {
         let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
         let traffic = Traffic::new(rules.map(str::to_owned).collect(), &watched);
         Self {
+            accounts: Accounts::new(&gateway),
+            ledger: tab::ledger(&gateway),
             gateway,
             world,
             fleet: RefCell::new(Fleet::new(watched)),
@@ -192,6 +201,7 @@ impl Service {
         self.traffic.borrow_mut().flush(&*self.world, now);
         self.fleet.borrow_mut().refresh(&*self.world, now);
         self.show(now);
+        self.tick_accounts(now);
     }
 
     /// Sets the gauges that are not what this worker set last. All workers set them to what all

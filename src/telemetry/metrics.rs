@@ -14,6 +14,8 @@
 //! | `waypost_mirrors` | counter | provider, cluster, outcome | copies of requests: `sent`; `dropped` as there was no room; `failed` as no whole answer came, of the sent ones too |
 //! | `waypost_in_flight` | gauge | provider, cluster | attempts in flight over all workers |
 
+pub mod accounts;
+
 use crate::health::{Gate, Level, Slot, Transition, Watched};
 use crate::openai::Class;
 use crate::routing::{Resolved, Why};

@@ -88,6 +88,13 @@ fn read_stdin() -> Result<Vec<u8>, BadUsage> {
     }
 }
 
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the program's own clock")]
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn read_file(path: &std::path::Path) -> Result<Vec<u8>, BadUsage> {
     std::fs::read(path).map_err(|error| BadUsage(format!("{}: {error}", path.display())))
 }
