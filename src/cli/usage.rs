@@ -31,7 +31,7 @@ mod when;
 pub use read::{BLOCK, Lines, MAX_LINE, Source, Wrong};
 pub use report::{Format, Screen};
 pub use sums::MAX_GROUPS;
-pub use when::Date;
+pub use when::{Date, utc};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::BadUsage;

@@ -86,7 +86,7 @@ enum Format {
     Json,
 }
 
-fn date(text: &str) -> Result<Date, String> {
+pub fn date(text: &str) -> Result<Date, String> {
     Date::read(text.as_bytes()).ok_or_else(|| "not a date like 2026-11-21".to_owned())
 }
 

@@ -138,7 +138,7 @@ impl<'a> Report<'a> {
                 .collect()
         };
         let rows = self.rows.iter().map(|row| Entry { names: names(row), sums: exact(&row.sums) });
-        let second = |second: u64| super::when::rfc3339(second);
+        let second = |second: u64| super::when::utc(second);
         let document = Document {
             by: self.plan.by.iter().map(|dimension| dimension.name()).collect(),
             first: self.span.map(|(first, _)| second(first)),

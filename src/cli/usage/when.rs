@@ -25,6 +25,12 @@ impl Date {
         self.days
     }
 
+    /// Milliseconds since 1970 when the day is over in UTC.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        (u64::from(self.days) + 1) * DAY_SECONDS * 1_000
+    }
+
     /// Reads `2026-11-21`.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
@@ -74,7 +80,8 @@ pub fn seconds(text: &[u8]) -> Option<u64> {
 }
 
 /// A second since 1970 as `2026-11-21T18:11:46Z`.
-pub fn rfc3339(seconds: u64) -> String {
+#[must_use]
+pub fn utc(seconds: u64) -> String {
     let day = Date::of(u32::try_from(seconds / DAY_SECONDS).unwrap_or(u32::MAX));
     let clock = seconds % DAY_SECONDS;
     format!("{day}T{:02}:{:02}:{:02}Z", clock / 3_600, clock / 60 % 60, clock % 60)
@@ -158,7 +165,7 @@ mod tests {
         let read = |text: &str| seconds(text.as_bytes());
         assert_eq!(read("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(read("2026-11-21T18:11:46.123Z"), Some(1_795_284_706));
-        assert_eq!(rfc3339(1_795_284_706), "2026-11-21T18:11:46Z");
+        assert_eq!(utc(1_795_284_706), "2026-11-21T18:11:46Z");
         assert_eq!(read("2016-12-31T23:59:60Z"), read("2016-12-31T23:59:59Z"));
         for wrong in [
             "",

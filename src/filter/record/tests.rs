@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::config::rule::Operation;
 use crate::filter::service::tests as service;
 use crate::openai::Class;
-use crate::providers::catalogue::NanoUsd;
 use crate::providers::Headers;
+use crate::providers::catalogue::NanoUsd;
 use crate::routing::{Outcome, Spent};
 use crate::tenancy::Proof;
 
