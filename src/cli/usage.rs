@@ -12,6 +12,7 @@
 //! | `report` | what is printed, and the formats for machines |
 //! | `table` | the table |
 //! | `chart` | spend over time |
+//! | [`snapshot`] | what the accounts of a configuration have spent |
 
 use std::fmt;
 
@@ -22,6 +23,8 @@ mod decimal;
 mod read;
 mod record;
 mod report;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod snapshot;
 mod sums;
 mod table;
 mod tally;

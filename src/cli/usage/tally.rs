@@ -13,8 +13,9 @@ use super::{Dimension, Options};
 use crate::providers::catalogue::NanoUsd;
 use crate::tenancy::Zone;
 
-/// Longest name of a group, in bytes; what differs only beyond that is one group.
-pub const MAX_NAME: usize = 200;
+/// Longest name of a group, in bytes; what differs only behind that is one group. The gateway takes
+/// names of at most 256 bytes.
+pub const MAX_NAME: usize = 256;
 
 /// Most hours, days or months of the chart that are remembered: hours of more than ten years.
 pub const MAX_BARS: usize = 100_000;
@@ -107,7 +108,7 @@ impl Tally {
         if !wanted(record, local, plan) {
             return;
         }
-        self.extend(record.time, record.time);
+        self.extend(local.seconds, local.seconds);
         let spend_before = self.total.spend;
         let answered = answered(record);
         for (at, attempt) in record.attempts.iter().enumerate() {
@@ -191,7 +192,7 @@ fn answered(record: &Record<'_>) -> Option<usize> {
 }
 
 /// What the sums of a request hold beyond those of its attempts.
-fn unaccounted(record: &Record<'_>) -> Option<Used> {
+pub fn unaccounted(record: &Record<'_>) -> Option<Used> {
     let of = |field: fn(&Used) -> u64| {
         let attempts = record.attempts.iter().map(|attempt| u128::from(field(&attempt.used)));
         let rest = u128::from(field(&record.used)).saturating_sub(attempts.sum());
@@ -210,8 +211,7 @@ fn unaccounted(record: &Record<'_>) -> Option<Used> {
     (used.input > 0 || used.output > 0 || cost > 0).then_some(used)
 }
 
-/// Appends the name of what the attempt belongs to: its length, then its bytes. Nothing has the
-/// length of [`ABSENT`].
+/// Appends the name of what the attempt belongs to.
 fn write_name(
     dimension: Dimension,
     record: &Record<'_>,
@@ -230,36 +230,30 @@ fn write_name(
         Dimension::Provider => attempt.provider,
         Dimension::Model => attempt.model,
         Dimension::Rule => attempt.rule.or(record.rule),
-        Dimension::Status => return write_status(record.status, out),
+        Dimension::Status => {
+            let said = record.status.map(|status| format!("{status:03}"));
+            return write_part(said.as_deref().map(str::as_bytes), out);
+        }
         Dimension::Day | Dimension::Hour | Dimension::Month => {
             let said = moment(dimension, local, plan);
-            return write_part(said.as_bytes(), out);
+            return write_part(Some(said.as_bytes()), out);
         }
     };
-    match text {
-        None => out.extend_from_slice(&ABSENT.to_be_bytes()),
-        Some(text) => write_part(&text.bytes(), out),
-    }
+    write_part(text.map(Text::bytes).as_deref(), out);
 }
 
 /// The length of a name that is not there.
 const ABSENT: u16 = u16::MAX;
 
-fn write_status(status: Option<u64>, out: &mut Vec<u8>) {
-    match status {
-        None => out.extend_from_slice(&ABSENT.to_be_bytes()),
-        Some(status) => write_part(format!("{status:03}").as_bytes(), out),
-    }
-}
-
-fn write_part(text: &[u8], out: &mut Vec<u8>) {
-    let text = text.get(..MAX_NAME).unwrap_or(text);
-    let length = u16::try_from(text.len()).unwrap_or(ABSENT);
+/// Appends one name of several: its length, then its bytes. [`names`] reads them.
+pub fn write_part(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    let text = text.map(|text| text.get(..=MAX_NAME).unwrap_or(text));
+    let length = text.map_or(ABSENT, |text| u16::try_from(text.len()).unwrap_or_default());
     out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(text);
+    out.extend_from_slice(text.unwrap_or_default());
 }
 
-/// The names that [`Tally::add`] made one of.
+/// The names that [`write_part`] wrote.
 pub fn names(mut name: &[u8]) -> Vec<Option<String>> {
     let mut names = Vec::new();
     while let Some((length, rest)) = name.split_first_chunk::<2>() {
@@ -274,7 +268,7 @@ pub fn names(mut name: &[u8]) -> Vec<Option<String>> {
         names.push(text.map(|text| {
             let said = String::from_utf8_lossy(text).into_owned();
             // A name that was cut may end within a character.
-            let cut = text.len() == MAX_NAME;
+            let cut = text.len() > MAX_NAME;
             if cut { format!("{}…", said.trim_end_matches('\u{fffd}')) } else { said }
         }));
         name = rest;

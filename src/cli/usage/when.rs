@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::store::Millis;
 use crate::tenancy::Zone;
 use crate::tenancy::period::{self, Period, civil, days};
 
@@ -59,24 +60,30 @@ fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))
 }
 
-/// Seconds since 1970 of a time as records have it: `2026-11-21T18:11:46.123Z`.
-pub fn seconds(text: &[u8]) -> Option<u64> {
+/// Milliseconds since 1970 of a time as records have it: `2026-11-21T18:11:46.123Z`. What is finer is
+/// cut off.
+pub fn millis(text: &[u8]) -> Option<u64> {
     let (date, rest) = text.split_at_checked(10)?;
     let (clock, rest) = rest.split_at_checked(9)?;
     let &[b'T', h1, h2, b':', m1, m2, b':', s1, s2] = clock else { return None };
     let (hour, minute, second) = (number(&[h1, h2])?, number(&[m1, m2])?, number(&[s1, s2])?);
     let fraction = rest.strip_suffix(b"Z")?;
-    let fraction_is_one = match fraction.split_first() {
-        None => true,
-        Some((b'.', digits)) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
-        Some(_) => false,
+    let fraction = match fraction.split_first() {
+        None => 0,
+        Some((b'.', digits)) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+            (0..3).fold(0, |fraction, at| {
+                fraction * 10 + digits.get(at).map_or(0, |digit| u32::from(digit - b'0'))
+            })
+        }
+        Some(_) => return None,
     };
-    if hour > 23 || minute > 59 || second > 60 || !fraction_is_one {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // A leap second is the last second of its minute.
     let clock = hour * 3_600 + minute * 60 + second.min(59);
-    Some(u64::from(Date::read(date)?.days) * DAY_SECONDS + u64::from(clock))
+    let seconds = u64::from(Date::read(date)?.days) * DAY_SECONDS + u64::from(clock);
+    Some(seconds * 1_000 + u64::from(fraction))
 }
 
 /// A second since 1970 as `2026-11-21T18:11:46Z`.
@@ -110,13 +117,12 @@ impl Calendar {
         Self { zone, last: None }
     }
 
-    pub fn at(&mut self, seconds: u64) -> Local {
-        let now = seconds * 1_000;
+    pub fn at(&mut self, now: Millis) -> Local {
         let (day, month) = match self.last {
             Some(last) if (last.0.begins..last.0.ends).contains(&now) => last,
             _ => *self.last.insert(period::of(&self.zone, now)),
         };
-        Local { seconds, day: day.id, month: month.id }
+        Local { seconds: now / 1_000, day: day.id, month: month.id }
     }
 }
 
@@ -161,10 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_to_the_second() {
-        let read = |text: &str| seconds(text.as_bytes());
+    fn times_are_read_to_the_millisecond() {
+        let read = |text: &str| millis(text.as_bytes());
         assert_eq!(read("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(read("2026-11-21T18:11:46.123Z"), Some(1_795_284_706));
+        assert_eq!(read("2026-11-21T18:11:46.123Z"), Some(1_795_284_706_123));
+        assert_eq!(read("1970-01-01T00:00:01.5Z"), Some(1_500));
+        assert_eq!(read("1970-01-01T00:00:01.0019999Z"), Some(1_001));
         assert_eq!(utc(1_795_284_706), "2026-11-21T18:11:46Z");
         assert_eq!(read("2016-12-31T23:59:60Z"), read("2016-12-31T23:59:59Z"));
         for wrong in [
@@ -192,7 +200,7 @@ mod tests {
         let zone = Zone::parse("Europe/Berlin").unwrap();
         let mut calendar = Calendar::of(zone);
         let mut at = |text: &str| {
-            let local = calendar.at(seconds(text.as_bytes()).unwrap());
+            let local = calendar.at(millis(text.as_bytes()).unwrap());
             (Date::of(local.day).to_string(), hour(&zone, local.seconds))
         };
         for (time, day, hour) in [

@@ -124,13 +124,20 @@ fn hours_days_and_months_are_those_of_the_zone() {
 fn long_names_are_cut_and_absent_ones_are_no_empty_ones() {
     let long = "é".repeat(MAX_NAME);
     let user = |user: &str| format!(r#""time":"2026-11-01T00:00:00Z","user":{user}"#);
-    let lines = [user(&format!("\"{long}1\"")), user(&format!("\"x{long}\"")), user("null")];
+    let whole = "w".repeat(MAX_NAME);
+    let lines = [
+        user(&format!("\"{long}1\"")),
+        user(&format!("\"x{long}\"")),
+        user("null"),
+        user(&format!("\"{whole}\"")),
+    ];
     let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
     let rows = seen(count(&lines, &plan(&[Dimension::User, Dimension::Status], "UTC")));
     let names: Vec<&str> = rows.iter().map(|(name, _)| &**name).collect();
     let half = "é".repeat(MAX_NAME / 2);
-    let odd = format!("x{}… ∅", "é".repeat(MAX_NAME / 2 - 1));
-    assert_eq!(names, [&*format!("{half}… ∅"), &*odd, "∅ ∅"]);
+    let odd = format!("x{}… ∅", "é".repeat(MAX_NAME / 2));
+    let whole = format!("{whole} ∅");
+    assert_eq!(names, [&*format!("{half}… ∅"), &*odd, "∅ ∅", &*whole]);
 }
 
 #[test]
