@@ -2,6 +2,8 @@
 
 use super::alerts::{self, Alerts};
 use super::health;
+use super::metrics::{self, Metrics};
+use super::prices::{self, Prices};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
@@ -33,6 +35,12 @@ pub struct Gateway {
     pub tenancy: Tenancy,
     /// Where it is told that money runs out.
     pub alerts: Alerts,
+    /// What metrics say of tenants, and how many there may be.
+    pub metrics: Metrics,
+    /// Whether Envoy's spans are told what is asked and used.
+    pub tracing: bool,
+    /// Where newer prices come from.
+    pub prices: Prices,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -123,6 +131,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
     let loopback = fields.take("loopback");
     let alerts = fields.take("alerts");
+    let metrics =
+        fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -145,6 +156,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let prices = fields.take("prices").map_or_else(Prices::default, |node| {
+        prices::read(&node, &providers, loopback.as_deref(), problems)
+    });
     let alerts = alerts.map_or_else(Alerts::default, |node| {
         alerts::read(&node, &providers, loopback.as_deref(), problems)
     });
@@ -169,7 +183,19 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         tenancy::check_rules(&tenancy, &rules, problems);
     }
     Gateway::number(&mut providers);
-    Some(Gateway { providers, rules, timeouts, limits, clients_may, loopback, tenancy, alerts })
+    Some(Gateway {
+        providers,
+        rules,
+        timeouts,
+        limits,
+        clients_may,
+        loopback,
+        tenancy,
+        alerts,
+        metrics,
+        tracing,
+        prices,
+    })
 }
 
 fn read_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Limits {

@@ -9,9 +9,11 @@
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
 //! | [`alerts`] | where it is told that money runs out |
 //! | [`provider`] | an entry of `providers` |
+//! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
+//! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
@@ -19,8 +21,10 @@
 pub mod alerts;
 pub mod gateway;
 pub mod health;
+pub mod metrics;
 pub mod model;
 mod price;
+pub mod prices;
 pub mod provider;
 pub mod reader;
 pub mod rule;
@@ -30,7 +34,9 @@ pub mod tenancy;
 use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
+pub use metrics::Metrics;
 pub use model::Model;
+pub use prices::Prices;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};
 pub use rule::{Choose, Rule, Timeouts, When};

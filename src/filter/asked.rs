@@ -27,6 +27,26 @@ impl Asked {
         }
     }
 
+    /// The word for what is asked for: `gen_ai.operation.name`, where the conventions have one.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::Chat(_) => "chat",
+            Self::Embeddings(_) => "embeddings",
+            Self::Models => "models",
+        }
+    }
+
+    /// The model that the client named; empty where none is asked for.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Chat(parsed) => &parsed.chat().model,
+            Self::Embeddings(parsed) => &parsed.asked().model,
+            Self::Models => "",
+        }
+    }
+
     /// Whether events are asked for.
     #[must_use]
     pub fn stream(&self) -> bool {

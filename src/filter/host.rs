@@ -8,6 +8,8 @@
 
 use std::ptr::{null, null_mut};
 
+use crate::telemetry::metrics::Kind;
+
 /// Status of a call that worked; every other number is a refusal.
 const OK: u32 = 0;
 
@@ -112,6 +114,8 @@ pub enum Buffer {
     Request = 0,
     /// The answer's body, as far as it is here.
     Response = 1,
+    /// The body of the answer to a call of ours, while it is told.
+    CallResponse = 4,
     /// The plugin's configuration.
     PluginConfiguration = 7,
 }
@@ -119,6 +123,8 @@ pub enum Buffer {
 /// How loud a line is.
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
+    /// That something was done.
+    Info = 2,
     /// Something that whoever runs this should look at.
     Warn = 3,
     /// Something that does not work.
@@ -237,19 +243,8 @@ pub fn share(key: &str, value: &[u8], version: u32) -> bool {
     status == OK
 }
 
-/// A kind of metric, as the host counts them.
-#[derive(Clone, Copy, Debug)]
-pub enum Metric {
-    /// Only ever grows.
-    Counter = 0,
-    /// As it is now.
-    Gauge = 1,
-    /// How values are spread.
-    Histogram = 2,
-}
-
 /// A new id for a metric. The host gives another one at each call and forgets none: ask once.
-pub fn define_metric(kind: Metric, name: &str) -> Option<u32> {
+pub fn define_metric(kind: Kind, name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the result is written before the call returns; the name is only read.
     let status =

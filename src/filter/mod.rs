@@ -9,6 +9,7 @@
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`service`] | a configuration, and what this worker knows of its providers |
+//! | `meter` | what is counted of a request when it is over |
 //! | [`record`] | the record of a request, for the access log |
 //! | [`call`] | requests of the gateway to itself: what is asked of whom, and those under way |
 //! | `callout` | how one is sent |
@@ -23,6 +24,8 @@
 //! | [`limited`] | what a client is told of limits |
 //! | [`alerts`] | telling people that money runs out |
 //! | `webhook` | how they leave the worker |
+//! | [`prices`] | newer prices while the gateway runs |
+//! | [`post`] | what may be sent to the status listener |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
@@ -37,6 +40,9 @@ pub mod call;
 pub mod exchange;
 pub mod intake;
 pub mod limited;
+pub mod meter;
+pub mod post;
+pub mod prices;
 pub mod record;
 pub mod refusal;
 pub mod reply;

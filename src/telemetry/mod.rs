@@ -2,12 +2,14 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`convention`] | OpenTelemetry's words |
 //! | [`metrics`] | names and labels of metrics |
 //! | [`answer`] | what the status listener answers |
 //! | [`status`] | who does how, and which rule went where, as JSON |
 //! | `page.html` | a page that draws it: [`PAGE`] |
 
 pub mod answer;
+pub mod convention;
 pub mod metrics;
 pub mod status;
 

@@ -15,6 +15,7 @@ use waypost::openai::Class;
 use waypost::providers::Headers;
 use waypost::routing;
 use waypost::tenancy::Caller;
+use waypost::telemetry::metrics::{Kind, Sink};
 
 pub const RULES: usize = 50;
 pub const TARGETS: usize = 20;
@@ -59,6 +60,16 @@ impl Store for Still {
     }
 }
 
+impl Sink for Still {
+    fn define(&self, _: Kind, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn increase(&self, _: u32, _: u64) {}
+
+    fn record(&self, _: u32, _: u64) {}
+}
+
 impl World for Still {
     fn now(&self) -> u64 {
         self.now.get()
@@ -69,7 +80,9 @@ impl World for Still {
         self.random.get()
     }
 
-    fn count(&self, _: &str) {}
+    fn add(&self, _: &str, _: u64) {}
+
+    fn observe(&self, _: &str, _: u64) {}
 
     fn gauge(&self, _: &str, _: u64) {}
 }
