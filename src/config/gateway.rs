@@ -1,6 +1,7 @@
 //! `role: gateway`: providers, rules, limits.
 
 use super::alerts::{self, Alerts};
+use super::budgets;
 use super::health;
 use super::metrics::{self, Metrics};
 use super::prices::{self, Prices};
@@ -12,6 +13,7 @@ use crate::health::{Settings, Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
 use crate::tenancy::Tenancy;
+use crate::tenancy::key::Hash;
 
 /// Most providers.
 pub const MAX_PROVIDERS: usize = 256;
@@ -41,6 +43,8 @@ pub struct Gateway {
     pub tracing: bool,
     /// Where newer prices come from.
     pub prices: Prices,
+    /// Whoever shows this key may tell the status listener what was spent before.
+    pub restore: Option<Hash>,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -159,6 +163,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let prices = fields.take("prices").map_or_else(Prices::default, |node| {
         prices::read(&node, &providers, loopback.as_deref(), problems)
     });
+    let restore = fields.take("budgets").and_then(|node| budgets::read(&node, problems));
     let alerts = alerts.map_or_else(Alerts::default, |node| {
         alerts::read(&node, &providers, loopback.as_deref(), problems)
     });
@@ -195,6 +200,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         metrics,
         tracing,
         prices,
+        restore,
     })
 }
 

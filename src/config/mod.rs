@@ -13,12 +13,14 @@
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
+//! | `budgets` | who may tell what was spent before |
 //! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
 
 pub mod alerts;
+mod budgets;
 pub mod gateway;
 pub mod health;
 pub mod metrics;

@@ -60,25 +60,31 @@ pub(super) fn read(
         prices.url = read_url(&node, providers, loopback, problems);
     }
     if let Some(node) = fields.take("push") {
-        let mut fields = node.fields(problems);
-        prices.push = fields.need("key", problems).and_then(|node| {
-            let hash = node.value.as_str().and_then(Hash::parse);
-            if hash.is_none() {
-                // Who writes the key itself must not find it in a log.
-                problems.add(
-                    &node.path,
-                    "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
-                );
-            }
-            hash
-        });
-        fields.finish(problems);
+        prices.push = read_push(&node, problems);
     }
     if node.is_empty_object() {
         problems.add(&node.path, "needs a url, a push key, or both");
     }
     fields.finish(problems);
     prices
+}
+
+/// Reads the hash of the key that whoever sends something must show.
+pub(super) fn read_push(node: &Node<'_>, problems: &mut Problems) -> Option<Hash> {
+    let mut fields = node.fields(problems);
+    let key = fields.need("key", problems).and_then(|node| {
+        let hash = node.value.as_str().and_then(Hash::parse);
+        if hash.is_none() {
+            // Who writes the key itself must not find it in a log.
+            problems.add(
+                &node.path,
+                "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
+            );
+        }
+        hash
+    });
+    fields.finish(problems);
+    key
 }
 
 fn read_url(
