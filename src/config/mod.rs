@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`reader`] | values with their paths, and the problems found |
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
+//! | [`alerts`] | where it is told that money runs out |
 //! | [`provider`] | an entry of `providers` |
 //! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
@@ -14,7 +15,9 @@
 //! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
+//! | [`tenancy`] | who may ask, and on which terms |
 
+pub mod alerts;
 pub mod gateway;
 pub mod health;
 pub mod metrics;
@@ -24,6 +27,7 @@ pub mod provider;
 pub mod reader;
 pub mod rule;
 pub mod structure;
+pub mod tenancy;
 
 use serde_json::Value;
 

@@ -5,10 +5,12 @@ use serde_json::Value;
 use super::health::{self, Probe};
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
+use super::tenancy;
 use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
+use crate::tenancy::Terms;
 
 /// Most endpoints of a provider.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -38,6 +40,8 @@ pub struct Provider {
     pub probe: Option<Probe>,
     /// What it serves.
     pub models: Vec<Model>,
+    /// How much may be spent there; then it is not asked.
+    pub terms: Terms,
 }
 
 /// In which order the endpoints of a provider are asked.
@@ -175,6 +179,7 @@ fn read_entry(
         None => defaults.breaker,
     };
     let probe = fields.take("probe");
+    let budget = fields.take("budget").map(|node| tenancy::terms::read_cap(&node, problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -243,6 +248,7 @@ fn read_entry(
         max_concurrency,
         breaker,
         probe: None,
+        terms: Terms { budget, ..Terms::default() },
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

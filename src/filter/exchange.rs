@@ -1,6 +1,8 @@
 //! A request on its way: what both roles know of it. Lives in the memory of a worker from the end
 //! of the request's body to the access log.
 
+mod charges;
+mod journey;
 mod progress;
 mod reckon;
 mod told;
@@ -14,6 +16,7 @@ use super::asked::Asked;
 use super::call::Call as OwnCall;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::health::Event;
@@ -23,6 +26,7 @@ use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
+pub use journey::Journey;
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
 /// A request that passed the gateway role and may be tried at candidates.
@@ -56,6 +60,10 @@ pub struct Exchange {
     /// The place of an attempt that ended without a word of its provider, and what is made of that
     /// unless Envoy says that it had no connection to give.
     lost: Option<(Place, Event)>,
+    /// What it holds of the accounts of its caller.
+    tab: Option<Tab>,
+    /// What its attempts hold of their providers' caps.
+    caps: Vec<(usize, Tab)>,
     /// Whether it has been logged: the client is gone, or has got everything.
     closed: bool,
     /// Whether the headers of an answer, or of a final refusal, have gone to the client.
@@ -66,6 +74,8 @@ pub struct Exchange {
     running: reckon::Running,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
+    /// What the record says beside attempts.
+    pub journey: Journey,
 }
 
 /// Where a request comes from.
@@ -126,11 +136,14 @@ impl Exchange {
             prepared: None,
             places: Vec::new(),
             lost: None,
+            tab: None,
+            caps: Vec::new(),
             closed: false,
             committed: false,
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
+            journey: Journey::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -138,8 +151,8 @@ impl Exchange {
             Err(error) => {
                 let none = || Error::new(Class::Server, "the rule has no candidate");
                 let skipped = exchange.attempts.skipped().cloned().collect();
-                let error = Box::new(error.unwrap_or_else(none));
-                Err(Refusal { error, rule: exchange.rule, skipped })
+                let refusal = Refusal::from(error.unwrap_or_else(none));
+                Err(Refusal { rule: exchange.rule, skipped, ..refusal })
             }
         }
     }
@@ -154,6 +167,20 @@ impl Exchange {
     #[must_use]
     pub const fn rule_at(&self) -> Option<usize> {
         self.rule_at
+    }
+
+    /// What the client wished for in vain.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The headers of an answer, or of a final refusal, go to the client with a body of so many bytes;
+    /// those of a stream are added as they come.
+    pub fn commit(&mut self, status: u16, bytes: usize) {
+        self.committed = true;
+        self.journey.status = Some(status);
+        self.journey.answer_bytes = bytes as u64;
     }
 
     /// The candidate that the next attempt will ask.
@@ -270,10 +297,15 @@ impl Exchange {
             ("x-waypost-rule", self.rule.clone()),
             ("x-waypost-attempts", self.attempts.tried().len().to_string()),
         ];
+        headers.extend(self.limits());
         let last = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
         if let Some(found) = last {
             headers.push(("x-waypost-provider", found.provider.name.clone()));
             headers.push(("x-waypost-model", found.model.name.clone()));
+        }
+        // That of a stream is not known before its end.
+        if self.parsed.includes_cost() && !self.flows_now() {
+            headers.push((COST_USD, self.cost()));
         }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);
@@ -282,6 +314,10 @@ impl Exchange {
             headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
         }
         headers
+    }
+
+    fn flows_now(&self) -> bool {
+        self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Flowing)
     }
 
     /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
@@ -294,6 +330,9 @@ impl Exchange {
             && self.attempts.tried().last().is_some_and(uncounted)
     }
 }
+
+/// The response header with the cost of all attempts in US dollars, or `null`.
+const COST_USD: &str = "x-waypost-cost-usd";
 
 /// Longest `x-waypost-warnings`, in bytes.
 pub const MAX_WARNINGS_BYTES: usize = 1024;

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
+use super::accounts::Accounts;
+use super::tab;
 use crate::config::Gateway;
 use crate::health::{Event, Fleet, Pass, Refused, Slot, Standing, Traffic, Transition};
 use crate::openai::{Class, Error};
@@ -15,6 +17,7 @@ use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
 use crate::store::{Millis, Store};
 use crate::telemetry::metrics::{self, Meter, Sink};
+use crate::tenancy::Ledger;
 
 /// What a worker gets from outside: what all workers share, the time, chance, and metrics.
 pub trait World: Sink {
@@ -46,6 +49,10 @@ pub struct Service {
     pub(super) world: Box<dyn World>,
     /// Names of series, and what they may be.
     pub(super) meter: RefCell<Meter>,
+    /// Who has an account.
+    pub(super) accounts: Accounts,
+    /// What they may use, and have used.
+    pub(super) ledger: Ledger,
     fleet: RefCell<Fleet>,
     traffic: RefCell<Traffic>,
     /// How many turns each provider has had: see [`Moment::turn`].
@@ -72,6 +79,8 @@ impl Service {
         let traffic = Traffic::new(rules.map(str::to_owned).collect(), &watched);
         let meter = RefCell::new(Meter::new(&gateway, BY_MODEL));
         Self {
+            accounts: Accounts::new(&gateway),
+            ledger: tab::ledger(&gateway),
             gateway,
             world,
             meter,
@@ -196,6 +205,7 @@ impl Service {
         self.traffic.borrow_mut().flush(&*self.world, now);
         self.fleet.borrow_mut().refresh(&*self.world, now);
         self.show(now);
+        self.tick_accounts(now);
     }
 
     /// Sets the gauges that are not what this worker set last. All workers set them to what all

@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`accounts`] | metrics of limits and budgets |
 //! | [`series`] | metrics of requests and attempts, as a table |
 //! | [`words`] | what may stand in their labels |
 //! | [`meter`] | their series: each is named once, and there is a bounded number of them |
@@ -20,6 +21,7 @@
 //! | `waypost_mirrors` | counter | provider, cluster, outcome | copies of requests: `sent`; `dropped` as there was no room; `failed` as no whole answer came, of the sent ones too |
 //! | `waypost_in_flight` | gauge | provider, cluster | attempts in flight over all workers |
 
+pub mod accounts;
 pub mod meter;
 pub mod series;
 pub mod words;

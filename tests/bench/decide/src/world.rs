@@ -15,6 +15,7 @@ use waypost::openai::Class;
 use waypost::providers::Headers;
 use waypost::routing;
 use waypost::telemetry::metrics::{Kind, Sink};
+use waypost::tenancy::Caller;
 
 pub const RULES: usize = 50;
 pub const TARGETS: usize = 20;
@@ -124,7 +125,8 @@ impl Scene {
             Ok(sum)
         };
         let body = self.body.clone();
-        match intake::ask(gateway, Operation::Chat, &headers, body, &|_| false, then) {
+        let caller = Rc::new(Caller::anonymous(&"acme".into(), 0));
+        match intake::ask(gateway, Some(&caller), Operation::Chat, &headers, body, &|_| false, then) {
             Ok((_, sum)) => sum,
             Err(refusal) => panic!("{refusal:?}"),
         }
@@ -174,7 +176,8 @@ fn gateway(strategy: usize) -> Gateway {
     let mut rules: Vec<Value> = (0..RULES - 1).map(other_rule).collect();
     rules.push(last_rule(strategy));
     let config = json!({
-        "role": "gateway", "tenant_header": "x-tenant", "providers": providers, "rules": rules,
+        "role": "gateway", "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "all", "tenants": {"all": {}},
+        "providers": providers, "rules": rules,
     });
     match Config::read(&config) {
         Ok(Config::Gateway(gateway)) => *gateway,
