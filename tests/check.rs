@@ -184,6 +184,28 @@ fn the_reference_configuration_is_fine() {
 }
 
 #[test]
+fn the_reference_configuration_with_its_traces_is_fine() {
+    let text = read("envoy/envoy.yaml");
+    let mut inside = false;
+    let uncommented = text.lines().map(|line| {
+        let comment = line.trim_start().strip_prefix("# ");
+        inside = match comment {
+            Some("tracing:" | "- name: otlp") => true,
+            comment => inside && comment.is_some(),
+        };
+        let alone = comment.is_some_and(|comment| comment.starts_with("tracing: true "));
+        if inside || alone { line.replacen("# ", "", 1) } else { line.to_owned() }
+    });
+    let uncommented = uncommented.collect::<Vec<_>>().join("\n");
+    for switched_on in ["\n                tracing:\n", "\n    - name: otlp\n", " tracing: true "] {
+        assert!(uncommented.contains(switched_on), "{switched_on}");
+    }
+    let report = check_text("envoy.yaml", &uncommented).unwrap();
+    let text = report.to_string();
+    assert!(text.starts_with("envoy.yaml: fine\n"), "{text}");
+}
+
+#[test]
 fn the_configuration_that_is_measured_is_fine() {
     let report = check_text("envoy.yaml", &read("tests/bench/envoy.yaml")).unwrap();
     // Its models are nobody's, so they have no price, and its provider asks for no key.

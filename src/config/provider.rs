@@ -38,6 +38,8 @@ pub struct Provider {
     pub breaker: Breaker,
     /// Whether it is asked without being asked for, to know how it does.
     pub probe: Option<Probe>,
+    /// Whether it is told to which trace a request belongs.
+    pub trace_context: bool,
     /// What it serves.
     pub models: Vec<Model>,
     /// How much may be spent there; then it is not asked.
@@ -180,6 +182,7 @@ fn read_entry(
     };
     let probe = fields.take("probe");
     let budget = fields.take("budget").map(|node| tenancy::terms::read_cap(&node, problems));
+    let trace_context = fields.take("trace_context").and_then(|node| node.flag(problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -249,6 +252,7 @@ fn read_entry(
         breaker,
         probe: None,
         terms: Terms { budget, ..Terms::default() },
+        trace_context: trace_context.unwrap_or(false),
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

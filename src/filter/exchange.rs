@@ -5,6 +5,7 @@ mod charges;
 mod journey;
 mod progress;
 mod reckon;
+mod span;
 mod told;
 
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
 pub use journey::Journey;
+pub use span::{Trace, WORDS, span_of_refusal};
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
 /// A request that passed the gateway role and may be tried at candidates.
@@ -76,6 +78,8 @@ pub struct Exchange {
     pub call: Option<Rc<OwnCall>>,
     /// What the record says beside attempts.
     pub journey: Journey,
+    /// What its trace says.
+    pub trace: Trace,
 }
 
 /// Where a request comes from.
@@ -144,6 +148,7 @@ impl Exchange {
             running: reckon::Running::default(),
             call: None,
             journey: Journey::default(),
+            trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -163,12 +168,6 @@ impl Exchange {
         &self.service
     }
 
-    /// The place of its rule in the configuration; nothing when it went by its model's name.
-    #[must_use]
-    pub const fn rule_at(&self) -> Option<usize> {
-        self.rule_at
-    }
-
     /// What the client wished for in vain.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
@@ -181,6 +180,12 @@ impl Exchange {
         self.committed = true;
         self.journey.status = Some(status);
         self.journey.answer_bytes = bytes as u64;
+    }
+
+    /// The place of its rule in the configuration; nothing when it went by its model's name.
+    #[must_use]
+    pub const fn rule_at(&self) -> Option<usize> {
+        self.rule_at
     }
 
     /// The candidate that the next attempt will ask.

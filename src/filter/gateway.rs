@@ -14,7 +14,7 @@ use proxy_wasm::types::Action;
 
 use super::arrived;
 use super::call::Call;
-use super::exchange::{Exchange, Origin};
+use super::exchange::{Exchange, Origin, span_of_refusal};
 use super::host::{self, Buffer, Map, Packed};
 use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
@@ -173,6 +173,10 @@ impl GatewayStream {
         let refusal = refusal.into();
         let mut reply = Reply::error("waypost_refused", &refusal.error);
         reply.advice.extend(refusal.limits.iter().cloned());
+        if self.gateway().tracing {
+            let tenant = self.caller.as_ref().map_or("", |caller| &*caller.tenant);
+            tell(span_of_refusal(&refusal, tenant));
+        }
         self.refusal = Some(refusal);
         self.reply(&reply)
     }
@@ -248,6 +252,7 @@ impl GatewayStream {
     /// Names the first cluster and says how long and how often Envoy may try.
     fn send(&mut self, mut exchange: Exchange, bytes: u64) {
         exchange.journey.complete = self.complete;
+        tell(exchange.request_span(false));
         let timeouts = exchange.timeouts;
         let attempt = exchange.attempt_limit();
         let retries = exchange.attempts.candidates().len().saturating_sub(1);
@@ -288,6 +293,16 @@ impl GatewayStream {
         record::unasked(&unasked)
     }
 
+    /// Tells the request's span what is known: in the log it is too late for that.
+    fn trace(&self, ended: bool) {
+        if self.gateway().tracing
+            && let Some(exchange) = self.exchange()
+            && let Ok(mut exchange) = exchange.try_borrow_mut()
+        {
+            tell(exchange.request_span(ended));
+        }
+    }
+
     /// Takes an answer that no provider gave, and says it in OpenAI's words.
     fn rewrite(&mut self, status: u16, bare: bool) {
         let (error, signature) = match self.exchange.and_then(shared::find) {
@@ -298,6 +313,7 @@ impl GatewayStream {
                     502..=504 => exchange.exhausted(status),
                     _ => reply::local_error(status),
                 };
+                exchange.trace.error = Some(error.class.word());
                 (error, exchange.signature(&[]))
             }
             None => (reply::local_error(status), Vec::new()),
@@ -327,6 +343,13 @@ fn overflowed() -> bool {
 fn cluster() -> String {
     let name = host::property("xds\0cluster_name").unwrap_or_default();
     String::from_utf8(name).unwrap_or_default()
+}
+
+/// Tells Envoy's spans.
+pub fn tell(words: Vec<(&'static str, String)>) {
+    for (name, value) in words {
+        host::set_property(name, &value);
+    }
 }
 
 /// Headers as the host takes them.
@@ -424,14 +447,23 @@ impl HttpContext for GatewayStream {
             let status = Headers::new(headers.pairs()).text(":status").and_then(|s| s.parse().ok());
             self.rewrite(status.unwrap_or(502), end);
         }
+        self.trace(end);
         Action::Continue
     }
 
-    fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        if end {
+            self.trace(true);
+        }
         if let Phase::Rewriting(body) = &mut self.phase {
             host::replace(Buffer::Response, size, body);
             body.clear();
         }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.trace(true);
         Action::Continue
     }
 

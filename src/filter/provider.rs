@@ -23,7 +23,7 @@ use proxy_wasm::types::Action;
 use super::asked::Asked;
 use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES};
 use super::exchange::{Exchange, Flow, hide, without_secrets};
-use super::gateway::{CLUSTER, EXCHANGE, borrow};
+use super::gateway::{CLUSTER, EXCHANGE, borrow, tell};
 use super::host::{self, Buffer, Map};
 use super::reply::Reply;
 use super::shared::{self, Handle};
@@ -130,6 +130,10 @@ impl ProviderStream {
             exchange.given_up(at, None, &error, host::monotonic());
             return Err(("waypost_misconfigured", error));
         }
+        let told = exchange.candidate(candidate).is_some_and(|found| found.provider.trace_context);
+        let parent = (exchange.gateway.tracing || told)
+            .then(|| host::property("request\0headers\0traceparent").unwrap_or_default())
+            .and_then(|parent| exchange.trace.follow(parent).map(str::to_owned));
         let found = exchange
             .candidate(candidate)
             .ok_or_else(|| ("waypost_exhausted", exchange.exhausted(503)))?;
@@ -152,6 +156,7 @@ impl ProviderStream {
             ("accept-encoding", "identity"),
             ("user-agent", concat!("waypost/", env!("CARGO_PKG_VERSION"))),
         ];
+        headers.extend(parent.as_deref().filter(|_| told).map(|parent| ("traceparent", parent)));
         if outbound.method != "GET" {
             headers.push(("content-length", &length));
         }
@@ -412,6 +417,7 @@ impl Context for ProviderStream {
         if let Some(cluster) = guard.gone(attempt.at, attempt.status, host::monotonic()) {
             host::set_property(CLUSTER, &cluster);
         }
+        tell(guard.attempt_span(attempt.at));
         true
     }
 }

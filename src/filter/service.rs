@@ -47,12 +47,12 @@ pub struct Service {
     /// What users wrote.
     pub gateway: Rc<Gateway>,
     pub(super) world: Box<dyn World>,
-    /// Names of series, and what they may be.
-    pub(super) meter: RefCell<Meter>,
     /// Who has an account.
     pub(super) accounts: Accounts,
     /// What they may use, and have used.
     pub(super) ledger: Ledger,
+    /// Names of series, and what they may be.
+    pub(super) meter: RefCell<Meter>,
     fleet: RefCell<Fleet>,
     traffic: RefCell<Traffic>,
     /// How many turns each provider has had: see [`Moment::turn`].

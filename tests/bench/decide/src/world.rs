@@ -14,8 +14,8 @@ use waypost::store::{Store};
 use waypost::openai::Class;
 use waypost::providers::Headers;
 use waypost::routing;
-use waypost::telemetry::metrics::{Kind, Sink};
 use waypost::tenancy::Caller;
+use waypost::telemetry::metrics::{Kind, Sink};
 
 pub const RULES: usize = 50;
 pub const TARGETS: usize = 20;

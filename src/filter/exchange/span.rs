@@ -1,0 +1,399 @@
+//! What the spans of a trace say of a request and of its attempts.
+//!
+//! Envoy makes the spans: one of the request, and below it one of each attempt. Their attributes are
+//! `custom_tags` of its configuration that read filter state, and both kinds of span read the same. So
+//! the words must be those of an attempt when Envoy ends its span, right after the provider role's
+//! `on_done`, and those of the request when its answer ends. Nothing is written after that: when the
+//! access log comes, the request's span is closed.
+//!
+//! Without `tracing: true` there are no words, and Envoy is not called.
+
+use super::Exchange;
+use crate::filter::refusal::Refusal;
+use crate::openai::Usage;
+use crate::routing::{Attempt, Outcome, Spent};
+use crate::telemetry::convention::provider_name;
+
+/// Filter state for the spans: each is `wasm.` + name. What each says stands in docs/traces.md.
+pub const WORDS: [&str; 20] = [
+    NAME,
+    "waypost_span_operation",
+    "waypost_span_provider",
+    "waypost_span_asked",
+    "waypost_span_stream",
+    "waypost_span_model",
+    "waypost_span_first",
+    "waypost_span_input",
+    "waypost_span_output",
+    "waypost_span_cache_read",
+    "waypost_span_cache_write",
+    "waypost_span_reasoning",
+    ERROR,
+    RULE,
+    TENANT,
+    "waypost_span_entry",
+    "waypost_span_outcome",
+    "waypost_span_attempts",
+    "waypost_span_cost",
+    "waypost_span_estimated",
+];
+
+const NAME: &str = "waypost_span";
+const ERROR: &str = "waypost_span_error";
+const RULE: &str = "waypost_span_rule";
+const TENANT: &str = "waypost_span_tenant";
+
+/// What its spans say, in the order of [`WORDS`]. One without a value is empty: Envoy leaves out its
+/// attribute.
+type Said = [String; WORDS.len()];
+
+/// The trace of an exchange.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// What Envoy has been told last.
+    told: Said,
+    /// The class of the error that the client got, where it is not that of the last attempt.
+    pub error: Option<&'static str>,
+    /// The `traceparent` of the last attempt, for its provider: Envoy's own where it traces, else the
+    /// client's.
+    parent: Option<String>,
+}
+
+impl Trace {
+    /// Notes the `traceparent` of an attempt, if it is one: `00-TRACE-PARENT-FLAGS` in hexadecimal digits.
+    pub fn follow(&mut self, parent: Vec<u8>) -> Option<&str> {
+        let hex = |part: &[u8], size| part.len() == size && part.iter().all(u8::is_ascii_hexdigit);
+        let mut parts = parent.split(|b| *b == b'-');
+        let sizes = [2, 32, 16, 2];
+        let all = sizes.iter().all(|size| parts.next().is_some_and(|part| hex(part, *size)));
+        let well = all && parts.next().is_none();
+        self.parent = String::from_utf8(parent).ok().filter(|_| well);
+        self.parent.as_deref()
+    }
+
+    /// The W3C trace id: 32 hexadecimal digits.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.parent.as_deref()?.split('-').nth(1)
+    }
+
+    /// What Envoy has to be told for its spans to say `said`.
+    fn news(&mut self, said: Said) -> Vec<(&'static str, String)> {
+        let news = WORDS.iter().zip(self.told.iter().zip(&said));
+        let news = news.filter(|(_, (told, said))| told != said);
+        let news = news.map(|(name, (_, said))| (*name, said.clone())).collect();
+        self.told = said;
+        news
+    }
+}
+
+/// What a span is about.
+#[derive(Default)]
+struct About<'a> {
+    /// The model asked for: by the client, or of the provider.
+    asked: &'a str,
+    /// The attempt, or the last one of the request.
+    by: Option<&'a Attempt>,
+    /// Whether that gave the client an answer.
+    answered: bool,
+    spent: Option<Spent>,
+    error: Option<&'static str>,
+    outcome: &'static str,
+    attempts: Option<usize>,
+}
+
+impl Exchange {
+    /// What has to be told for the span of the request. `ended` when its answer has: what it used is
+    /// known then.
+    pub fn request_span(&mut self, ended: bool) -> Vec<(&'static str, String)> {
+        if !self.gateway.tracing {
+            return Vec::new();
+        }
+        let tried = self.attempts.tried();
+        let by = tried.last();
+        let error = self.trace.error.or_else(|| class(by?));
+        let flows = |by: &Attempt| matches!(by.outcome, Outcome::Answered | Outcome::Flowing);
+        let said = self.say(&About {
+            asked: self.parsed.model(),
+            by,
+            answered: error.is_none() && by.is_some_and(flows),
+            spent: (ended && tried.iter().any(|tried| tried.spent.is_some())).then(|| {
+                let total = self.total();
+                Spent { usage: total.usage, cost: total.cost(), estimated: total.estimated }
+            }),
+            error,
+            outcome: "",
+            attempts: ended.then_some(tried.len()),
+        });
+        self.trace.news(said)
+    }
+
+    /// What has to be told for the span of an attempt, which Envoy is about to end.
+    pub fn attempt_span(&mut self, at: usize) -> Vec<(&'static str, String)> {
+        if !self.gateway.tracing {
+            return Vec::new();
+        }
+        let Some(attempt) = self.attempts.tried().get(at) else { return Vec::new() };
+        let asked = self.candidate(attempt.candidate).map(|found| &*found.model.name);
+        let (outcome, answered) = match attempt.outcome {
+            Outcome::Answered => ("answered", true),
+            Outcome::Flowing => ("unfinished", true),
+            Outcome::Pending => ("unfinished", false),
+            Outcome::Failed { .. } => ("failed", false),
+        };
+        let said = self.say(&About {
+            asked: asked.unwrap_or_default(),
+            by: Some(attempt),
+            answered,
+            spent: attempt.spent,
+            error: class(attempt),
+            outcome,
+            attempts: None,
+        });
+        self.trace.news(said)
+    }
+
+    fn say(&self, about: &About<'_>) -> Said {
+        let found = about.by.and_then(|by| self.candidate(by.candidate));
+        let found = found.as_ref();
+        let operation = self.parsed.operation();
+        let name = match about.asked {
+            "" => operation.to_owned(),
+            asked => [operation, " ", asked].concat(),
+        };
+        let first = about.by.and_then(|by| Some(by.first_content?.saturating_sub(by.began)));
+        let seconds = |nanos: u64| format!("{}.{:03}", nanos / NANOS, nanos % NANOS / 1_000_000);
+        let usage = about.spent.map(|spent| spent.usage);
+        let count = |of: fn(&Usage) -> u64| usage.as_ref().map(of);
+        let some = |of: fn(&Usage) -> u64| count(of).filter(|count| *count > 0);
+        let cost = about.spent.and_then(|spent| spent.cost);
+        [
+            name,
+            operation.to_owned(),
+            text(found.map(|found| provider_name(found.provider.api))),
+            about.asked.to_owned(),
+            text(self.parsed.stream().then_some("true")),
+            text(found.filter(|_| about.answered).map(|found| &found.model.name)),
+            first.map(seconds).unwrap_or_default(),
+            text(count(Usage::prompt)),
+            text(count(|usage| usage.output)),
+            text(some(|usage| usage.cache_read)),
+            text(some(|usage| usage.cache_write)),
+            text(some(|usage| usage.reasoning)),
+            text(about.error),
+            self.rule.clone(),
+            self.origin.caller.tenant.to_string(),
+            text(found.map(|found| &found.provider.name)),
+            about.outcome.to_owned(),
+            text(about.attempts),
+            text(cost),
+            text(about.spent.is_some_and(|spent| spent.estimated).then_some("true")),
+        ]
+    }
+}
+
+/// Nanoseconds in a second.
+const NANOS: u64 = 1_000_000_000;
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// What has to be told for the span of a request that was refused before anyone was asked.
+#[must_use]
+pub fn span_of_refusal(refusal: &Refusal, tenant: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (NAME, "refused".to_owned()),
+        (ERROR, refusal.error.class.word().to_owned()),
+        (RULE, refusal.rule.clone()),
+        (TENANT, tenant.to_owned()),
+    ]
+}
+
+const fn class(attempt: &Attempt) -> Option<&'static str> {
+    match &attempt.outcome {
+        Outcome::Failed { class, .. } => Some(class.word()),
+        Outcome::Pending | Outcome::Flowing | Outcome::Answered => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::rule::Operation;
+    use crate::filter::service::tests as service;
+    use crate::openai::{Class, Error};
+    use crate::providers::Headers;
+
+    fn exchange(tracing: bool, fields: &str) -> Exchange {
+        let config = Config::read(&json!({
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
+            "tracing": tracing,
+            "providers": {
+                "eu": {"api": "azure", "base_url": "https://eu.example.com", "endpoints": [{"cluster": "eu"}], "models": {"gpt-4o": {}}},
+                "claude": {"api": "anthropic", "endpoints": [{"cluster": "claude"}], "models": {"claude-sonnet-4-5": {}}},
+            },
+            "rules": [{"name": "all", "when": {"model": "gpt"}, "targets": ["eu/gpt-4o", "claude/claude-sonnet-4-5"]}],
+        }));
+        let gateway = match config {
+            Ok(Config::Gateway(gateway)) => Rc::from(gateway),
+            other => panic!("{other:?}"),
+        };
+        let body =
+            format!(r#"{{"model":"gpt","messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
+        let all = service::alone(gateway);
+        service::open(&all, Operation::Chat, &Headers::default(), &body).unwrap()
+    }
+
+    /// What Envoy knows after it was told.
+    fn tell(known: &mut BTreeMap<&str, String>, words: Vec<(&'static str, String)>) {
+        known.extend(words);
+        known.retain(|_, value| !value.is_empty());
+    }
+
+    fn known<'a>(known: &'a BTreeMap<&str, String>) -> Vec<(&'a str, &'a str)> {
+        known
+            .iter()
+            .map(|(name, value)| (name.trim_start_matches("waypost_span"), &**value))
+            .collect()
+    }
+
+    fn down() -> Error {
+        Error::new(Class::Overloaded, "busy")
+    }
+
+    #[test]
+    fn each_attempt_and_then_the_request_have_their_own_words() {
+        let mut exchange = exchange(true, r#","stream":true"#);
+        let mut envoy = BTreeMap::new();
+        tell(&mut envoy, exchange.request_span(false));
+        let asked = [
+            ("", "chat gpt"),
+            ("_asked", "gpt"),
+            ("_operation", "chat"),
+            ("_rule", "all"),
+            ("_stream", "true"),
+        ];
+        assert_eq!(known(&envoy), asked);
+
+        let (at, candidate) = exchange.begin(0).unwrap();
+        exchange.failed(at, Some(503), &down(), 1);
+        exchange.move_on(candidate, &down()).unwrap();
+        tell(&mut envoy, exchange.attempt_span(at));
+        assert_eq!(
+            known(&envoy),
+            [
+                ("", "chat gpt-4o"),
+                ("_asked", "gpt-4o"),
+                ("_entry", "eu"),
+                ("_error", "overloaded"),
+                ("_operation", "chat"),
+                ("_outcome", "failed"),
+                ("_provider", "azure.ai.openai"),
+                ("_rule", "all"),
+                ("_stream", "true"),
+            ]
+        );
+
+        let (at, _) = exchange.begin(2_000_000_000).unwrap();
+        exchange.flows(at, 3_234_567_890);
+        tell(&mut envoy, exchange.request_span(false));
+        let usage = Usage { uncached_input: 10, cache_read: 4, output: 7, ..Usage::default() };
+        exchange.told(Some(usage), 20);
+        exchange.answered(at, 4_000_000_000);
+        tell(&mut envoy, exchange.attempt_span(at));
+        let used =
+            [("_cache_read", "4"), ("_cost", "0.000136200"), ("_input", "14"), ("_output", "7")];
+        let found = known(&envoy);
+        assert!(used.iter().all(|word| found.contains(word)), "{found:?}");
+        assert!(found.contains(&("_outcome", "answered")), "{found:?}");
+        assert!(found.contains(&("_asked", "claude-sonnet-4-5")), "{found:?}");
+
+        tell(&mut envoy, exchange.request_span(true));
+        assert_eq!(
+            known(&envoy),
+            [
+                ("", "chat gpt"),
+                ("_asked", "gpt"),
+                ("_attempts", "2"),
+                ("_cache_read", "4"),
+                ("_cost", "0.000136200"),
+                ("_entry", "claude"),
+                ("_first", "1.234"),
+                ("_input", "14"),
+                ("_model", "claude-sonnet-4-5"),
+                ("_operation", "chat"),
+                ("_output", "7"),
+                ("_provider", "anthropic"),
+                ("_rule", "all"),
+                ("_stream", "true"),
+            ]
+        );
+        assert_eq!(exchange.request_span(true), []);
+    }
+
+    #[test]
+    fn without_tracing_envoy_is_told_nothing() {
+        let mut exchange = exchange(false, "");
+        let (at, _) = exchange.begin(0).unwrap();
+        exchange.answered(at, 1);
+        assert_eq!(exchange.request_span(false), []);
+        assert_eq!(exchange.attempt_span(at), []);
+        assert_eq!(exchange.request_span(true), []);
+    }
+
+    #[test]
+    fn the_error_of_the_client_is_that_of_the_last_attempt_unless_it_got_another() {
+        let mut exchange = exchange(true, "");
+        let (at, _) = exchange.begin(0).unwrap();
+        exchange.failed(at, Some(503), &down(), 1);
+        let error = |exchange: &mut Exchange| {
+            let words = exchange.request_span(true);
+            words.into_iter().find(|(name, _)| *name == ERROR).map(|(_, error)| error)
+        };
+        assert_eq!(error(&mut exchange).as_deref(), Some("overloaded"));
+        exchange.trace.error = Some("timeout");
+        assert_eq!(error(&mut exchange).as_deref(), Some("timeout"));
+    }
+
+    #[test]
+    fn only_a_well_formed_parent_is_followed() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut trace = Trace::default();
+        assert_eq!(trace.follow(good.into()), Some(good));
+        assert_eq!(trace.id(), Some("0af7651916cd43dd8448eb211c80319c"));
+        for bad in [
+            "",
+            "00",
+            &good[1..],
+            &format!("{good}-01"),
+            &good.replace('a', "é"),
+            &good.replace('a', "\n"),
+        ] {
+            assert_eq!(trace.follow(bad.as_bytes().to_vec()), None, "{bad}");
+            assert_eq!(trace.id(), None);
+        }
+    }
+
+    #[test]
+    fn the_reference_configuration_reads_every_word() {
+        let yaml = include_str!("../../../envoy/envoy.yaml");
+        for word in WORDS {
+            assert!(yaml.contains(&format!("wasm.{word}:PLAIN")), "{word}");
+        }
+        assert_eq!(
+            yaml.matches("wasm.waypost_span").count(),
+            WORDS.len() + 1,
+            "the name stands there twice"
+        );
+    }
+}
