@@ -171,7 +171,11 @@ impl Service {
     pub(super) fn tick_accounts(&self, now: Millis) {
         let told = self.ledger.flush(self.store(), now);
         told.iter().for_each(|alert| self.alert(alert));
-        let mut set = |name: &str, value: u64| self.world.gauge(name, value);
+        let mut set = |name: &str, value: u64| {
+            if self.may_name(name) {
+                self.world.gauge(name, value);
+            }
+        };
         self.accounts.show(&self.ledger, self.store(), now, &mut set);
     }
 
@@ -189,10 +193,10 @@ impl Service {
     fn exceeded(&self, caller: &Caller, exceeded: &Exceeded, outcome: &str) {
         let tenant = self.accounts.tenant(caller);
         let (kind, limit) = (exceeded.subject.kind, limited::word(exceeded.what));
-        self.world.count(&match exceeded.what {
+        self.world.count(&self.of_tenant(tenant, &|tenant| match exceeded.what {
             What::Budget(_) => metrics::over_budget(tenant, kind, limit, outcome),
             _ => metrics::limited(tenant, kind, limit),
-        });
+        }));
         self.first(
             exceeded,
             if outcome == DOWNGRADED { News::Downgraded } else { News::Exhausted },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -47,7 +48,7 @@ class Prometheus:
         self._process = subprocess.Popen(
             [binary, f"--config.file={directory}/prometheus.yaml", f"--storage.tsdb.path={directory}/data",
              f"--web.listen-address=127.0.0.1:{self.port}", "--storage.tsdb.retention.time=1h"],
-            stdout=self._output, stderr=subprocess.STDOUT,
+            stdout=self._output, stderr=subprocess.STDOUT, env=os.environ | {"TZ": "UTC"},
         )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -94,16 +95,12 @@ class Prometheus:
         deadline = time.monotonic() + seconds
         while True:
             groups = self.api("rules")["groups"]
-            last = [one["timestamp"] for one in (self._last("up"))]
+            last = [value for _, value in self.query("timestamp(up)")]
             evaluated = all(group["lastEvaluation"] > _stamp(begun + more) for group in groups)
             if last and min(last) > begun + more and evaluated:
                 return
             assert time.monotonic() < deadline, "Prometheus does not scrape"
             time.sleep(0.1)
-
-    def _last(self, name: str) -> list[dict[str, Any]]:
-        data = self.api("query", query=f"timestamp({name})")
-        return [{"timestamp": float(one["value"][1])} for one in data["result"]]
 
 
 def _stamp(seconds: float) -> str:

@@ -321,7 +321,9 @@ def test_the_rules_hold_what_their_tests_say():
 def test_every_alert_has_a_test_and_says_what_to_do():
     rules = [rule for group in yaml.safe_load((RULES / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
     text = (RULES / "tests.yaml").read_text()
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     for rule in rules:
+        assert f"`{rule['alert']}`" in page, rule["alert"]
         assert f"alertname: {rule['alert']}" in text, rule["alert"]
         assert {"summary", "what_to_do"} == set(rule["annotations"]), rule["alert"]
         assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]

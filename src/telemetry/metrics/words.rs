@@ -186,8 +186,8 @@ impl Words {
     /// name is `other`.
     #[must_use]
     pub fn asked(&self, model: &str) -> Word {
-        let short = || self.asked.get(model.split_once('/')?.1);
-        self.asked.get(model).or_else(short).copied().unwrap_or(OTHER)
+        let names = [Some(model), model.split_once('/').map(|(_, name)| name)];
+        names.iter().flatten().find_map(|name| self.asked.get(*name)).copied().unwrap_or(OTHER)
     }
 
     /// Whom a candidate means.
