@@ -29,6 +29,7 @@ struct Case<'a> {
     status: Option<&'a str>,
     embeddings: bool,
     json: bool,
+    tenant: Option<&'a str>,
 }
 
 fn explain(case: &Case<'_>) -> Printed {
@@ -37,6 +38,8 @@ fn explain(case: &Case<'_>) -> Printed {
         operation: if case.embeddings { Operation::Embeddings } else { Operation::Chat },
         headers: pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         body: case.body.to_string().into_bytes(),
+        tenant: case.tenant.map(str::to_owned),
+        now: 0,
     };
     let options = Options {
         gateway: Some("main".to_owned()),
@@ -200,8 +203,13 @@ fn vectors_go_to_the_providers_that_list_their_model() {
 #[test]
 fn what_cannot_be_explained_is_told() {
     let told = |text: &str, body: &str, options: Options| {
-        let inquiry =
-            Inquiry { operation: Operation::Chat, headers: Vec::new(), body: body.into() };
+        let inquiry = Inquiry {
+            operation: Operation::Chat,
+            headers: Vec::new(),
+            body: body.into(),
+            tenant: None,
+            now: 0,
+        };
         configured("e.yaml", text, &inquiry, &options).unwrap_err().0
     };
     let (file, body) = (read("envoy.yaml"), hello("gpt-4o").to_string());

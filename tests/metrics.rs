@@ -8,6 +8,7 @@ use std::path::Path;
 use waypost::health::State;
 use waypost::openai::Class;
 use waypost::routing::Why;
+use waypost::telemetry::metrics::{Kind, series};
 
 #[expect(clippy::panic, reason = "a test fails that way")]
 fn read(name: &str) -> String {
@@ -22,19 +23,22 @@ fn quoted(text: &str, open: &str) -> BTreeSet<String> {
     text.split(open).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
 }
 
-/// Names with their labels, as the code writes them.
+/// Names with their labels, as the code writes them: the functions that make one, and the table.
 fn written() -> Metrics {
-    let source = read("src/telemetry/metrics.rs");
+    let source = read("src/telemetry/metrics/mod.rs");
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let functions = code.split("\npub fn ").filter(|function| function.contains("Name::new(\""));
-    functions
-        .map(|function| {
-            let names = quoted(function, "Name::new(\"");
-            assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
-            let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
-            (name, quoted(function, ".with(\""))
-        })
-        .collect()
+    let functions = functions.map(|function| {
+        let names = quoted(function, "Name::new(\"");
+        assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
+        let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
+        (name, quoted(function, ".with(\""))
+    });
+    let table = series::ALL.iter().map(|metric| {
+        let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
+        (metric.name.to_owned(), labels)
+    });
+    functions.chain(table).collect()
 }
 
 /// Words in backquotes.
@@ -44,13 +48,17 @@ fn words(text: &str) -> BTreeSet<String> {
 
 /// Names with their labels, as the page has them.
 fn told(page: &str) -> Metrics {
-    let rows = page.lines().filter(|line| line.starts_with("| `waypost_"));
-    rows.map(|row| {
+    let ours = |line: &&str| line.starts_with("| `waypost_") || line.starts_with("| `gen_ai_");
+    // What each is to OpenTelemetry stands in another table.
+    let page = page.split("## OpenTelemetry").next().unwrap_or_default();
+    let rows = page.lines().filter(ours);
+    rows.filter_map(|row| {
         let mut cells = row.split('|').skip(1).map(str::trim);
         let mut cell = || cells.next().unwrap_or_default();
         let (name, kind, labels) = (cell(), cell(), cell());
-        assert!(matches!(kind, "gauge" | "counter"), "{row}");
-        (name.trim_matches('`').to_owned(), words(labels))
+        // Rows of labels look the same.
+        let is_metric = matches!(kind, "gauge" | "counter" | "histogram");
+        is_metric.then(|| (name.trim_matches('`').to_owned(), words(labels)))
     })
     .collect()
 }
@@ -58,7 +66,7 @@ fn told(page: &str) -> Metrics {
 #[test]
 fn every_metric_is_told_and_every_metric_that_is_told_exists() {
     let written = written();
-    assert!(written.len() >= 6, "{written:?}");
+    assert!(written.len() >= 23, "{written:?}");
     assert_eq!(told(&read("docs/metrics.md")), written);
 }
 
@@ -68,7 +76,23 @@ fn every_metric_that_a_page_speaks_of_exists() {
     for page in ["README.md", "docs/metrics.md", "docs/routing.md", "docs/status.md"] {
         let text = read(page);
         let said = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let ours = ["breaker", "failovers", "skipped", "mirrors", "in_flight"];
+        let ours = [
+            "breaker",
+            "failovers",
+            "skipped",
+            "mirrors",
+            "in_flight",
+            "requests",
+            "tokens",
+            "spend",
+            "unpriced",
+            "estimated",
+            "overhead",
+            "series",
+            "tenant_info",
+            "configured",
+            "info",
+        ];
         for name in said.filter(|word| {
             word.strip_prefix("waypost_")
                 .is_some_and(|rest| ours.iter().any(|own| rest.starts_with(own)))
@@ -107,5 +131,29 @@ fn envoy_takes_every_label_out_of_the_name() {
             .filter_map(|rest| Some(rest.split_once(',')?.0.to_owned()))
             .collect();
         assert_eq!(tags, labels, "{file}");
+    }
+}
+
+#[test]
+fn every_histogram_has_bounds_that_envoy_can_hold() {
+    for file in ["envoy/envoy.yaml", "examples/providers/envoy.yaml"] {
+        let text = read(file);
+        for metric in series::ALL.iter().filter(|metric| metric.kind == Kind::Histogram) {
+            let setting = format!("- match: {{ prefix: wasmcustom.{} }}\n", metric.name);
+            let bounds = text.split_once(&setting).and_then(|(_, rest)| rest.lines().next());
+            let bounds = bounds.unwrap_or_default().trim();
+            if bounds == "buckets: *seconds" {
+                continue;
+            }
+            let bounds = bounds.split_once('[').map_or("", |(_, rest)| rest.trim_end_matches(']'));
+            let bounds: Vec<u64> =
+                bounds.split(", ").map(|bound| bound.parse().unwrap_or_default()).collect();
+            assert!(bounds.len() >= 10 && bounds.is_sorted(), "{file}: {}", metric.name);
+            for bound in bounds {
+                // Two digits, and zeros.
+                let digits = bound.to_string();
+                assert!(bound > 0 && digits.trim_end_matches('0').len() <= 2, "{bound}");
+            }
+        }
     }
 }

@@ -54,7 +54,7 @@ fn gateway(regions: &[Vec<Option<&str>>], prices: &[Priced]) -> Gateway {
     let mut reversed = targets.clone();
     reversed.reverse();
     let config = json!({
-        "role": "gateway", "clients_may": ["rule", "target", "models"], "providers": providers,
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}}, "clients_may": ["rule", "target", "models"], "providers": providers,
         "rules": [
             {"name": "bound", "when": {"model": "m*"}, "targets": targets},
             {"name": "wished", "when": {"model": "x"}, "targets": reversed},

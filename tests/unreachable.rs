@@ -7,6 +7,7 @@
 )]
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ use waypost::config::{Config, Gateway};
 use waypost::providers::catalogue::{Capabilities, Capability};
 use waypost::routing::estimate::Input;
 use waypost::routing::{Question, plan};
+use waypost::tenancy::Caller;
 
 const PATTERNS: [&str; 10] = ["*", "a", "a*", "*b", "a*b", "ab", "a**", "*a*", "b*a", "aab"];
 const TEXTS: [&str; 8] = ["a", "b", "ab", "aab", "ba", "abb", "a*", "x"];
@@ -110,7 +112,7 @@ fn config(whens: &[&Value], by_name: bool) -> Value {
     let models = json!({"a": {}, "b": {}, "ab": {}, "aab": {}, "ba": {}, "abb": {}, "x": {}});
     let clients_may: &[&str] = if by_name { &["rule"] } else { &[] };
     json!({
-        "role": "gateway", "tenant_header": "x-tenant", "clients_may": clients_may,
+        "role": "gateway", "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "all", "anonymous": "all", "tenants": {"all": {}}, "clients_may": clients_may,
         "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "c"}], "models": models}},
         "rules": rules,
     })
@@ -131,14 +133,13 @@ fn taken(gateway: &Gateway, request: &Request) -> Option<usize> {
         "l" => all[1],
         _ => None,
     };
-    let header = |name: &str| match name {
-        "x-tenant" => request.tenant,
-        other => pick(&request.headers, other),
-    };
+    let header = |name: &str| pick(&request.headers, name);
+    let caller = request.tenant.map(|name| Rc::new(Caller::anonymous(&name.into(), 0)));
     let metadata = |name: &str| pick(&request.metadata, name).map(Cow::Borrowed);
     let input = || Input { tokens: request.tokens, cached: 0 };
     let cel = |cel: &Expression| request.cel[usize::from(cel.text.trim() == "two")];
     let question = Question {
+        caller: caller.as_ref(),
         metadata: &metadata,
         input: &input,
         capabilities: request.capabilities,

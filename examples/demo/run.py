@@ -63,7 +63,7 @@ class Ports(NamedTuple):
 
 def chat(ports):
     """A chat for the command line."""
-    return f"""curl -i 127.0.0.1:{ports.gateway}/v1/chat/completions -H 'content-type: application/json' \\
+    return f"""curl -i 127.0.0.1:{ports.gateway}/v1/chat/completions -H 'authorization: Bearer wp-demo' -H 'content-type: application/json' \\
        -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
 
 
@@ -117,7 +117,7 @@ def everyone(ports, fakes, log):
     rows = [("provider", "its fake", "a request"), ("--------", "--------", "---------")]
     for name, port in fakes.items():
         body = json.dumps({"model": f"{name}/{MODELS[name]}", "messages": [{"role": "user", "content": "Hello"}]})
-        rows.append((name, f"127.0.0.1:{port}", f"curl 127.0.0.1:{ports.gateway}/v1/chat/completions -d '{body}'"))
+        rows.append((name, f"127.0.0.1:{port}", f"curl 127.0.0.1:{ports.gateway}/v1/chat/completions -H 'authorization: Bearer wp-demo' -d '{body}'"))
     table = "\n".join(f"  {name:<12}{fake:<17}{request}" for name, fake, request in rows)
     return f"""
 Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with a fake of every provider behind it.
@@ -125,7 +125,7 @@ Waypost runs in Envoy on 127.0.0.1:{ports.gateway}, with a fake of every provide
 {table}
 
   the configuration   {EVERYONE.relative_to(ROOT)}
-  all models          curl 127.0.0.1:{ports.gateway}/v1/models
+  all models          curl 127.0.0.1:{ports.gateway}/v1/models -H 'authorization: Bearer wp-demo'
   access log          {log}
   Envoy admin         127.0.0.1:{ports.admin}
   status              http://127.0.0.1:{ports.status}/waypost/
@@ -262,7 +262,7 @@ def start(children, ports, to_real, fakes):
 def ask(ports, stream=False, model="gpt-4o"):
     """One chat through the gateway: status, headers, body."""
     body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
-    request = urllib.request.Request(f"http://127.0.0.1:{ports.gateway}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(f"http://127.0.0.1:{ports.gateway}/v1/chat/completions", json.dumps(body).encode(), {"authorization": "Bearer wp-demo", "content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.headers, answer.read().decode()

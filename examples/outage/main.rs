@@ -60,7 +60,7 @@ fn said(result: Result<(), String>) -> ExitCode {
 fn gateway() -> Result<Gateway, String> {
     let provider = |cluster| json!({ "api": "openai", "endpoints": [{ "cluster": cluster }], "models": { "gpt-4o": {} } });
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": { "first": provider("first"), "second": provider("second") },
         "rules": [{
             "name": "default",

@@ -236,7 +236,7 @@ fn letters(capabilities: Capabilities) -> String {
 }
 
 /// The beginning and the end of a long name: ARNs differ at their ends.
-fn shorten(name: &str) -> String {
+pub(super) fn shorten(name: &str) -> String {
     let length = name.chars().count();
     if length <= MAX_NAME {
         return name.to_owned();

@@ -52,6 +52,10 @@ pub struct Inquiry {
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Vec<u8>,
+    /// The tenant that asks, whatever the headers show.
+    pub tenant: Option<String>,
+    /// When it is asked, in milliseconds since 1970: keys expire.
+    pub now: u64,
 }
 
 impl Inquiry {

@@ -7,6 +7,7 @@
 //! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
 //! | [`explain`] | `waypost explain`: which rule takes a request, and who is asked in which order |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
+//! | [`usage`] | `waypost usage`: who used what and what it cost, from logs |
 //! | [`verdict`] | what is known of an expression |
 
 use std::fmt;
@@ -17,6 +18,7 @@ pub mod cel;
 pub mod check;
 pub mod explain;
 pub mod translate;
+pub mod usage;
 pub mod verdict;
 
 /// Why a command could not be carried out. It goes to the error output; the exit code is 2.

@@ -1,9 +1,12 @@
 //! `role: gateway`: providers, rules, limits.
 
+use super::alerts::{self, Alerts};
 use super::health;
+use super::metrics::{self, Metrics};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
+use super::tenancy;
 use crate::health::{Settings, Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
@@ -23,8 +26,6 @@ pub struct Gateway {
     pub timeouts: Timeouts,
     /// Sizes.
     pub limits: Limits,
-    /// The header that names the tenant.
-    pub tenant_header: Option<String>,
     /// What a client may ask for beside a model.
     pub clients_may: ClientsMay,
     /// The cluster that leads back to this gateway: for probes and mirrored requests.
@@ -33,6 +34,10 @@ pub struct Gateway {
     pub tenancy: Tenancy,
     /// Whether Envoy's spans are told what is asked and used.
     pub tracing: bool,
+    /// Where it is told that money runs out.
+    pub alerts: Alerts,
+    /// What metrics say of tenants, and how many there may be.
+    pub metrics: Metrics,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -114,16 +119,18 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         rule::read_timeouts(&node, Timeouts::default(), problems)
     });
     let limits = read_limits(&mut fields, problems);
-    let tenant_header = fields.take("tenant_header").and_then(|node| {
-        let name = node.text(problems)?;
-        rule::check_header(name, &node.path, problems);
-        Some(name.to_owned())
-    });
+    let tenancy = tenancy::read(&mut fields, problems);
+    if let Some(node) = fields.take_former("tenant_header") {
+        problems.add(&node.path, "there is no such field any more; write identity: [{ headers: { tenant: NAME } }], and others: TENANT for names that are not in tenants");
+    }
     let clients_may = fields
         .take("clients_may")
         .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
     let loopback = fields.take("loopback");
     let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
+    let alerts = fields.take("alerts");
+    let metrics =
+        fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -146,6 +153,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let alerts = alerts.map_or_else(Alerts::default, |node| {
+        alerts::read(&node, &providers, loopback.as_deref(), problems)
+    });
     let whole = problems.count() == before;
     let rules = fields.take("rules");
     fields.finish(problems);
@@ -156,24 +166,28 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
                 providers: &providers,
                 timeouts,
                 by_name: clients_may.rule,
-                tenants: tenant_header.is_some(),
+                tenancy: &tenancy,
                 loopback: loopback.is_some(),
             };
             rule::read(&node, around, problems)
         }
         _ => Vec::new(),
     };
+    if problems.is_empty() {
+        tenancy::check_rules(&tenancy, &rules, problems);
+    }
     Gateway::number(&mut providers);
     Some(Gateway {
         providers,
         rules,
         timeouts,
         limits,
-        tenant_header,
         clients_may,
         loopback,
-        tenancy: Tenancy::default(),
+        tenancy,
         tracing,
+        alerts,
+        metrics,
     })
 }
 

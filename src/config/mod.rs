@@ -7,25 +7,32 @@
 //! |---|---|
 //! | [`reader`] | values with their paths, and the problems found |
 //! | [`gateway`] | `role: gateway`: providers, rules, limits |
+//! | [`alerts`] | where it is told that money runs out |
 //! | [`provider`] | an entry of `providers` |
+//! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
+//! | [`tenancy`] | who may ask, and on which terms |
 
+pub mod alerts;
 pub mod gateway;
 pub mod health;
+pub mod metrics;
 pub mod model;
 mod price;
 pub mod provider;
 pub mod reader;
 pub mod rule;
 pub mod structure;
+pub mod tenancy;
 
 use serde_json::Value;
 
 pub use gateway::{Gateway, Limits};
+pub use metrics::Metrics;
 pub use model::Model;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};

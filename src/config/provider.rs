@@ -5,10 +5,12 @@ use serde_json::Value;
 use super::health::{self, Probe};
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
+use super::tenancy;
 use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
 use crate::providers::{Base, Policy, Settings, Target};
+use crate::tenancy::Terms;
 
 /// Most endpoints of a provider.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -40,6 +42,8 @@ pub struct Provider {
     pub trace_context: bool,
     /// What it serves.
     pub models: Vec<Model>,
+    /// How much may be spent there; then it is not asked.
+    pub terms: Terms,
 }
 
 /// In which order the endpoints of a provider are asked.
@@ -178,6 +182,7 @@ fn read_entry(
     };
     let probe = fields.take("probe");
     let trace_context = fields.take("trace_context").and_then(|node| node.flag(problems));
+    let budget = fields.take("budget").map(|node| tenancy::terms::read_cap(&node, problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -247,6 +252,7 @@ fn read_entry(
         breaker,
         probe: None,
         trace_context: trace_context.unwrap_or(false),
+        terms: Terms { budget, ..Terms::default() },
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

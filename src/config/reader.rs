@@ -261,7 +261,7 @@ impl<'a> Node<'a> {
 
     fn wrong<T>(&self, wanted: &str, problems: &mut Problems) -> Option<T> {
         // Who writes a key where its name belongs must not find it in a log.
-        let secret = self.path.starts_with("credentials");
+        let secret = self.path.starts_with("credentials") || self.path.contains(".keys");
         let found = if secret { String::new() } else { format!(", but is {}", quote(self.value)) };
         problems.add(&self.path, format!("must be {wanted}{found}"));
         None
@@ -281,6 +281,13 @@ impl<'a> Fields<'a> {
     pub fn take(&mut self, name: &'static str) -> Option<Node<'a>> {
         self.known.push(name);
         let value = self.object?.get(name).filter(|value| !value.is_null())?;
+        Some(Node { path: join(&self.path, name), value })
+    }
+
+    /// The value of `name`, a field that there is no more and that no message offers.
+    pub fn take_former(&mut self, name: &'static str) -> Option<Node<'a>> {
+        let value = self.object?.get(name)?;
+        self.known.push(name);
         Some(Node { path: join(&self.path, name), value })
     }
 

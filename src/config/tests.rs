@@ -10,7 +10,7 @@ use crate::providers::{Payload, registry};
 #[test]
 fn a_small_configuration_is_enough() {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"gpt-4o": {}}}},
     }))
     .unwrap();
@@ -116,8 +116,7 @@ fn every_key_of_routing_is_read() {
 /// Two rules with these conditions; whether the second can ever match.
 fn second_can_match(first: &Value, second: &Value) -> bool {
     let read = gateway(&json!({
-        "role": "gateway",
-        "tenant_header": "x-tenant",
+        "role": "gateway", "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "all", "anonymous": "all", "tenants": {"all": {}},
         "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": "openai"}], "models": {"any": {}}}},
         "rules": [
             {"name": "first", "when": first, "targets": ["openai/any"]},
@@ -182,7 +181,7 @@ fn a_rule_can_match_unless_one_above_takes_all_its_requests() {
 fn a_shorter_total_shortens_what_is_not_said() {
     let read = |timeouts: Value| {
         let gateway = gateway(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"m": {}}}},
             "timeouts": {"first_token": "20s"},
             "rules": [{"name": "r", "targets": ["p/m"], "timeouts": timeouts}],
@@ -209,7 +208,7 @@ fn a_shorter_total_shortens_what_is_not_said() {
 fn numbers_arrive_from_envoy_as_doubles() {
     let read = |limits: Value| {
         gateway(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"m": {"context_window": 128000.0}}}},
             "limits": limits,
         }))
@@ -281,7 +280,7 @@ fn more_targets_than_have_a_place_are_refused() {
         let endpoints: Vec<Value> =
             (0..16).map(|at| json!({"cluster": format!("c{at}")})).collect();
         gateway(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {"p": {"api": "openai", "endpoints": endpoints, "models": models}},
         }))
     };
@@ -312,7 +311,7 @@ fn scores_for_more_tasks_than_the_limit_are_refused() {
 fn problems_are_gathered_up_to_a_limit() {
     let rules: Vec<Value> = (0..100).map(|_| json!({})).collect();
     let problems = gateway(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"m": {}}}},
         "rules": rules,
     }))

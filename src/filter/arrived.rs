@@ -89,10 +89,10 @@ mod tests {
         assert_eq!((at, candidate), (0, 0));
         let down = crate::openai::Error::new(Class::Server, "down");
         assert!(exchange.move_on(0, &down).is_none());
-        let record: serde_json::Value = serde_json::from_str(&record::of(&exchange)).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&record::of(&exchange, 0, 0)).unwrap();
         assert_eq!(record["purpose"], "mirror");
         assert_eq!(record["mirror_of"], "id-1");
-        assert_eq!(record["rule"], "r");
+        assert_eq!(record["route"], "r");
         assert_eq!(record["attempts"][0]["model"], "claude-sonnet-4-5");
     }
 
@@ -102,7 +102,7 @@ mod tests {
         let body = format!("{CHAT},\"n\":2}}").into_bytes();
         let refusal = open(&call, body, origin()).unwrap_err();
         assert_eq!((refusal.error.status, &*refusal.rule), (400, "r"));
-        let said = record::refused(&refusal, &call.service.gateway, Some(&call));
+        let said = record::tests::refused(&refusal, &call.service.gateway, Some(&call));
         assert!(said.contains(r#""mirror_of":"id-1""#), "{said}");
     }
 
@@ -113,9 +113,8 @@ mod tests {
         let outbound = exchange.outbound(0).unwrap();
         assert_eq!((outbound.method, &*outbound.path), ("GET", "/v1/models?limit=1"));
         assert!(outbound.headers.contains(&("anthropic-version", "2026-10-21".to_owned())));
-        assert!(
-            record::of(&exchange).contains(r#""purpose":"probe","rule":"r","operation":"models""#)
-        );
+        let record = record::of(&exchange, 0, 0);
+        assert!(record.contains(r#""purpose":"probe","route":"r","operation":"models""#));
     }
 
     #[test]

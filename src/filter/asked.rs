@@ -53,6 +53,16 @@ impl Asked {
         matches!(self, Self::Chat(parsed) if parsed.chat().stream)
     }
 
+    /// Whether the client wants to know what its request cost.
+    #[must_use]
+    pub fn includes_cost(&self) -> bool {
+        match self {
+            Self::Chat(parsed) => parsed.chat().include_cost,
+            Self::Embeddings(parsed) => parsed.asked().include_cost,
+            Self::Models => false,
+        }
+    }
+
     /// The request for a provider.
     ///
     /// # Errors

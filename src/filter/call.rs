@@ -199,7 +199,7 @@ pub(super) mod tests {
     /// A call to the second of two providers.
     pub fn call(ask: Ask, purpose: Purpose) -> Call {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
                 "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},

@@ -29,7 +29,7 @@ pub fn send(cluster: &str, call: Call, method: &str, path: &str, body: &[u8]) ->
         ("content-type", "application/json"),
         (CALL, &*text),
     ];
-    if host::call(cluster, &headers, body, limit) {
+    if host::call(cluster, &headers, body, limit).is_some() {
         return Started::Sent;
     }
     call::under_way(|all| all.end(number));

@@ -1,6 +1,8 @@
 //! A request on its way: what both roles know of it. Lives in the memory of a worker from the end
 //! of the request's body to the access log.
 
+mod charges;
+mod journey;
 mod progress;
 mod reckon;
 mod span;
@@ -15,6 +17,7 @@ use super::asked::Asked;
 use super::call::Call as OwnCall;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::health::Event;
@@ -24,6 +27,7 @@ use crate::providers::{Answer, Call, Headers, Outbound, Payload};
 use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
 use crate::tenancy::Caller;
 
+pub use journey::Journey;
 pub use span::{Trace, WORDS, span_of_refusal};
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 
@@ -58,6 +62,10 @@ pub struct Exchange {
     /// The place of an attempt that ended without a word of its provider, and what is made of that
     /// unless Envoy says that it had no connection to give.
     lost: Option<(Place, Event)>,
+    /// What it holds of the accounts of its caller.
+    tab: Option<Tab>,
+    /// What its attempts hold of their providers' caps.
+    caps: Vec<(usize, Tab)>,
     /// Whether it has been logged: the client is gone, or has got everything.
     closed: bool,
     /// Whether the headers of an answer, or of a final refusal, have gone to the client.
@@ -70,6 +78,8 @@ pub struct Exchange {
     pub call: Option<Rc<OwnCall>>,
     /// What its trace says.
     pub trace: Trace,
+    /// What the record says beside attempts.
+    pub journey: Journey,
 }
 
 /// Where a request comes from.
@@ -130,12 +140,15 @@ impl Exchange {
             prepared: None,
             places: Vec::new(),
             lost: None,
+            tab: None,
+            caps: Vec::new(),
             closed: false,
             committed: false,
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
             trace: Trace::default(),
+            journey: Journey::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {
@@ -143,8 +156,8 @@ impl Exchange {
             Err(error) => {
                 let none = || Error::new(Class::Server, "the rule has no candidate");
                 let skipped = exchange.attempts.skipped().cloned().collect();
-                let error = Box::new(error.unwrap_or_else(none));
-                Err(Refusal { error, rule: exchange.rule, skipped })
+                let refusal = Refusal::from(error.unwrap_or_else(none));
+                Err(Refusal { rule: exchange.rule, skipped, ..refusal })
             }
         }
     }
@@ -153,6 +166,26 @@ impl Exchange {
     #[must_use]
     pub const fn service(&self) -> &Rc<Service> {
         &self.service
+    }
+
+    /// What the client wished for in vain.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The headers of an answer, or of a final refusal, go to the client with a body of so many bytes;
+    /// those of a stream are added as they come.
+    pub fn commit(&mut self, status: u16, bytes: usize) {
+        self.committed = true;
+        self.journey.status = Some(status);
+        self.journey.answer_bytes = bytes as u64;
+    }
+
+    /// The place of its rule in the configuration; nothing when it went by its model's name.
+    #[must_use]
+    pub const fn rule_at(&self) -> Option<usize> {
+        self.rule_at
     }
 
     /// The candidate that the next attempt will ask.
@@ -269,10 +302,15 @@ impl Exchange {
             ("x-waypost-rule", self.rule.clone()),
             ("x-waypost-attempts", self.attempts.tried().len().to_string()),
         ];
+        headers.extend(self.limits());
         let last = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
         if let Some(found) = last {
             headers.push(("x-waypost-provider", found.provider.name.clone()));
             headers.push(("x-waypost-model", found.model.name.clone()));
+        }
+        // That of a stream is not known before its end.
+        if self.parsed.includes_cost() && !self.flows_now() {
+            headers.push((COST_USD, self.cost()));
         }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);
@@ -281,6 +319,10 @@ impl Exchange {
             headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
         }
         headers
+    }
+
+    fn flows_now(&self) -> bool {
+        self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Flowing)
     }
 
     /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
@@ -293,6 +335,9 @@ impl Exchange {
             && self.attempts.tried().last().is_some_and(uncounted)
     }
 }
+
+/// The response header with the cost of all attempts in US dollars, or `null`.
+const COST_USD: &str = "x-waypost-cost-usd";
 
 /// Longest `x-waypost-warnings`, in bytes.
 pub const MAX_WARNINGS_BYTES: usize = 1024;

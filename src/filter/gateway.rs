@@ -16,10 +16,12 @@ use super::arrived;
 use super::call::Call;
 use super::exchange::{Exchange, Origin, span_of_refusal};
 use super::host::{self, Buffer, Map, Packed};
+use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
+use super::meter::Ending;
 use super::mirror;
 use super::provider::is_connected;
-use super::record;
+use super::record::{self, Unasked, times::Clock};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::service::Service;
@@ -27,6 +29,7 @@ use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
+use crate::routing::Outcome;
 use crate::tenancy::{Caller, Proof};
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
@@ -106,6 +109,14 @@ pub struct GatewayStream {
     caller: Option<Rc<Caller>>,
     /// When its headers came, in nanoseconds of a clock that never goes back.
     arrived: u64,
+    /// When all of it was here, by the same clock; 0 before.
+    complete: u64,
+    /// Why it was refused, for its record.
+    refusal: Option<Refusal>,
+    /// What it asked for, for its record.
+    operation: Option<&'static str>,
+    /// The status and the length of the answer of our own that the client got.
+    told: Option<(u16, usize)>,
 }
 
 enum Phase {
@@ -129,6 +140,10 @@ impl GatewayStream {
             call: None,
             caller: None,
             arrived: 0,
+            complete: 0,
+            refusal: None,
+            operation: None,
+            told: None,
         }
     }
 
@@ -150,6 +165,7 @@ impl GatewayStream {
 
     fn reply(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Replied;
+        self.told = Some((reply.status, reply.body.len()));
         let headers = reply.headers();
         host::reply(reply.status, reply.details, &borrow(&headers), &reply.body);
         Action::Pause
@@ -157,13 +173,17 @@ impl GatewayStream {
 
     fn refuse(&mut self, refusal: impl Into<Refusal>) -> Action {
         let refusal = refusal.into();
-        let call = self.call.as_deref();
-        host::set_property(RECORD, &record::refused(&refusal, self.gateway(), call));
+        let mut reply = Reply::error("waypost_refused", &refusal.error);
+        reply.advice.extend(refusal.limits.iter().cloned());
+        if self.call.is_none() {
+            self.desk.service.count_refusal(self.caller.as_deref(), None, Some(&refusal));
+        }
         if self.gateway().tracing {
             let tenant = self.caller.as_ref().map_or("", |caller| &*caller.tenant);
-            tell(span_of_refusal(&refusal, tenant));
+            tell(span_of_refusal(&refusal, self.operation, tenant));
         }
-        self.reply(&Reply::error("waypost_refused", &refusal.error))
+        self.refusal = Some(refusal);
+        self.reply(&reply)
     }
 
     /// The whole body is here: decide, and let it go.
@@ -172,6 +192,7 @@ impl GatewayStream {
         else {
             return Action::Pause;
         };
+        self.complete = host::monotonic();
         let limits = self.gateway().limits;
         let bytes = size as u64;
         if bytes > limits.body {
@@ -236,6 +257,7 @@ impl GatewayStream {
     /// Names the first cluster and says how long and how often Envoy may try.
     fn send(&mut self, mut exchange: Exchange, bytes: u64) {
         tell(exchange.request_span(false));
+        exchange.journey.complete = self.complete;
         let timeouts = exchange.timeouts;
         let attempt = exchange.attempt_limit();
         let retries = exchange.attempts.candidates().len().saturating_sub(1);
@@ -265,6 +287,25 @@ impl GatewayStream {
         }
     }
 
+    /// The record of a request that got no exchange.
+    fn unasked(&self) -> String {
+        let packed = host::headers(Map::Request).unwrap_or_default();
+        let id = Headers::new(packed.pairs()).text("x-request-id").map(str::to_owned);
+        let (unix_millis, now) = (host::unix_millis(), host::monotonic());
+        record::unasked(&Unasked {
+            gateway: self.gateway(),
+            refusal: self.refusal.as_ref(),
+            call: self.call.as_deref(),
+            caller: self.caller.as_deref(),
+            request_id: id.as_deref().unwrap_or_default(),
+            operation: self.operation,
+            status: self.told.map(|(status, _)| status),
+            clock: Clock { unix_millis, now, arrived: self.arrived, complete: self.complete },
+            request_bytes: self.received as u64,
+            answer_bytes: self.told.map_or(0, |(_, bytes)| bytes as u64),
+        })
+    }
+
     /// Takes an answer that no provider gave, and says it in OpenAI's words.
     fn rewrite(&mut self, status: u16, bare: bool) {
         let (error, signature) = match self.exchange.and_then(shared::find) {
@@ -281,6 +322,7 @@ impl GatewayStream {
             None => (reply::local_error(status), Vec::new()),
         };
         let body = if bare { Vec::new() } else { error.body() };
+        self.told = Some((error.status, body.len()));
         let mut headers = vec![
             (":status", error.status.to_string()),
             ("content-type", "application/json".to_owned()),
@@ -290,6 +332,17 @@ impl GatewayStream {
         headers.extend(signature);
         host::set_headers(Map::Response, &borrow(&headers));
         self.phase = Phase::Rewriting(body);
+    }
+}
+
+/// The status that the client got, by what is known of the last attempt.
+fn status(exchange: &Exchange) -> Option<u16> {
+    let last = exchange.attempts.tried().last()?;
+    match &last.outcome {
+        Outcome::Answered | Outcome::Flowing => Some(200),
+        Outcome::Failed { .. } if last.first_content.is_some() => Some(200),
+        Outcome::Failed { class, .. } => Some(class.status()),
+        Outcome::Pending => None,
     }
 }
 
@@ -337,17 +390,29 @@ impl HttpContext for GatewayStream {
         let headers = Headers::new(packed.pairs());
         #[cfg(feature = "trap")]
         trap(&headers);
+        if self.call.is_none() {
+            match self.gateway().tenancy.identify(&Asker(&headers), host::unix_millis()) {
+                Ok(caller) => self.caller = Some(Rc::new(caller)),
+                Err(error) => return self.refuse(error),
+            }
+        }
         let own = self.call.as_ref().map(|call| Ok(Asking::Passed(call.ask.operation())));
         let operation = match own.unwrap_or_else(|| Asking::find(&headers)) {
             Ok(Asking::Passed(operation)) => operation,
             Ok(Asking::Models) => {
+                self.operation = Some("models");
                 return self.reply(&intake::list_models(self.gateway(), self.desk.since));
             }
             Ok(Asking::Model(id)) => {
+                self.operation = Some("models");
                 return self.reply(&intake::show_model(self.gateway(), id, self.desk.since));
             }
             Err(error) => return self.refuse(error),
         };
+        self.operation = Some(match operation {
+            Operation::Chat => "chat",
+            Operation::Embeddings => "embeddings",
+        });
         let limit = self.gateway().limits.body;
         let length = headers.text("content-length").and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit) {
@@ -425,9 +490,18 @@ impl HttpContext for GatewayStream {
                     exchange.sent();
                 }
                 exchange.close();
-                host::set_property(RECORD, &record::of(&exchange));
+                if let Some((status, bytes)) = self.told {
+                    exchange.journey.status = Some(status);
+                    exchange.journey.answer_bytes = bytes as u64;
+                }
+                let (unix, now) = (host::unix_millis(), host::monotonic());
+                let ending = Ending { now, status: status(&exchange), overhead: 0 };
+                exchange.service().count_request(&exchange, &ending);
+                host::set_property(RECORD, &record::of(&exchange, unix, now));
             }
             shared::close(id);
+        } else if self.arrived > 0 {
+            host::set_property(RECORD, &self.unasked());
         }
     }
 }

@@ -8,6 +8,8 @@
 
 use std::ptr::{null, null_mut};
 
+use crate::telemetry::metrics::Kind;
+
 /// Status of a call that worked; every other number is a refusal.
 const OK: u32 = 0;
 
@@ -101,6 +103,8 @@ pub enum Map {
     Response = 2,
     /// Response trailers.
     ResponseTrailers = 3,
+    /// Headers of the answer to a call of ours, while it is told.
+    CallResponse = 6,
 }
 
 /// A buffer of the current context.
@@ -235,19 +239,8 @@ pub fn share(key: &str, value: &[u8], version: u32) -> bool {
     status == OK
 }
 
-/// A kind of metric, as the host counts them.
-#[derive(Clone, Copy, Debug)]
-pub enum Metric {
-    /// Only ever grows.
-    Counter = 0,
-    /// As it is now.
-    Gauge = 1,
-    /// How values are spread.
-    Histogram = 2,
-}
-
 /// A new id for a metric. The host gives another one at each call and forgets none: ask once.
-pub fn define_metric(kind: Metric, name: &str) -> Option<u32> {
+pub fn define_metric(kind: Kind, name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the result is written before the call returns; the name is only read.
     let status =
@@ -320,8 +313,8 @@ pub fn close(context: u32) -> bool {
     unsafe { proxy_set_effective_context(context) == OK && proxy_close_stream(RESPONSE) == OK }
 }
 
-/// Sends a request of our own to `cluster`; false when Envoy does not take it. Nobody reads the
-/// answer: the loopback's filter sees all that is to be known of it.
+/// Sends a request of our own to `cluster`, and gives its number; nothing when Envoy does not take it.
+/// Of a request to ourselves nobody reads the answer: the loopback's filter sees all that is to be known.
 ///
 /// This is the SDK's call and not one of ours, because its dispatcher must know the number that
 /// Envoy gives: an answer with another number is a trap. That has rules:
@@ -329,8 +322,9 @@ pub fn close(context: u32) -> bool {
 /// - The SDK traps on any refusal but `BadArgument` (no such cluster, a header missing, a negative
 ///   timeout) and `InternalFailure` (no host, overflow). Envoy 1.40 gives no other, as long as the
 ///   pointers are right.
-/// - `cluster` must not have a filter of ours: it would run inside this call. Only the cluster of
-///   the internal listener will do, behind which the filter runs on a later turn of the event loop.
+/// - `cluster` must not have a filter of ours: it would run inside this call. The cluster of the internal
+///   listener will do, behind which the filter runs on a later turn of the event loop, and those of
+///   strangers.
 /// - Never while a context is created: the SDK would give the answer to another one.
 /// - The answer arrives at the context that is active now; when that has gone, the SDK drops it.
 ///   When Envoy gave up it has no headers, and reading one of an absent map is a trap in the SDK:
@@ -341,7 +335,7 @@ pub fn call(
     headers: &[(&str, &str)],
     body: &[u8],
     timeout: std::time::Duration,
-) -> bool {
+) -> Option<u32> {
     /// Envoy reads it as a signed number.
     const LONGEST: std::time::Duration = std::time::Duration::from_millis(i32::MAX as u64);
     let timeout = timeout.clamp(std::time::Duration::from_millis(1), LONGEST);
@@ -353,7 +347,7 @@ pub fn call(
         Vec::new(),
         timeout,
     );
-    sent.is_ok()
+    sent.ok()
 }
 
 /// Asks for a tick every so many milliseconds.

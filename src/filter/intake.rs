@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use super::asked::Asked;
 use super::exchange::{Exchange, Origin};
+use super::limited;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::service::Service;
+use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
@@ -18,6 +20,7 @@ use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
 use crate::routing::wishes::{MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
 use crate::routing::{self, Needs, Plan, Question, Wishes, estimate};
+use crate::tenancy::Caller;
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,10 +157,31 @@ pub struct Incoming<'a> {
 /// # Errors
 /// What the client is told instead.
 pub fn open(service: &Rc<Service>, incoming: Incoming<'_>) -> Result<Exchange, Refusal> {
-    let Incoming { operation, headers, body, origin, cel } = incoming;
-    let route = |question: &Question<'_>, keep: Keep<'_>| route(service, question, keep);
-    let (parsed, plan) = ask(&service.gateway, operation, headers, body, cel, route)?;
-    Exchange::open(Rc::clone(service), parsed, plan, origin)
+    let Incoming { operation, headers, body, mut origin, cel } = incoming;
+    let mut caller = Rc::clone(&origin.caller);
+    let route = |question: &Question<'_>, keep: Keep<'_>| {
+        if let Some(known) = question.caller {
+            caller = Rc::clone(known);
+        }
+        let mut plan = route(service, question, keep)?;
+        let tab = Tab::open(service, &mut plan, question, &caller)?;
+        Ok((plan, tab))
+    };
+    let asking = Some(&origin.caller);
+    let (parsed, (plan, tab)) =
+        ask(&service.gateway, asking, operation, headers, body, cel, route)?;
+    origin.caller = caller;
+    match Exchange::open(Rc::clone(service), parsed, plan, origin) {
+        Ok(mut exchange) => {
+            exchange.charge_to(tab);
+            Ok(exchange)
+        }
+        // The tab is dropped, and nobody is charged.
+        Err(refusal) => {
+            let limits = tab.map(|tab| limited::headers(&tab.remaining())).unwrap_or_default();
+            Err(Refusal { limits, ..refusal })
+        }
+    }
 }
 
 /// Leaves out the candidates of a plan that cannot serve the request.
@@ -170,6 +194,7 @@ pub type Keep<'k> = &'k dyn Fn(&mut Plan) -> Result<(), Error>;
 /// What the client is told instead.
 pub fn ask<T>(
     gateway: &Gateway,
+    caller: Option<&Rc<Caller>>,
     operation: Operation,
     headers: &Headers<'_>,
     body: Vec<u8>,
@@ -179,13 +204,18 @@ pub fn ask<T>(
     let header = |name: &str| headers.text(name);
     match operation {
         Operation::Chat => {
-            let parsed = ParsedChat::parse(body)?;
+            let mut parsed = ParsedChat::parse(body)?;
+            if wants_cost(headers) {
+                parsed.include_cost();
+            }
             let chat = parsed.chat();
             let media = chat.validate()?;
             let needs = Needs::of(chat, media, parsed.body().len());
             let metadata = Tags::of(chat.field("metadata"));
             let user = json::string(chat.field("user")).map(|user| user.decode());
+            let caller = caller.map(|caller| Caller::with_user(caller, user.as_deref()));
             let question = Question {
+                caller: caller.as_ref(),
                 metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::chat(chat),
@@ -199,12 +229,17 @@ pub fn ask<T>(
             Ok((Asked::Chat(parsed), then))
         }
         Operation::Embeddings => {
-            let parsed = ParsedEmbeddings::parse(body)?;
+            let mut parsed = ParsedEmbeddings::parse(body)?;
+            if wants_cost(headers) {
+                parsed.include_cost();
+            }
             let asked = parsed.asked();
             asked.validate()?;
             let metadata = Tags::of(asked.field("metadata"));
             let user = json::string(asked.field("user")).map(|user| user.decode());
+            let caller = caller.map(|caller| Caller::with_user(caller, user.as_deref()));
             let question = Question {
+                caller: caller.as_ref(),
                 metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::embeddings(&asked.input),
@@ -229,6 +264,11 @@ fn route(service: &Service, question: &Question<'_>, keep: Keep<'_>) -> Result<P
             Err(Refusal::of(error, plan))
         }
     }
+}
+
+/// Whether a header asks what the request costs, for clients that cannot put it into the body.
+fn wants_cost(headers: &Headers<'_>) -> bool {
+    headers.text("x-waypost-cost") == Some("include")
 }
 
 /// What the client asks for beside a model. A list of models that it may not send is not read: it

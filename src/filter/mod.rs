@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`exchange`] | a request on its way: what both roles know of it |
 //! | [`asked`] | what a client asked for, parsed once: a chat or vectors |
+//! | `identity` | what a request shows of who asks |
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
 //! | [`service`] | a configuration, and what this worker knows of its providers |
+//! | `meter` | what is counted of a request when it is over |
 //! | [`record`] | the record of a request, for the access log |
 //! | [`call`] | requests of the gateway to itself: what is asked of whom, and those under way |
 //! | `callout` | how one is sent |
@@ -17,21 +19,31 @@
 //! | `probe` | asking providers unasked, to know how they do |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
+//! | [`accounts`] | whom a request is charged to |
+//! | [`tab`] | what a request holds of them |
+//! | [`limited`] | what a client is told of limits |
+//! | [`alerts`] | telling people that money runs out |
+//! | `webhook` | how they leave the worker |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | `host` | the only file that calls Envoy |
 
+pub mod accounts;
+pub mod alerts;
 pub mod arrived;
 pub mod asked;
 pub mod call;
 pub mod exchange;
 pub mod intake;
+pub mod limited;
+pub mod meter;
 pub mod record;
 pub mod refusal;
 pub mod reply;
 pub mod service;
+pub mod tab;
 
 #[cfg(target_os = "wasi")]
 mod callout;
@@ -41,6 +53,8 @@ mod collected;
 mod gateway;
 #[cfg(target_os = "wasi")]
 mod host;
+#[cfg(target_os = "wasi")]
+mod identity;
 #[cfg(target_os = "wasi")]
 mod loopback;
 #[cfg(target_os = "wasi")]
@@ -55,3 +69,5 @@ mod root;
 mod shared;
 #[cfg(target_os = "wasi")]
 mod status;
+#[cfg(target_os = "wasi")]
+mod webhook;

@@ -47,6 +47,8 @@ pub struct Credentials {
     pub provider: String,
     /// The keys; the first is used.
     pub secrets: Vec<String>,
+    /// The name of the variable that the first came from.
+    pub name: Option<Rc<str>>,
     /// Whether keys were configured and none was found.
     pub missing: bool,
 }
@@ -106,12 +108,12 @@ impl ProviderStream {
             })?;
         let mut guard = handle.borrow_mut();
         let exchange = &mut *guard;
-        let (at, candidate) = exchange
-            .begin(host::monotonic())
-            .ok_or_else(|| ("waypost_exhausted", exchange.exhausted(503)))?;
+        let now = host::monotonic();
+        let (at, candidate) =
+            exchange.begin(now).ok_or_else(|| ("waypost_exhausted", exchange.exhausted(503)))?;
         let outbound = exchange.outbound(candidate).map_err(|error| {
             exchange.given_up(at, None, &error, host::monotonic());
-            exchange.committed = true;
+            exchange.commit(error.status, error.body().len());
             ("waypost_untranslatable", error)
         })?;
         // For a failure without a response: who is asked is Envoy's to look up, not ours to say.
@@ -163,6 +165,10 @@ impl ProviderStream {
         host::set_headers(Map::Request, &headers);
         let warnings: Vec<String> = outbound.warnings.iter().map(ToString::to_string).collect();
         exchange.attempts.warn(at, warnings.len());
+        if let Some(name) = &self.credentials.name {
+            exchange.attempts.sign(at, Rc::clone(name));
+        }
+        exchange.journey.inside += host::monotonic().saturating_sub(now);
         let payload = Some(outbound.body);
         drop(guard);
         Ok(Attempt { exchange: handle, at, candidate, payload, warnings, status: None })
@@ -179,6 +185,15 @@ impl ProviderStream {
         if let Some(id) = headers.provider_request_id() {
             let id = hide(&id, &self.credentials.secrets);
             attempt.exchange.borrow_mut().attempts.identify(attempt.at, id);
+        }
+        {
+            let attempts = &mut attempt.exchange.borrow_mut().attempts;
+            if let Some(after) = connected_after() {
+                attempts.connected(attempt.at, after);
+            }
+            if let Some(millis) = headers.processing_millis() {
+                attempts.told(attempt.at, millis);
+            }
         }
         let encoding = headers.text("content-encoding").filter(|encoding| *encoding != "identity");
         let encoding = encoding.map(str::to_owned);
@@ -284,6 +299,7 @@ impl ProviderStream {
         let bytes = if size > 0 { host::buffer(Buffer::Response, size) } else { None };
         let bytes = bytes.unwrap_or_default();
         let mut out = std::mem::take(&mut self.kept);
+        let kept = out.len();
         out.reserve(bytes.len() + 64);
         let mut phase = stream.push(&bytes, &mut out);
         if end {
@@ -324,9 +340,13 @@ impl ProviderStream {
                     let error = without_secrets(error, secrets);
                     exchange.failed(attempt.at, attempt.status, &error, host::monotonic());
                 }
-                None => exchange.answered(attempt.at, host::monotonic()),
+                None => {
+                    exchange.answered(attempt.at, host::monotonic());
+                    exchange.bill_in_stream(&mut out);
+                }
             }
         }
+        exchange.journey.answer_bytes += (out.len() - kept) as u64;
         if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {
             if end {
                 let mut headers = vec![
@@ -360,7 +380,7 @@ fn commit(
     length: Option<usize>,
     error: Option<&Error>,
 ) {
-    exchange.committed = true;
+    exchange.commit(status, length.unwrap_or(0));
     let mut headers = vec![(":status", status.to_string()), ("content-type", kind.to_owned())];
     match length {
         Some(length) => headers.push(("content-length", length.to_string())),
@@ -369,6 +389,12 @@ fn commit(
     headers.extend(error.into_iter().flat_map(Error::advice));
     headers.extend(exchange.signature(warnings));
     host::set_headers(Map::Response, &borrow(&headers));
+}
+
+/// How long Envoy took to give this attempt a connection, in nanoseconds.
+fn connected_after() -> Option<u64> {
+    let waited = host::property("upstream\0cx_pool_ready_duration")?;
+    Some(u64::from_le_bytes(waited.try_into().ok()?))
 }
 
 /// Whether the attempt had a connection.

@@ -12,11 +12,21 @@ pub struct Refusal {
     pub rule: String,
     /// Who could not serve it.
     pub skipped: Vec<Skipped>,
+    /// What is left of limits, as headers.
+    pub limits: Vec<(&'static str, String)>,
+    /// The limit or budget that refused it, by its word in the configuration.
+    pub limit: Option<&'static str>,
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error: Box::new(error), rule: String::new(), skipped: Vec::new() }
+        Self {
+            error: Box::new(error),
+            rule: String::new(),
+            skipped: Vec::new(),
+            limits: Vec::new(),
+            limit: None,
+        }
     }
 }
 
@@ -24,6 +34,6 @@ impl Refusal {
     /// The refusal of a request for which there was a plan.
     #[must_use]
     pub fn of(error: Error, plan: Plan) -> Self {
-        Self { error: Box::new(error), rule: plan.rule, skipped: plan.skipped }
+        Self { rule: plan.rule, skipped: plan.skipped, ..Self::from(error) }
     }
 }

@@ -13,6 +13,7 @@ use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
 use super::shared;
 use super::status::{self, StatusStream};
+use super::webhook;
 use crate::config::{Config, ProviderRole};
 
 /// How often streams are looked at for silence, and workers tell each other how providers do, in
@@ -43,7 +44,13 @@ enum Role {
     Status,
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, _: usize, _: usize) {
+        if let Some(Role::Gateway(desk)) = &self.role {
+            webhook::answered(&desk.service, call, headers);
+        }
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -56,6 +63,7 @@ impl RootContext for Root {
                 };
                 host::tick_every(TICK_MILLIS);
                 status::configured(&desk.service);
+                desk.service.announce(desk.since);
                 self.role = Some(Role::Gateway(desk));
                 true
             }
@@ -81,6 +89,7 @@ impl RootContext for Root {
         let now = host::monotonic();
         for (exchange, context) in shared::all() {
             let Ok(mut exchange) = exchange.try_borrow_mut() else { continue };
+            exchange.renew();
             let limit = exchange.timeouts.idle;
             if silent(&mut exchange.flow, now, limit) {
                 exchange.silent(now);
@@ -90,6 +99,7 @@ impl RootContext for Root {
             }
         }
         desk.service.tick();
+        webhook::tick(&desk.service);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -137,10 +147,13 @@ fn silent(flow: &mut Flow, now: u64, limit: std::time::Duration) -> bool {
 
 /// Reads the role's credentials from the environment of the VM.
 fn read_credentials(role: ProviderRole) -> Credentials {
-    let mut secrets = Vec::new();
+    let (mut secrets, mut name) = (Vec::new(), None);
     for credential in &role.credentials {
         match std::env::var(&credential.env) {
-            Ok(secret) if usable(&secret) => secrets.push(secret),
+            Ok(secret) if usable(&secret) => {
+                secrets.push(secret);
+                name.get_or_insert_with(|| credential.env.as_str().into());
+            }
             Ok(_) => warn(
                 &role.provider,
                 &credential.env,
@@ -154,7 +167,7 @@ fn read_credentials(role: ProviderRole) -> Credentials {
         }
     }
     let missing = secrets.is_empty() && !role.credentials.is_empty();
-    Credentials { provider: role.provider, secrets, missing }
+    Credentials { provider: role.provider, secrets, name, missing }
 }
 
 fn usable(secret: &str) -> bool {

@@ -8,16 +8,19 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
+use super::accounts::Accounts;
+use super::tab;
 use crate::config::Gateway;
 use crate::health::{Event, Fleet, Pass, Refused, Slot, Standing, Traffic, Transition};
 use crate::openai::{Class, Error};
 use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
 use crate::store::{Millis, Store};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Meter, Sink};
+use crate::tenancy::Ledger;
 
 /// What a worker gets from outside: what all workers share, the time, chance, and metrics.
-pub trait World: Store {
+pub trait World: Sink {
     /// Milliseconds since 1970.
     fn now(&self) -> Millis;
 
@@ -43,7 +46,13 @@ pub trait World: Store {
 pub struct Service {
     /// What users wrote.
     pub gateway: Rc<Gateway>,
-    world: Box<dyn World>,
+    pub(super) world: Box<dyn World>,
+    /// Who has an account.
+    pub(super) accounts: Accounts,
+    /// What they may use, and have used.
+    pub(super) ledger: Ledger,
+    /// Names of series, and what they may be.
+    pub(super) meter: RefCell<Meter>,
     fleet: RefCell<Fleet>,
     traffic: RefCell<Traffic>,
     /// How many turns each provider has had: see [`Moment::turn`].
@@ -68,9 +77,13 @@ impl Service {
         let watched = gateway.fleet();
         let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
         let traffic = Traffic::new(rules.map(str::to_owned).collect(), &watched);
+        let meter = RefCell::new(Meter::new(&gateway, BY_MODEL));
         Self {
+            accounts: Accounts::new(&gateway),
+            ledger: tab::ledger(&gateway),
             gateway,
             world,
+            meter,
             fleet: RefCell::new(Fleet::new(watched)),
             traffic: RefCell::new(traffic),
             turns: RefCell::default(),
@@ -192,6 +205,7 @@ impl Service {
         self.traffic.borrow_mut().flush(&*self.world, now);
         self.fleet.borrow_mut().refresh(&*self.world, now);
         self.show(now);
+        self.tick_accounts(now);
     }
 
     /// Sets the gauges that are not what this worker set last. All workers set them to what all
@@ -281,6 +295,7 @@ pub mod tests {
     use crate::filter::refusal::Refusal;
     use crate::providers::Headers;
     use crate::store::memory::Memory;
+    use crate::telemetry::metrics::Kind;
     use crate::tenancy::Caller;
 
     /// Counters (without a value) and gauges, in the order of their changes.
@@ -297,6 +312,10 @@ pub mod tests {
         pub random: Rc<Cell<u64>>,
         /// What it was told.
         pub metrics: Told,
+        /// What series were told, in the order of their changes.
+        pub series: Told,
+        /// Names of series, by their ids.
+        pub names: RefCell<Vec<String>>,
     }
 
     impl Store for Simulated {
@@ -306,6 +325,26 @@ pub mod tests {
 
         fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
             self.memory.write(key, value, version)
+        }
+    }
+
+    impl Sink for Simulated {
+        fn define(&self, _: Kind, name: &str) -> Option<u32> {
+            let mut names = self.names.borrow_mut();
+            let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
+                names.push(name.to_owned());
+                names.len() - 1
+            });
+            Some(at as u32)
+        }
+
+        fn increase(&self, id: u32, by: u64) {
+            self.record(id, by);
+        }
+
+        fn record(&self, id: u32, value: u64) {
+            let name = self.names.borrow()[id as usize].clone();
+            self.series.borrow_mut().push((name, Some(value)));
         }
     }
 

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
-use super::host::{self, Metric};
+use super::host;
 use super::service::World;
 use crate::store::{Millis, Store};
+use crate::telemetry::metrics::{Kind, Sink};
 
 /// An exchange as the roles hold it.
 pub type Handle = Rc<RefCell<Exchange>>;
@@ -38,6 +39,29 @@ impl Store for Envoy {
     }
 }
 
+impl Sink for Envoy {
+    /// Asked for once, as each answer of the host is another one and is kept by it for ever. Names
+    /// come of configurations, so a VM that lives through many knows those of all.
+    fn define(&self, kind: Kind, name: &str) -> Option<u32> {
+        METRICS.with_borrow_mut(|known| {
+            if let Some(id) = known.get(name) {
+                return Some(*id);
+            }
+            let id = host::define_metric(kind, name)?;
+            known.insert(name.to_owned(), id);
+            Some(id)
+        })
+    }
+
+    fn increase(&self, id: u32, by: u64) {
+        host::count(id, by);
+    }
+
+    fn record(&self, id: u32, value: u64) {
+        host::record(id, value);
+    }
+}
+
 impl World for Envoy {
     fn now(&self) -> Millis {
         host::unix_millis()
@@ -48,35 +72,22 @@ impl World for Envoy {
     }
 
     fn add(&self, metric: &str, by: u64) {
-        if let Some(id) = metric_id(Metric::Counter, metric) {
+        if let Some(id) = self.define(Kind::Counter, metric) {
             host::count(id, by);
         }
     }
 
     fn observe(&self, metric: &str, value: u64) {
-        if let Some(id) = metric_id(Metric::Histogram, metric) {
+        if let Some(id) = self.define(Kind::Histogram, metric) {
             host::record(id, value);
         }
     }
 
     fn gauge(&self, metric: &str, value: u64) {
-        if let Some(id) = metric_id(Metric::Gauge, metric) {
+        if let Some(id) = self.define(Kind::Gauge, metric) {
             host::record(id, value);
         }
     }
-}
-
-/// The id of a metric: asked for once, as each answer of the host is another one and is kept by it
-/// for ever. Names come of configurations, so a VM that lives through many knows those of all.
-fn metric_id(kind: Metric, name: &str) -> Option<u32> {
-    METRICS.with_borrow_mut(|known| {
-        if let Some(id) = known.get(name) {
-            return Some(*id);
-        }
-        let id = host::define_metric(kind, name)?;
-        known.insert(name.to_owned(), id);
-        Some(id)
-    })
 }
 
 thread_local! {

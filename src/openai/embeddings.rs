@@ -9,9 +9,9 @@ use super::fault::Fault;
 use super::invalid;
 use super::json::{RawStr, is_null};
 use super::message::Bounded;
-use super::outer::{Field, Fields};
+use super::outer::{Field, Fields, USAGE_FIELD};
 use super::place::{List, Place, Slot, from_str};
-use super::request::read;
+use super::request::{read, read_include};
 use super::validate::{check_model, missing};
 
 /// Most inputs of a request: as many as OpenAI takes.
@@ -34,6 +34,8 @@ pub struct Embeddings<'a> {
     pub dimensions: Option<u64>,
     /// How the vectors are written.
     pub encoding: Encoding,
+    /// Whether the client wants to know what its request cost.
+    pub include_cost: bool,
     /// All fields in order, with their text in the body.
     pub fields: Vec<Field<'a>>,
 }
@@ -85,6 +87,7 @@ impl<'a> Embeddings<'a> {
                 "input" => asked.input = Input::read(value)?,
                 "dimensions" => asked.dimensions = Some(read(name, value)?),
                 "encoding_format" => asked.encoding = encoding(value)?,
+                USAGE_FIELD => asked.include_cost = read_include(value)?,
                 _ => {}
             }
         }
@@ -258,6 +261,11 @@ impl ParsedEmbeddings {
     /// As [`Embeddings::parse`].
     pub fn parse(body: Vec<u8>) -> Result<Self, Error> {
         Self::try_new(body, |body| Embeddings::parse(body))
+    }
+
+    /// The client wants to know what its request cost, though its body does not say so.
+    pub fn include_cost(&mut self) {
+        self.with_dependent_mut(|_, asked| asked.include_cost = true);
     }
 
     /// The body as the client sent it.

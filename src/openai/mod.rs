@@ -16,6 +16,7 @@
 //! | [`answer`] | a whole answer, as a provider's is read and as ours is written |
 //! | [`chunk`] | a streamed answer, event by event |
 //! | [`usage`] | tokens, one canonical split |
+//! | [`bill`] | what a request cost, told to its client |
 //! | [`validate`] | what the canonical API allows |
 //! | [`embeddings`] | an embeddings request, parsed once, borrowing from the body |
 //! | [`vectors`] | its answer, in either encoding |
@@ -23,6 +24,7 @@
 //! | [`models`] | `GET /v1/models` |
 
 pub mod answer;
+pub mod bill;
 mod blame;
 pub mod chunk;
 pub mod embeddings;
@@ -43,6 +45,6 @@ pub mod vectors;
 
 pub use embeddings::Embeddings;
 pub use error::{Class, Error};
-pub use outer::MODELS_FIELD;
+pub use outer::{MODELS_FIELD, OWN_FIELDS};
 pub use request::Chat;
 pub use usage::Usage;

@@ -19,6 +19,13 @@ pub const MAX_FIELDS: usize = 256;
 /// refuses it, and another would follow it around the rules.
 pub const MODELS_FIELD: &str = "models";
 
+/// The field with which a client asks the gateway what its request cost: `{"include": true}`. One
+/// provider has it too and means its own prices; what a client gets is the gateway's, so it is not for it.
+pub const USAGE_FIELD: &str = "usage";
+
+/// The fields that are for the gateway and for no provider.
+pub const OWN_FIELDS: [&str; 2] = [MODELS_FIELD, USAGE_FIELD];
+
 /// A field at the top of the request.
 #[derive(Clone, Debug)]
 pub struct Field<'a> {

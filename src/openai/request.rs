@@ -8,7 +8,7 @@ use super::error::Error;
 use super::invalid;
 use super::json::{Num, RawStr, is_null};
 use super::message::{Items, Message, Tool};
-use super::outer::{Field, Outer};
+use super::outer::{Field, Outer, USAGE_FIELD};
 use super::place::{Place, from_str, members};
 
 /// A chat request. Every field but `messages` also stands in [`Chat::fields`] as it was written.
@@ -24,8 +24,12 @@ pub struct Chat<'a> {
     pub messages_at: usize,
     /// Whether events are asked for.
     pub stream: bool,
-    /// Whether the client asked for the usage at the end of the stream.
+    /// Whether the client gets the usage at the end of the stream: it asked for it, or for the cost.
     pub include_usage: bool,
+    /// Whether the body asks for the usage, as a provider reads it.
+    pub says_include_usage: bool,
+    /// Whether the client wants to know what its request cost.
+    pub include_cost: bool,
     /// What the model may call.
     pub tools: Vec<Tool<'a>>,
     /// Whether, or what, it must call.
@@ -122,8 +126,9 @@ impl<'a> Chat<'a> {
                 "stream" => chat.stream = read(name, value)?,
                 "stream_options" => {
                     let options: StreamOptions = read(name, value)?;
-                    chat.include_usage = options.include_usage.unwrap_or(false);
+                    chat.says_include_usage = options.include_usage.unwrap_or(false);
                 }
+                USAGE_FIELD => chat.include_cost = read_include(value)?,
                 "tools" => chat.tools = read::<Items<Tool<'a>>>(name, value)?.0,
                 "tool_choice" => chat.tool_choice = Some(tool_choice(value)?),
                 "parallel_tool_calls" => chat.parallel_tool_calls = Some(read(name, value)?),
@@ -141,6 +146,7 @@ impl<'a> Chat<'a> {
             }
         }
         chat.max_tokens = max_completion_tokens.or(chat.max_tokens);
+        chat.include_usage = chat.says_include_usage || chat.include_cost;
         chat.fields = outer.fields;
         Ok(chat)
     }
@@ -160,6 +166,18 @@ impl<'a> Chat<'a> {
 #[inline(never)]
 pub fn read<'a, T: Place<'a>>(path: &str, value: &'a RawValue) -> Result<T, Error> {
     from_str(value.get()).map_err(|error| invalid::explain_field(path, value.get(), &error))
+}
+
+/// Reads `usage`: whether the client wants to know what its request cost.
+///
+/// # Errors
+/// A 400 that blames it.
+pub(super) fn read_include(value: &RawValue) -> Result<bool, Error> {
+    struct Asked {
+        include: Option<bool>,
+    }
+    members!(Asked { include });
+    read::<Asked>(USAGE_FIELD, value).map(|asked| asked.include.unwrap_or(false))
 }
 
 fn stop(value: &RawValue) -> Result<Vec<RawStr<'_>>, Error> {
@@ -283,6 +301,14 @@ impl ParsedChat {
     /// As [`Chat::parse`].
     pub fn parse(body: Vec<u8>) -> Result<Self, Error> {
         Self::try_new(body, |body| Chat::parse(body))
+    }
+
+    /// The client wants to know what its request cost, though its body does not say so.
+    pub fn include_cost(&mut self) {
+        self.with_dependent_mut(|_, chat| {
+            chat.include_cost = true;
+            chat.include_usage = true;
+        });
     }
 
     /// The body as the client sent it.

@@ -19,6 +19,13 @@ const REQUEST_IDS: [&str; 10] = [
     "x-ms-request-id",        // Azure, behind some of its fronts
 ];
 
+/// Where providers say how long they took, in milliseconds.
+const PROCESSING: [&str; 3] = [
+    "openai-processing-ms",              // OpenAI and Azure
+    "x-amzn-bedrock-invocation-latency", // Bedrock, but for its Converse API, which says it in the body
+    "x-envoy-upstream-service-time",     // those behind an Envoy: Mistral, Cohere
+];
+
 /// Longest id of a provider that is kept, in bytes.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -34,6 +41,12 @@ impl<'a> Headers<'a> {
             .map(|id| id.get(..MAX_REQUEST_ID_BYTES).unwrap_or(id).to_owned())
     }
 
+    /// How long the provider says that it took, in milliseconds.
+    #[must_use]
+    pub fn processing_millis(&self) -> Option<u64> {
+        PROCESSING.iter().find_map(|name| self.text(name)?.parse().ok())
+    }
+
     /// From pairs with names in lower case.
     #[must_use]
     pub const fn new(pairs: Vec<(&'a [u8], &'a [u8])>) -> Self {
@@ -44,6 +57,11 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.bytes(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// All values of `name`.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| *value)
     }
 
     /// The first value of `name`.
@@ -79,6 +97,16 @@ mod tests {
         }
         let none: Headers<'_> = [("cf-ray", "1"), ("id", "2")].into_iter().collect();
         assert_eq!(none.provider_request_id(), None);
+    }
+
+    #[test]
+    fn the_providers_own_time_is_found_and_has_to_be_a_number() {
+        for name in PROCESSING {
+            let headers: Headers<'_> = [("date", "x"), (name, "417")].into_iter().collect();
+            assert_eq!(headers.processing_millis(), Some(417), "{name}");
+        }
+        let none: Headers<'_> = [("openai-processing-ms", "4e2")].into_iter().collect();
+        assert_eq!(none.processing_millis(), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::openai::json::{Num, RawStr};
 use crate::openai::message::Message;
 use crate::openai::outer::Field;
 use crate::openai::request::read;
-use crate::openai::{Chat, Error, MODELS_FIELD};
+use crate::openai::{Chat, Error, OWN_FIELDS};
 
 /// What the client should know, each thing once however often it happens in a request.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Warnings {
             let says_nothing =
                 matches!(field.value.get(), "null" | "false" | "0" | "0.0" | "{}" | "[]");
             // What a client asks of the gateway is no loss at a provider.
-            let ours = field.name == MODELS_FIELD;
+            let ours = OWN_FIELDS.contains(&&*field.name);
             if says_nothing || ours || placed.contains(&&*field.name) {
                 continue;
             }

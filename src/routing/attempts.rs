@@ -1,5 +1,7 @@
 //! What was tried for a request, and what may be tried next.
 
+use std::rc::Rc;
+
 use super::{Candidate, Skipped};
 use crate::config::Gateway;
 use crate::openai::{Class, Error, Usage};
@@ -23,6 +25,12 @@ pub struct Attempt {
     pub warnings: usize,
     /// When it began, in nanoseconds of a clock that never goes back.
     pub began: u64,
+    /// The name of the credential that it was asked with, which is no secret.
+    pub key: Option<Rc<str>>,
+    /// How long it waited for a connection, in nanoseconds.
+    pub connect: Option<u64>,
+    /// How long the provider says that it took, in milliseconds.
+    pub told_millis: Option<u64>,
     /// When the first content of a stream came, by the same clock.
     pub first_content: Option<u64>,
     /// When it ended, by the same clock.
@@ -127,6 +135,27 @@ impl Attempts {
         }
     }
 
+    /// Notes the name of the credential that an attempt was made with.
+    pub fn sign(&mut self, attempt: usize, key: Rc<str>) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.key = Some(key);
+        }
+    }
+
+    /// Notes how long an attempt waited for a connection, in nanoseconds.
+    pub fn connected(&mut self, attempt: usize, after: u64) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.connect = Some(after);
+        }
+    }
+
+    /// Notes how long the provider says that it took, in milliseconds.
+    pub fn told(&mut self, attempt: usize, millis: u64) {
+        if let Some(tried) = self.tried.get_mut(attempt) {
+            tried.told_millis = Some(millis);
+        }
+    }
+
     /// All candidates in order.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
@@ -160,6 +189,9 @@ impl Attempts {
             provider_request_id: None,
             warnings: 0,
             began: now,
+            key: None,
+            connect: None,
+            told_millis: None,
             first_content: None,
             ended: None,
             outcome: Outcome::Pending,
@@ -284,7 +316,7 @@ mod tests {
 
     fn gateway() -> Gateway {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {"small": {"context_window": 1000}, "large": {"context_window": 9000}, "new": {}}},
             },

@@ -91,7 +91,7 @@ mod tests {
 
     fn gateway() -> Gateway {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}],
                     "models": {"gpt-4o": {}, "text-embedding-3-small": {}, "text-embedding-3-large": {}, "own": {}}},

@@ -1,6 +1,7 @@
 //! A decision: what is known of the request and of the world, and what is decided.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::estimate::Input;
 use super::wishes::Wishes;
@@ -10,9 +11,12 @@ use crate::config::rule::{Expression, Operation, Rule, TargetId, Timeouts};
 use crate::health::{Slot, Standing};
 use crate::providers::catalogue::Capabilities;
 use crate::store::Millis;
+use crate::tenancy::Caller;
 
 /// What rules can see of a request.
 pub struct Question<'a> {
+    /// Who asks, with the user that the credential or else the body names.
+    pub caller: Option<&'a Rc<Caller>>,
     /// What is asked for.
     pub operation: Operation,
     /// The model asked for.
@@ -48,6 +52,7 @@ impl<'a> Question<'a> {
         header: &'a dyn Fn(&str) -> Option<&'a str>,
     ) -> Self {
         Self {
+            caller: None,
             operation,
             model,
             stream,
@@ -62,10 +67,10 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// The tenant, where the configuration says which header names it.
+    /// The name of the tenant.
     #[must_use]
-    pub fn tenant(&self, gateway: &Gateway) -> Option<&'a str> {
-        gateway.tenant_header.as_deref().and_then(|name| (self.header)(name))
+    pub fn tenant(&self) -> Option<&'a str> {
+        self.caller.map(|caller| &*caller.tenant).filter(|name| !name.is_empty())
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`wishes`] | what a client may choose |
 //! | `require` | what a rule requires |
 //! | [`estimate`] | tokens and money, before anybody counted |
+//! | `cheaper` | what a request that must cost less may still be asked of |
 //! | [`needs`] | what a request needs, and which candidates have it |
 //! | [`skipped`] | why a candidate was not asked, or not in its turn |
 //! | [`mod@comparable`] | of vectors: who may answer in place of whom |
@@ -22,6 +23,7 @@
 pub mod attempts;
 mod balance;
 mod chance;
+mod cheaper;
 pub mod comparable;
 pub mod decision;
 pub mod estimate;

@@ -250,16 +250,18 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    use std::rc::Rc;
+
     use serde_json::json;
 
     use super::*;
     use crate::config::Config;
     use crate::config::rule::Operation;
+    use crate::tenancy::Caller;
 
     fn gateway() -> Gateway {
         let config = Config::read(&json!({
-            "role": "gateway",
-            "tenant_header": "x-tenant",
+            "role": "gateway", "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "all", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {"gpt-4o": {}, "gpt-4o-mini": {}}},
                 "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
@@ -289,7 +291,11 @@ mod tests {
         let header = |name: &str| -> Option<&str> {
             owned.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
         };
-        let question = Question::new(Operation::Chat, model, stream, &header);
+        let caller = header("x-tenant").map(|name| Rc::new(Caller::anonymous(&name.into(), 0)));
+        let question = Question {
+            caller: caller.as_ref(),
+            ..Question::new(Operation::Chat, model, stream, &header)
+        };
         let plan = plan(&gateway, &question)?;
         let names = plan
             .candidates

@@ -2,24 +2,25 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use super::decision::Question;
 use super::estimate::Input;
 use crate::config::{Gateway, When};
 use crate::pattern::Pattern;
+use crate::tenancy::Caller;
 
 /// A request as rules see it. What is dear to know is found out when the first rule asks for it, and
 /// kept.
 pub(super) struct Seen<'s, 'a> {
     gateway: &'s Gateway,
     question: &'s Question<'a>,
-    tenant: OnceCell<Option<&'a str>>,
     input: OnceCell<Input>,
 }
 
 impl<'s, 'a> Seen<'s, 'a> {
     pub(super) const fn new(gateway: &'s Gateway, question: &'s Question<'a>) -> Self {
-        Self { gateway, question, tenant: OnceCell::new(), input: OnceCell::new() }
+        Self { gateway, question, input: OnceCell::new() }
     }
 
     /// The first rule that takes the request when it asks for `model`.
@@ -46,7 +47,16 @@ impl<'s, 'a> Seen<'s, 'a> {
                 unmet(when.capabilities.iter().all(|one| capabilities.has(one)), "capabilities")
             })
             .or_else(|| {
-                unmet(when.tenants.is_empty() || one(&when.tenants, self.tenant()), "tenant")
+                unmet(when.tenants.is_empty() || one(&when.tenants, question.tenant()), "tenant")
+            })
+            .or_else(|| {
+                let of = |patterns: &[Pattern], name: fn(&Caller) -> &Option<Rc<str>>| {
+                    patterns.is_empty()
+                        || one(patterns, question.caller.and_then(|caller| name(caller).as_deref()))
+                };
+                unmet(of(&when.teams, |caller| &caller.team), "team")
+                    .or_else(|| unmet(of(&when.tiers, |caller| &caller.tier), "tier"))
+                    .or_else(|| unmet(of(&when.users, |caller| &caller.user), "user"))
             })
             .or_else(|| {
                 let mut headers = when.headers.iter();
@@ -78,9 +88,5 @@ impl<'s, 'a> Seen<'s, 'a> {
     /// The estimate, if somebody asked for it.
     pub(super) fn known_input(&self) -> Option<Input> {
         self.input.get().copied()
-    }
-
-    fn tenant(&self) -> Option<&'a str> {
-        *self.tenant.get_or_init(|| self.question.tenant(self.gateway))
     }
 }

@@ -48,11 +48,13 @@ pub enum Why {
     Breaker,
     /// All that may be in flight there is.
     Saturated,
+    /// The money for it is used up: its provider's, or what is left of the client's needs a cheaper one.
+    Budget,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Capability,
         Self::ContextLength,
         Self::Inexpressible,
@@ -63,6 +65,7 @@ impl Why {
         Self::Failing,
         Self::Breaker,
         Self::Saturated,
+        Self::Budget,
     ];
 
     /// The word for logs and metrics.
@@ -79,6 +82,7 @@ impl Why {
             Self::Failing => "failing",
             Self::Breaker => "breaker",
             Self::Saturated => "saturated",
+            Self::Budget => "budget",
         }
     }
 }

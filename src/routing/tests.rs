@@ -4,6 +4,7 @@ mod order;
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::rc::Rc;
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -16,11 +17,12 @@ use crate::config::rule::Operation;
 use crate::config::{Config, Gateway};
 use crate::health::{Counts, Gate, Percentiles, Standing};
 use crate::openai::Error;
+use crate::tenancy::Caller;
 
 /// `a` has two endpoints, one in the EU; `b` and `c` one each.
 fn gateway(rules: &Value, more: &Value) -> Gateway {
     let mut config = json!({
-        "role": "gateway", "tenant_header": "x-tenant", "loopback": "back",
+        "role": "gateway", "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "all", "anonymous": "all", "tenants": {"all": {}}, "loopback": "back",
         "clients_may": ["rule", "target", "models"],
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a-us", "region": "us"}, {"cluster": "a-eu", "region": "eu"}],
@@ -105,7 +107,9 @@ impl Case<'_> {
             self.task.filter(|_| name == "task").map(Cow::Borrowed)
         };
         let (input, cel) = (|| self.input, |_: &_| self.cel);
+        let caller = header("x-tenant").map(|name| Rc::new(Caller::anonymous(&name.into(), 0)));
         let question = Question {
+            caller: caller.as_ref(),
             metadata: &metadata,
             user: self.user,
             input: &input,

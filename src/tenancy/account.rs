@@ -486,9 +486,12 @@ impl Account {
                 until = until.max(ends * 1000);
             }
         }
-        for (spent, period) in [(&self.day, &moment.day), (&self.month, &moment.month)] {
-            if spent.money > 0 {
-                until = until.max(period.ends);
+        if let Some(budget) = &terms.budget {
+            if budget.day.is_some() && self.day.money > 0 {
+                until = until.max(moment.day.ends);
+            }
+            if budget.month.is_some() && self.month.money > 0 {
+                until = until.max(moment.month.ends);
             }
         }
         self.until = until;
@@ -531,6 +534,9 @@ impl Hourly {
         }
         let mut spent = self.spent;
         for _ in 0..passed.min(MOST_HOURS) {
+            if spent == 0 && self.usual == 0 {
+                break;
+            }
             if spent > self.usual {
                 self.usual += (spent - self.usual) / 4;
             } else {

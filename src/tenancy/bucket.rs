@@ -98,3 +98,77 @@ impl Bucket {
         Left { window, limit, remaining: room / window.millis(), reset }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::tenancy::settings::MAX_LIMIT;
+
+    #[test]
+    fn a_full_bucket_waits_for_exactly_what_is_missing() {
+        let mut bucket = Bucket::default();
+        bucket.add(3, Window::Second);
+        assert_eq!(bucket.wait(1, 3, Window::Second), Some(334));
+        bucket.drain(3, 333);
+        assert_eq!(bucket.wait(1, 3, Window::Second), Some(1));
+        bucket.drain(3, 1);
+        assert_eq!(bucket.wait(1, 3, Window::Second), Some(0));
+    }
+
+    #[test]
+    fn nothing_is_lost_by_draining_often() {
+        let (mut often, mut once) = (Bucket::default(), Bucket::default());
+        for bucket in [&mut often, &mut once] {
+            bucket.add(1_000, Window::Day);
+        }
+        (0..1_000_000).for_each(|_| often.drain(7, 1));
+        once.drain(7, 1_000_000);
+        assert_eq!(often, once);
+    }
+
+    #[test]
+    fn the_greatest_limit_of_the_longest_window_is_exact() {
+        let mut bucket = Bucket::default();
+        bucket.add(MAX_LIMIT - 1, Window::Day);
+        assert_eq!(bucket.wait(1, MAX_LIMIT, Window::Day), Some(0));
+        bucket.add(1, Window::Day);
+        assert_eq!(bucket.wait(1, MAX_LIMIT, Window::Day), Some(1));
+        assert_eq!(bucket.left(MAX_LIMIT, Window::Day).reset, Window::Day.millis());
+        bucket.drain(MAX_LIMIT, Window::Day.millis());
+        assert_eq!(bucket, Bucket::default());
+    }
+
+    #[test]
+    fn what_is_more_than_the_limit_never_fits_and_a_limit_of_none_lets_nobody() {
+        assert_eq!(Bucket::default().wait(11, 10, Window::Minute), None);
+        assert_eq!(Bucket::default().wait(1, 0, Window::Minute), None);
+        assert_eq!(Bucket::default().wait(0, 0, Window::Minute), Some(0));
+        let left = Bucket(5).left(0, Window::Minute);
+        assert_eq!((left.remaining, left.reset), (0, 0));
+    }
+
+    #[test]
+    fn a_debt_is_paid_before_anything_fits() {
+        let mut bucket = Bucket::default();
+        bucket.add(25, Window::Second);
+        assert_eq!(bucket.left(10, Window::Second).remaining, 0);
+        assert_eq!(bucket.wait(0, 10, Window::Second), Some(1_500));
+        assert_eq!(bucket.wait(1, 10, Window::Second), Some(1_600));
+        assert_eq!(bucket.left(10, Window::Second).reset, 2_500);
+    }
+
+    #[test]
+    fn a_bucket_holds_however_much_is_told() {
+        let mut bucket = Bucket::default();
+        bucket.add(u64::MAX, Window::Day);
+        bucket.add(u64::MAX, Window::Second);
+        assert!(bucket.wait(1, 1, Window::Day).is_some());
+        bucket.drain(u64::MAX, u64::MAX);
+        assert_eq!(bucket, Bucket::default());
+        bucket.give_back(u64::MAX, Window::Day);
+        assert_eq!(bucket, Bucket::default());
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use super::identity::MAX_NAME_BYTES;
+
 /// Whom a request belongs to, proven before its body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -70,6 +72,22 @@ impl Caller {
             application: None,
             key: None,
             proof: Proof::Anonymous,
+        }
+    }
+
+    /// The caller with the user that the request names in its body, where the credential names none.
+    /// Of a longer name the first [`MAX_NAME_BYTES`] bytes count: whoever writes it must not get out
+    /// of the limits of a user by it.
+    #[must_use]
+    pub fn with_user(caller: &Rc<Self>, user: Option<&str>) -> Rc<Self> {
+        match user.filter(|user| !user.is_empty()) {
+            Some(user) if caller.user.is_none() => {
+                let user = Some(
+                    user.get(..user.floor_char_boundary(MAX_NAME_BYTES)).unwrap_or(user).into(),
+                );
+                Rc::new(Self { user, ..(**caller).clone() })
+            }
+            _ => Rc::clone(caller),
         }
     }
 }

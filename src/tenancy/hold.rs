@@ -37,6 +37,11 @@ impl Hold {
         self.charge
     }
 
+    /// A reservation of nothing, of nobody: for requests that no account is kept for.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
     /// For whom.
     pub fn subjects(&self) -> impl Iterator<Item = &Rc<Subject>> {
         self.held.iter().map(|held| &held.subject)

@@ -165,7 +165,7 @@ impl Ledger {
         for (subject, found) in subjects.iter().zip(all) {
             let mut excess = None;
             let mut left = Remaining::default();
-            let changed = self.change_found(subject, found, store, moment, |account| {
+            let changed = self.change_found(subject, found, store, moment, &mut |account| {
                 excess = account.excess(&subject.terms, charge, downgraded, moment);
                 if excess.is_none() {
                     account.reserve(&subject.terms, charge, moment);
@@ -222,7 +222,7 @@ impl Ledger {
         let moment = self.moment(now);
         for Held { subject, began } in &mut hold.held {
             let Some(before) = began.filter(|began| *began != moment.began()) else { continue };
-            let changed = self.change(subject, store, &moment, |account| {
+            let changed = self.change(subject, store, &moment, &mut |account| {
                 account.release(before, hold.charge, &moment);
                 account.hold(hold.charge, &moment);
                 true
@@ -260,7 +260,7 @@ impl Ledger {
     fn pay(&self, owed: Owed, store: &dyn Store, moment: &Moment, alerts: &mut Vec<Alert>) {
         let Owed { held: Held { subject, began }, charge, actual } = &owed;
         let mut news = Vec::new();
-        let changed = self.change(subject, store, moment, |account| {
+        let changed = self.change(subject, store, moment, &mut |account| {
             // Another worker may have been quicker.
             news.clear();
             match began {
@@ -287,6 +287,23 @@ impl Ledger {
         }
     }
 
+    /// Sets what was spent in the periods of now to that, if it is more.
+    pub(super) fn raise(
+        &self,
+        subject: &Subject,
+        day: u64,
+        month: u64,
+        store: &dyn Store,
+        moment: &Moment,
+    ) -> bool {
+        let changed = self.change(subject, store, moment, &mut |account| {
+            account.day.money = account.day.money.max(day);
+            account.month.money = account.month.money.max(month);
+            true
+        });
+        changed == Changed::Written
+    }
+
     fn give_back(&self, held: Vec<Held>, charge: Charge, store: &dyn Store, moment: &Moment) {
         for held in held {
             let owed = Owed { held, charge, actual: Charge::default() };
@@ -302,7 +319,8 @@ impl Ledger {
         store: &dyn Store,
         moment: &Moment,
     ) -> bool {
-        self.change(subject, store, moment, |account| account.refused(&excess)) == Changed::Written
+        self.change(subject, store, moment, &mut |account| account.refused(&excess))
+            == Changed::Written
     }
 
     fn change(
@@ -310,7 +328,7 @@ impl Ledger {
         subject: &Subject,
         store: &dyn Store,
         moment: &Moment,
-        change: impl FnMut(&mut Account) -> bool,
+        change: &mut dyn FnMut(&mut Account) -> bool,
     ) -> Changed {
         let found = self.find(subject, store, moment);
         self.change_found(subject, found, store, moment, change)
@@ -324,7 +342,7 @@ impl Ledger {
         mut found: Option<Found>,
         store: &dyn Store,
         moment: &Moment,
-        mut change: impl FnMut(&mut Account) -> bool,
+        change: &mut dyn FnMut(&mut Account) -> bool,
     ) -> Changed {
         for _ in 0..ROUNDS {
             let Some(Found { key, mut account, version, evicts }) = found else { break };
@@ -365,7 +383,7 @@ impl Ledger {
         Some(found)
     }
 
-    fn count(&self, count: impl FnOnce(&mut Counts)) {
+    fn count(&self, count: fn(&mut Counts)) {
         let mut counts = self.counts.get();
         count(&mut counts);
         self.counts.set(counts);
@@ -409,3 +427,6 @@ pub(super) fn hash(key: &str) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,12 @@
 //! | [`bucket`] | token buckets |
 //! | [`exceeded`] | which limit refuses a request, and when it would not |
 //! | [`alert`] | what somebody is to be told of an account |
+//! | [`snapshot`] | what was spent, as JSON, and how another Envoy takes it over |
 //! | [`users`] | accounts of users, in a bounded number of slots |
 //! | [`period`] | days and months of a time zone |
 //! | [`zone`] | time zones |
+//! | [`key`] | virtual keys and their hashes |
+//! | [`identity`] | from what a request shows to its caller |
 
 pub mod account;
 pub mod alert;
@@ -26,9 +29,12 @@ pub mod bucket;
 pub mod caller;
 pub mod exceeded;
 pub mod hold;
+pub mod identity;
+pub mod key;
 pub mod ledger;
 pub mod period;
 pub mod settings;
+pub mod snapshot;
 pub mod subject;
 pub mod users;
 pub mod zone;
@@ -39,6 +45,7 @@ pub use bucket::{Left, Window};
 pub use caller::{Caller, Proof};
 pub use exceeded::{Exceeded, Remaining, What};
 pub use hold::Hold;
+pub use identity::{Key, Named, Source};
 pub use ledger::{LEASE, Ledger};
 pub use period::Span;
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};

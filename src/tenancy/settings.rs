@@ -2,14 +2,24 @@
 
 use std::rc::Rc;
 
+use super::identity::{Key, Source};
 use crate::pattern::Pattern;
 use crate::providers::catalogue::NanoUsd;
 
 /// Everybody who may ask, and on which terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tenancy {
-    /// The tenants, in the order of their names.
+    /// How it is known who asks; the first that is there decides.
+    pub identity: Vec<Source>,
+    /// The tenants: first those that are [`listed`](Self::listed), in the order of their names, then
+    /// those of [`others_of`](Self::others_of).
     pub tenants: Vec<Tenant>,
+    /// How many tenants the configuration lists.
+    pub listed: usize,
+    /// Keys, in the order of their handles.
+    pub keys: Vec<Key>,
+    /// URIs of certificates and whose they are, a place in `tenants`: the first that matches counts.
+    pub certificates: Vec<(Pattern, usize)>,
     /// Teams: what all their tenants and users share.
     pub teams: Vec<Shared>,
     /// Tiers: what all in one share.
@@ -19,6 +29,25 @@ pub struct Tenancy {
     /// The tenant on whose terms those ask whom a certificate, a claim or a header names and who are
     /// not in `tenants`; without one they are refused.
     pub others: Option<usize>,
+    /// For each tier, on whose terms those of `others` ask whom a claim or a header puts into it.
+    pub others_of: Vec<(Rc<str>, usize)>,
+    /// The zone whose days and months budgets have, by its name in the tz database.
+    pub time_zone: Rc<str>,
+}
+
+impl Tenancy {
+    /// Whether claims or headers name tenants.
+    #[must_use]
+    pub fn names_tenants(&self) -> bool {
+        self.identity.iter().any(|source| matches!(source, Source::Claims(_) | Source::Headers(_)))
+    }
+
+    /// The place of a tenant that is listed.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let listed = self.tenants.get(..self.listed)?;
+        listed.binary_search_by(|tenant| (*tenant.name).cmp(name)).ok()
+    }
 }
 
 /// What many share.

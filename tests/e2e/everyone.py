@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from gateway import ROOT, Fakes, Gateway, Stage, module, render
+from gateway import ROOT, Fakes, Gateway, Stage, answer_anybody, module, render
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def everyone() -> Iterator[Stage]:
             del cluster["outlier_detection"]
         manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
         role = manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
+        answer_anybody(role)
         role["timeouts"] = {"first_token": "5s", "answer": "5s", "idle": "2s"}
         gateway = Gateway(config)
         try:

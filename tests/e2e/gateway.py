@@ -218,7 +218,7 @@ def configuration(
 ) -> dict[str, Any]:
     """envoy/envoy.yaml, rendered for this machine. With `gateway` and `clusters` these stand in the
     place of the ones there, made from the first; `change` is called with the result. Without `health`
-    in `gateway` it is one that is `patient`."""
+    in `gateway` it is one that is `patient`; without `tenants` and `anonymous` it answers whoever asks."""
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
     values = {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module())} | marks
     config = yaml.safe_load(render(template, demo=True, values=values))
@@ -227,6 +227,8 @@ def configuration(
     plugin = manager["http_filters"][0]["typed_config"]["config"]["configuration"]
     if gateway is not None:
         plugin["value"] = {"role": "gateway"} | gateway
+    if gateway is None or not {"tenants", "anonymous"} & gateway.keys():
+        answer_anybody(plugin["value"])
     if "health" not in plugin["value"]:
         plugin["value"] = patient(plugin["value"])
     if clusters is not None:
@@ -244,6 +246,12 @@ def configuration(
     if change:
         change(config)
     return config
+
+
+def answer_anybody(role: dict[str, Any]) -> None:
+    """Lets the gateway of that configuration answer whoever asks, beside those whom it knows."""
+    role["tenants"] = role.get("tenants", {}) | {"anyone": {}}
+    role["anonymous"] = "anyone"
 
 
 def _cluster(template: dict[str, Any], wanted: Cluster) -> dict[str, Any]:
@@ -285,7 +293,8 @@ class Gateway:
         self._read = 0
         self.expects_trouble = False
         path = self.directory / "envoy.json"
-        path.write_text(json.dumps(config), encoding="utf-8")
+        audit = json.dumps(str(self.directory / "audit.log"))
+        path.write_text(json.dumps(config).replace('"audit.log"', audit), encoding="utf-8")
         self._output = (self.directory / "output").open("wb")
         command = [str(envoy_binary()), "-c", str(path), "--concurrency", str(concurrency)]
         command += ["--disable-hot-restart", "-l", "info", "--log-path", str(self.directory / "log")]
@@ -378,6 +387,22 @@ class Gateway:
                     return line
             time.sleep(0.02)
         raise AssertionError(f"no line for {request_id} in the access log")
+
+    def audit_log(self) -> list[dict[str, Any]]:
+        """All records of the audit log, in order."""
+        lines = (self.directory / "audit.log").read_bytes().split(b"\n")
+        assert lines.pop() == b"", "a record is written whole"
+        return [json.loads(line) for line in lines]
+
+    def audited(self, request_id: str, seconds: float = 12) -> dict[str, Any]:
+        """The record of a request in the audit log; it is written a little after the answer."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for record in reversed(self.audit_log()):
+                if record["request_id"] == request_id:
+                    return record
+            time.sleep(0.02)
+        raise AssertionError(f"no record of {request_id} in the audit log")
 
     def tail(self, lines: int = 20) -> str:
         """The end of the log, and of the access log."""

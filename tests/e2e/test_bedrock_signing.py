@@ -24,7 +24,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from client import CLIENT_KEY, Response, ask, request
-from gateway import ROOT, Gateway, module
+from gateway import ROOT, Gateway, answer_anybody, module
 from render import render
 
 REGION = "us-east-1"
@@ -159,6 +159,7 @@ def configuration(port: int, inline: bool) -> dict[str, Any]:
     resources = config["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     role = manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
+    answer_anybody(role)
     role["providers"]["bedrock"]["models"] = {name: {"context_window": 1 << 30} for name in MODELS}
     role["rules"] = [{"name": f"m{at}", "when": {"model": name}, "targets": [f"bedrock/{name}"]} for at, name in enumerate(MODELS)]
     if inline:

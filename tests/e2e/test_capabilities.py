@@ -75,7 +75,9 @@ def saying(*parts):
 
 
 def record(able, answer):
-    """The record of the request in its line of the access log."""
+    """The record of the request in its line of the access log, which is that of the audit log."""
+    audited = able.gateway.audited(answer["x-request-id"])
+    assert audited == json.loads(able.gateway.logged(answer["x-request-id"])["record"])
     return json.loads(able.gateway.logged(answer["x-request-id"])["record"])
 
 
@@ -94,7 +96,7 @@ def test_a_candidate_that_cannot_is_not_asked(able, fields, lacking, answered_by
     said = record(able, answer)
     assert said["skipped"] == [
         {
-            "provider": "plain", "model": "blind", "cluster": "plain", "why": "capability",
+            "provider": "plain", "model": "blind", "endpoint": "plain", "why": "capability",
             "reason": f"{lacking} is not a capability of this model",
         }
     ]  # fmt: skip
@@ -121,7 +123,7 @@ def test_when_nobody_can_the_client_is_told_what_is_missing_where(able):
     assert said["refused"] == {
         "status": 400, "class": "client", "code": "unsupported_capability", "param": "messages[0].content[1]",
     }  # fmt: skip
-    assert (said["rule"], [one["model"] for one in said["skipped"]]) == ("few", ["blind", "gpt-4o-mini"])
+    assert (said["route"], [one["model"] for one in said["skipped"]]) == ("few", ["blind", "gpt-4o-mini"])
 
 
 def test_an_effort_is_a_hint_that_only_changes_the_order(able):
@@ -158,12 +160,14 @@ def test_the_record_tells_every_attempt_and_the_providers_ids(able, stream):
     answer = able.chat(model="all", stream=stream)
     assert answer.status == 200
     said = record(able, answer)
-    assert (said["v"], said["rule"], said["model"], said["operation"], said["stream"]) == (1, "all", "all", "chat", stream)
+    assert (said["v"], said["route"], said["operation"], said["stream"]) == (2, "all", "chat", stream)
+    assert (said["requested_model"], said["provider_chosen"], said["model"]) == ("all", "claude", "claude-sonnet-4-5")
+    assert said["fallback_used"] and said["status"] == 200
     first, second, last = said["attempts"]
     assert (first["model"], second["model"]) == ("blind", "gpt-4o-mini")
     assert (first["outcome"], first["status"], first["class"]) == ("failed", 503, "overloaded")
     assert first["reason"].startswith("503 ")
-    assert (last["provider"], last["cluster"], last["outcome"]) == ("claude", "claude", "answered")
+    assert (last["provider"], last["endpoint"], last["outcome"]) == ("claude", "claude", "answered")
     assert last["provider_request_id"].startswith("req_") and first["provider_request_id"]
     assert last["warnings"] == 1 and "max_tokens" in answer["x-waypost-warnings"]
     assert "skipped" not in said
@@ -177,7 +181,9 @@ def test_a_request_that_is_none_has_a_record_too(able):
     answer = able.chat(model="no-such-model")
     assert answer.status == 404
     refused = {"status": 404, "class": "not_found", "code": "model_not_found", "param": "model"}
-    assert record(able, answer) == {"v": 1, "refused": refused}
+    said = record(able, answer)
+    assert (said["v"], said["refused"], said["status"]) == (2, refused, 404)
+    assert "attempts" not in said and said["answer_bytes"] == len(answer.body)
 
 
 def test_a_client_that_leaves_has_an_attempt_that_did_not_end(able):

@@ -137,7 +137,7 @@ def test_the_record_of_a_copy_names_the_request_that_it_is_of(mirrored):
     mine = mirrored.chat("hello", "mirrored")["x-request-id"]
     line, record = records(mirrored, mine)
     assert line["request_id"] != mine
-    assert (record["purpose"], record["rule"], record["model"]) == ("mirror", "mirrored", "mirrored")
+    assert (record["purpose"], record["route"], record["requested_model"]) == ("mirror", "mirrored", "mirrored")
     (attempt,) = record["attempts"]
     assert (attempt["provider"], attempt["model"], attempt["outcome"]) == ("second", "claude-haiku-4-5", "answered")
     assert "mirror" not in mirrored.gateway.logged(mine)["record"].replace("mirrored", "")

@@ -18,7 +18,7 @@ def ruled():
         fast, slow = {"first_token": "400ms", "answer": "5s"}, {"first_token": "3s", "answer": "3s"}
         both = ["openai/gpt-4o", "claude/claude-sonnet-4-5"]
         gateway = {
-            "tenant_header": "x-tenant",
+            "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "anyone", "anonymous": "anyone", "tenants": {"anyone": {}},
             "timeouts": {"idle": "30s"},
             "providers": {
                 "openai": {

@@ -18,7 +18,7 @@ import pytest
 import trustme
 import yaml
 from client import CLIENT_KEY, Response, ask, request
-from gateway import KEYS, ROOT, Fakes, Gateway, module
+from gateway import KEYS, ROOT, Fakes, Gateway, answer_anybody, module
 from render import render
 
 CHAT = "/v1/chat/completions"
@@ -52,7 +52,10 @@ def production(authority: trustme.CA, place: Path, **ports: int) -> dict[str, An
     values = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     values |= {"admin_port": "0", "listener_port": "0", "status_port": "0", "wasm": str(module()), "ca": str(trusted)}
     template = (ROOT / "envoy/envoy.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(render(template, values=values))
+    config = yaml.safe_load(render(template, values=values))
+    manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    answer_anybody(manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"])
+    return config
 
 
 class World:

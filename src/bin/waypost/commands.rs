@@ -14,6 +14,8 @@ mod check;
 mod explain;
 #[path = "translate.rs"]
 mod translate;
+#[path = "usage.rs"]
+mod usage;
 
 /// Exit code for a command that could not be carried out; clap has the same for bad arguments.
 const BAD_USAGE: u8 = 2;
@@ -37,6 +39,8 @@ enum Command {
     /// Shows what the module makes of one request, answer or stream. Nothing is sent.
     #[command(subcommand)]
     Translate(translate::Command),
+    /// Adds up who used what and what it cost, from logs.
+    Usage(usage::Command),
 }
 
 /// What a command prints, and its exit code.
@@ -51,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Translate(command) => command.run(),
+        Command::Usage(command) => command.run(),
     };
     let printed = ran.and_then(|output| match print(&output.bytes) {
         Ok(()) => Ok(output.exit),
@@ -81,6 +86,13 @@ fn read_stdin() -> Result<Vec<u8>, BadUsage> {
         Ok(_) => Ok(bytes),
         Err(error) => Err(BadUsage(format!("the input cannot be read: {error}"))),
     }
+}
+
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the program's own clock")]
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn read_file(path: &std::path::Path) -> Result<Vec<u8>, BadUsage> {

@@ -15,7 +15,8 @@ be read. Where chance has a part, the decision is made ten thousand times, and t
 
 Examples:
   waypost explain envoy.yaml --request r.json
-  waypost explain envoy.yaml --request r.json --header 'x-data-class: phi' --header x-tenant:acme
+  waypost explain envoy.yaml --request r.json --header 'x-data-class: phi' --tenant acme
+  waypost explain envoy.yaml --request r.json --header 'authorization: Bearer wp-demo'
   curl -s http://127.0.0.1:9902/waypost/status > status.json
   waypost explain envoy.yaml --request r.json --status status.json
 
@@ -34,6 +35,9 @@ pub struct Command {
     /// A header of the request; may be given several times.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
+    /// The tenant that asks. Without it the headers say who does, as in Envoy.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
     /// What is asked for.
     #[arg(long, value_enum, default_value_t)]
     operation: Operation,
@@ -71,6 +75,8 @@ impl Command {
             },
             headers: self.headers,
             body: read_file(&self.request)?,
+            tenant: self.tenant,
+            now: super::now(),
         };
         let status = self.status.as_deref().map(read_file).transpose()?;
         let options = Options { gateway: self.gateway, status, json: self.json };

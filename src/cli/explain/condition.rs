@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::cli::verdict::Verdict;
+use crate::config::When;
 use crate::config::rule::Operation;
-use crate::config::{Gateway, When};
 use crate::pattern::Pattern;
 use crate::routing::Question;
 
@@ -13,7 +13,6 @@ const MAX_SHOWN: usize = 80;
 
 /// A request, and what is known of expressions.
 pub(super) struct Seen<'s, 'a> {
-    pub gateway: &'s Gateway,
     pub question: &'s Question<'a>,
     pub cel: &'s dyn Fn(&str) -> Verdict,
 }
@@ -40,7 +39,10 @@ impl Seen<'_, '_> {
                 let needs = if needs.is_empty() { "none needed" } else { &needs };
                 format!("capabilities: {needs}, wanted {}", when.capabilities)
             }
-            "tenant" => of(word, question.tenant(self.gateway), &when.tenants),
+            "tenant" => of(word, question.tenant(), &when.tenants),
+            "team" => of(word, question.caller.and_then(|at| at.team.as_deref()), &when.teams),
+            "tier" => of(word, question.caller.and_then(|at| at.tier.as_deref()), &when.tiers),
+            "user" => of(word, question.caller.and_then(|at| at.user.as_deref()), &when.users),
             "headers" => self
                 .named(&when.headers, &|name| (question.header)(name).map(Cow::from))
                 .map_or_else(
@@ -78,7 +80,18 @@ impl Seen<'_, '_> {
             one("model", Some(question.model), &when.models);
         }
         if !when.tenants.is_empty() {
-            one("tenant", question.tenant(self.gateway), &when.tenants);
+            one("tenant", question.tenant(), &when.tenants);
+        }
+        if let Some(caller) = question.caller {
+            for (word, name, all) in [
+                ("team", &caller.team, &when.teams),
+                ("tier", &caller.tier, &when.tiers),
+                ("user", &caller.user, &when.users),
+            ] {
+                if !all.is_empty() {
+                    one(word, name.as_deref(), all);
+                }
+            }
         }
         for (name, all) in &when.headers {
             one(&format!("headers.{name}"), (question.header)(name), all);

@@ -1,6 +1,7 @@
 //! One decision, with all that was known.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::condition::{self, operation};
 use super::notes::{notes, requirements};
@@ -18,6 +19,8 @@ use crate::health::{Slot, Standing, Window};
 use crate::openai::{Class, Error};
 use crate::providers::Headers;
 use crate::routing::{self, Moment, Plan, Question, Skipped, Why, explain};
+use crate::tenancy::Caller;
+use crate::tenancy::identity::{Header, MISSING, Shown};
 
 /// A gateway, a request, and what is known of the rest.
 pub(super) struct Scene<'s> {
@@ -94,7 +97,7 @@ impl<'s> Scene<'s> {
                 assumed == Some(expression.at)
             }
         };
-        let Inquiry { operation, headers, body } = self.inquiry;
+        let Inquiry { operation, headers, body, .. } = self.inquiry;
         let pairs = headers.iter().map(|(name, value)| (&**name, &**value));
         let pseudo = [(":method", "POST"), (":path", self.inquiry.path())];
         let headers: Headers<'_> = pseudo.into_iter().chain(pairs).collect();
@@ -105,20 +108,36 @@ impl<'s> Scene<'s> {
         if body.len() as u64 > most {
             return refused(&intake::too_large(most));
         }
+        let caller = match self.caller(&headers) {
+            Ok(caller) => caller,
+            Err(error) => return refused(&error),
+        };
+        let (gateway, caller) = (&self.gateway, caller.as_ref());
         let told =
-            intake::ask(&self.gateway, *operation, &headers, body.clone(), &cel, |_, _| Ok(()))
+            intake::ask(gateway, caller, *operation, &headers, body.clone(), &cel, |_, _| Ok(()))
                 .and_then(|(asked, ())| {
                     let then = |question: &Question<'_>, keep: Keep<'_>| {
-                        Ok((
-                            requested(question, &self.gateway),
-                            self.follow(question, keep, &asked),
-                        ))
+                        Ok((requested(question), self.follow(question, keep, &asked)))
                     };
-                    intake::ask(&self.gateway, *operation, &headers, body.clone(), &cel, then)
+                    intake::ask(gateway, caller, *operation, &headers, body.clone(), &cel, then)
                 });
         match told {
             Ok((_, (request, decided))) => (Some(request), decided, unknown.into_inner()),
             Err(refusal) => refused(&refusal.error),
+        }
+    }
+
+    /// Who asks: the tenant that is named, else whom the headers show, as in Envoy. A request that
+    /// shows nobody is looked at all the same: mostly it is about the rules.
+    fn caller(&self, headers: &Headers<'_>) -> Result<Option<Rc<Caller>>, Error> {
+        let tenancy = &self.gateway.tenancy;
+        if let Some(name) = &self.inquiry.tenant {
+            return tenancy.tenant(name).map(|caller| Some(Rc::new(caller)));
+        }
+        match tenancy.identify(&Headed(headers), self.inquiry.now) {
+            Ok(caller) => Ok(Some(Rc::new(caller))),
+            Err(error) if error.code.as_deref() == Some(MISSING) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -167,7 +186,7 @@ impl<'s> Scene<'s> {
 
     /// Looks at the rules in order; gives the place of the one that takes the request by itself.
     fn look(&self, question: &Question<'_>, told: &mut Decided) -> Option<usize> {
-        let seen = condition::Seen { gateway: &self.gateway, question, cel: self.cel };
+        let seen = condition::Seen { question, cel: self.cel };
         let mut natural = None;
         for (at, unmet) in explain::rules(&self.gateway, question) {
             let Some(rule) = self.gateway.rules.get(at) else { continue };
@@ -346,6 +365,19 @@ impl<'s> Scene<'s> {
     }
 }
 
+/// What the headers of a request show. Of its connection nothing is known here.
+struct Headed<'h>(&'h Headers<'h>);
+
+impl Shown for Headed<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
+        Header::of(self.0, name)
+    }
+
+    fn property(&self, _: &str) -> Option<Vec<u8>> {
+        None
+    }
+}
+
 fn add(all: &mut Vec<(routing::Candidate, u64)>, candidate: routing::Candidate, number: u64) {
     match all.iter_mut().find(|(known, _)| *known == candidate) {
         Some((_, sum)) => *sum += number,
@@ -353,7 +385,7 @@ fn add(all: &mut Vec<(routing::Candidate, u64)>, candidate: routing::Candidate, 
     }
 }
 
-fn requested(question: &Question<'_>, gateway: &Gateway) -> Requested {
+fn requested(question: &Question<'_>) -> Requested {
     let input = (question.input)();
     Requested {
         operation: operation(question.operation),
@@ -367,7 +399,7 @@ fn requested(question: &Question<'_>, gateway: &Gateway) -> Requested {
             .iter()
             .map(crate::providers::catalogue::Capability::name)
             .collect(),
-        tenant: question.tenant(gateway).map(str::to_owned),
+        tenant: question.tenant().map(str::to_owned),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn notes(
                 notes.push("without --status no times are known, and all are alike".to_owned());
             }
         }
-        Some(Choose::Canary { sticky }) => notes.push(canary(gateway, sticky.as_ref(), question)),
+        Some(Choose::Canary { sticky }) => notes.push(canary(sticky.as_ref(), question)),
     }
     let mut said = Vec::new();
     for candidate in &plan.candidates {
@@ -87,11 +87,11 @@ pub(super) fn notes(
     notes
 }
 
-fn canary(gateway: &Gateway, sticky: Option<&Sticky>, question: &Question<'_>) -> String {
+fn canary(sticky: Option<&Sticky>, question: &Question<'_>) -> String {
     let (what, key) = match sticky {
         None => return "chance: drawn for each request, by the weights".to_owned(),
         Some(Sticky::User) => ("user".to_owned(), question.user.map(str::to_owned)),
-        Some(Sticky::Tenant) => ("tenant".to_owned(), question.tenant(gateway).map(str::to_owned)),
+        Some(Sticky::Tenant) => ("tenant".to_owned(), question.tenant().map(str::to_owned)),
         Some(Sticky::Header(name)) => {
             (format!("header {name}"), (question.header)(name).map(str::to_owned))
         }

@@ -13,7 +13,7 @@ use crate::routing::Question;
 
 fn gateway() -> Gateway {
     let config = Config::read(&json!({
-        "role": "gateway", "tenant_header": "x-tenant",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "max_concurrency": 9, "models": {"one": {}, "two": {}}},
             "b": {"api": "openai", "endpoints": [{"cluster": "b"}], "models": {"two": {}}},
@@ -34,6 +34,8 @@ fn told(body: &Value, status: Option<&Value>, verdict: &Verdict) -> (Value, u8) 
         operation: Operation::Chat,
         headers: Vec::new(),
         body: body.to_string().into_bytes(),
+        tenant: None,
+        now: 0,
     };
     let status = status.map(|status| status.to_string().into_bytes());
     let options = Options { status, json: true, ..Options::default() };
@@ -84,7 +86,7 @@ fn conditions_say_what_they_saw_and_what_they_wanted() {
     let header = |name: &str| (name == "x").then_some("bee");
     let question =
         Question { metadata: &metadata, ..Question::new(Operation::Chat, "one", false, &header) };
-    let seen = Seen { gateway: &gateway, question: &question, cel: &cel };
+    let seen = Seen { question: &question, cel: &cel };
     let [first, second] = &gateway.rules[..] else { panic!() };
     assert_eq!(seen.unmet(&first.when, "cel"), "cel: false");
     assert_eq!(

@@ -163,9 +163,7 @@ pub(super) fn read(
         }
         Strategy::Canary => {
             let sticky = options.sticky.as_ref();
-            Choose::Canary {
-                sticky: sticky.and_then(|node| read_sticky(node, around.tenants, problems)),
-            }
+            Choose::Canary { sticky: sticky.and_then(|node| read_sticky(node, problems)) }
         }
     }
 }
@@ -260,19 +258,11 @@ fn read_leave(node: &Node<'_>, problems: &mut Problems) -> Leave {
     leave
 }
 
-fn read_sticky(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> Option<Sticky> {
+fn read_sticky(node: &Node<'_>, problems: &mut Problems) -> Option<Sticky> {
     let text = node.text(problems)?;
     match text.split_once(':') {
         None if text == "user" => Some(Sticky::User),
-        None if text == "tenant" => {
-            if !tenants {
-                problems.add(
-                    &node.path,
-                    "needs tenant_header at the top, to say which header names the tenant",
-                );
-            }
-            Some(Sticky::Tenant)
-        }
+        None if text == "tenant" => Some(Sticky::Tenant),
         Some(("header", name)) => {
             check_header(name, &node.path, problems);
             Some(Sticky::Header(name.to_owned()))

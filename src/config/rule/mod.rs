@@ -20,14 +20,15 @@ mod when;
 
 use super::provider::Provider;
 use super::reader::{Node, Problems};
+use crate::tenancy::Tenancy;
 
 pub use choose::{Choose, Leave, Sticky};
 pub use mirror::Mirror;
 pub use require::{MaxPrice, Require};
 pub use target::TargetId;
 pub use timeouts::{Timeouts, read_timeouts};
-pub(super) use when::check_header;
 pub use when::{Expression, MAX_EXPRESSION_BYTES, Operation, When};
+pub(super) use when::{check_header, read_patterns};
 
 /// Most candidates of a rule: each endpoint of each target is one.
 pub const MAX_CANDIDATES: usize = 32;
@@ -61,8 +62,8 @@ pub struct Around<'a> {
     pub providers: &'a [Provider],
     /// Those that hold without others.
     pub timeouts: Timeouts,
-    /// Whether a header names the tenant.
-    pub tenants: bool,
+    /// Who may ask.
+    pub tenancy: &'a Tenancy,
     /// Whether a client may ask for a rule by its name: then none is out of reach.
     pub by_name: bool,
     /// Whether requests can be sent to this gateway itself.
@@ -124,7 +125,7 @@ fn read_rule(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Op
     let before = problems.count();
     let when = fields
         .take("when")
-        .map_or_else(When::default, |node| when::read(&node, around.tenants, problems));
+        .map_or_else(When::default, |node| when::read(&node, around.tenancy, problems));
     let sensible = problems.count() == before;
     let require = fields.take("require");
     let wanted =

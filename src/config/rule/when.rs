@@ -1,9 +1,10 @@
 //! Which requests a rule is for.
 
 use crate::config::model::read_needed;
-use crate::config::reader::{Node, Problems};
+use crate::config::reader::{Node, Problems, unknown};
 use crate::pattern::Pattern;
 use crate::providers::catalogue::{Capabilities, Capability};
+use crate::tenancy::Tenancy;
 
 /// Longest expression, in bytes.
 pub const MAX_EXPRESSION_BYTES: usize = 1024;
@@ -25,6 +26,12 @@ pub struct When {
     pub headers: Vec<(String, Vec<Pattern>)>,
     /// One of these; empty for any tenant.
     pub tenants: Vec<Pattern>,
+    /// One of these; empty for any team and for none.
+    pub teams: Vec<Pattern>,
+    /// One of these; empty for any tier and for none.
+    pub tiers: Vec<Pattern>,
+    /// One of these; empty for any user and for none.
+    pub users: Vec<Pattern>,
     /// Whether a stream is asked for.
     pub stream: Option<bool>,
     /// What is asked for.
@@ -74,6 +81,9 @@ impl When {
         let (other_least, other_most) = other.input_tokens;
         all(&self.models, &other.models)
             && all(&self.tenants, &other.tenants)
+            && all(&self.teams, &other.teams)
+            && all(&self.tiers, &other.tiers)
+            && all(&self.users, &other.users)
             && (self.stream.is_none() || self.stream == other.stream)
             && (self.operation.is_none() || self.operation == other.only_operation())
             && named(&self.headers, &other.headers)
@@ -93,8 +103,8 @@ impl When {
     }
 }
 
-/// Reads `when`. `tenants` says whether a header names the tenant.
-pub(super) fn read(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> When {
+/// Reads `when`.
+pub(super) fn read(node: &Node<'_>, tenancy: &Tenancy, problems: &mut Problems) -> When {
     let mut when = When::default();
     let mut fields = node.fields(problems);
     if let Some(node) = fields.take("model") {
@@ -107,13 +117,15 @@ pub(super) fn read(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> W
         }
     }
     if let Some(node) = fields.take("tenant") {
-        if !tenants {
-            problems.add(
-                &node.path,
-                "needs tenant_header at the top, to say which header names the tenant",
-            );
-        }
         when.tenants = read_patterns(&node, problems);
+        check_tenants(&node.path, &when.tenants, tenancy, problems);
+    }
+    for (word, patterns) in
+        [("team", &mut when.teams), ("tier", &mut when.tiers), ("user", &mut when.users)]
+    {
+        if let Some(node) = fields.take(word) {
+            *patterns = read_patterns(&node, problems);
+        }
     }
     if let Some(node) = fields.take("stream") {
         when.stream = node.flag(problems);
@@ -139,6 +151,21 @@ pub(super) fn read(node: &Node<'_>, tenants: bool, problems: &mut Problems) -> W
     fields.finish(problems);
     check(&node.path, &when, problems);
     when
+}
+
+/// Reports a tenant that there is not.
+fn check_tenants(path: &str, patterns: &[Pattern], tenancy: &Tenancy, problems: &mut Problems) {
+    if tenancy.others.is_some() || tenancy.tenants.is_empty() {
+        return;
+    }
+    let mut named = tenancy.tenants.iter().map(|tenant| &*tenant.name);
+    for pattern in patterns {
+        if !named.clone().any(|name| pattern.matches(name)) {
+            let known: Vec<&str> = named.by_ref().take(8).collect();
+            problems.add(path, unknown(pattern.as_str(), &known));
+            return;
+        }
+    }
 }
 
 /// Reports conditions that no request can meet, by themselves or together.
@@ -212,7 +239,8 @@ pub(in crate::config) fn check_header(name: &str, path: &str, problems: &mut Pro
     }
 }
 
-fn read_patterns(node: &Node<'_>, problems: &mut Problems) -> Vec<Pattern> {
+/// One or more patterns.
+pub(in crate::config) fn read_patterns(node: &Node<'_>, problems: &mut Problems) -> Vec<Pattern> {
     let nodes = node.one_or_more(problems);
     if nodes.is_empty() {
         problems.add(&node.path, "the list is empty, so nothing could ever match");

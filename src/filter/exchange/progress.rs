@@ -20,6 +20,7 @@ use crate::config::reader::show;
 use crate::filter::asked::Asked;
 use crate::filter::call::Purpose;
 use crate::filter::service::Place;
+use crate::filter::tab::Tab;
 use crate::health::{Event, Gate, Refused, Slot};
 use crate::openai::{Class, Error};
 use crate::providers::Outbound;
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
     pub outbound: Option<Outbound>,
     /// The candidate's place at its endpoint, taken ahead too.
     pub place: Option<Place>,
+    /// What it holds of its provider's cap.
+    pub cap: Option<Tab>,
 }
 
 /// Why a candidate cannot be asked next.
@@ -44,6 +47,8 @@ enum Hindrance {
     Breaker,
     /// It has no room.
     Saturated,
+    /// Its provider's budget is used up.
+    Budget,
 }
 
 impl Exchange {
@@ -65,7 +70,7 @@ impl Exchange {
     /// Makes the first of `candidates` the next that can take the request and has a place for it. One
     /// whose breaker is open is asked when there is no other: that beats failing.
     pub(super) fn prepare(&mut self, candidates: &[usize]) -> Result<(), Option<Error>> {
-        let (mut first, mut saturated) = (None, false);
+        let (mut first, mut saturated, mut spent) = (None, false, false);
         let mut behind = Vec::new();
         let ways = candidates.iter().map(|at| (*at, false));
         let mut ways: VecDeque<(usize, bool)> = ways.collect();
@@ -84,6 +89,7 @@ impl Exchange {
                 Hindrance::Saturated => {
                     (Why::Saturated, "as many requests are in flight there as may be")
                 }
+                Hindrance::Budget => (Why::Budget, "its provider's budget is used up"),
             };
             if let Some(candidate) = self.attempts.candidates().get(at) {
                 let skipped = Skipped::new(*candidate, why, reason);
@@ -97,6 +103,7 @@ impl Exchange {
                 Hindrance::Breaker if !insist => behind.push((at, true)),
                 Hindrance::Breaker => {}
                 Hindrance::Saturated => saturated = true,
+                Hindrance::Budget => spent = true,
             }
             if ways.is_empty() {
                 ways.extend(std::mem::take(&mut behind));
@@ -104,7 +111,11 @@ impl Exchange {
         }
         self.prepared = None;
         self.attempts.set_next(None);
-        Err(if saturated { Some(all_saturated()) } else { first })
+        Err(match (saturated, spent) {
+            (true, _) => Some(all_saturated()),
+            (false, true) => Some(all_spent()),
+            (false, false) => first,
+        })
     }
 
     /// What an attempt at the candidate at `at` needs. `insist` when no breaker shall refuse it.
@@ -119,12 +130,13 @@ impl Exchange {
             return Err(Hindrance::Breaker);
         }
         let outbound = self.translate(at).map_err(Hindrance::Inexpressible)?;
+        let cap = self.cap(at).map_err(|()| Hindrance::Budget)?;
         let place = slot.map(|slot| self.service.admit(slot, insist)).transpose();
         let place = place.map_err(|refused| match refused {
             Refused::Saturated => Hindrance::Saturated,
             Refused::Trying | Refused::Open => Hindrance::Breaker,
         })?;
-        Ok(Prepared { candidate: at, outbound: Some(outbound), place })
+        Ok(Prepared { candidate: at, outbound: Some(outbound), place, cap })
     }
 
     fn slot(&self, at: usize) -> Option<Slot> {
@@ -150,6 +162,8 @@ impl Exchange {
         let ahead = self.prepared.as_mut().and_then(|prepared| prepared.place.take());
         let place = ahead.or_else(|| slot.and_then(|slot| self.service.admit(slot, true).ok()));
         self.places.extend(place.map(|place| (at, place)));
+        let cap = self.prepared.as_mut().and_then(|prepared| prepared.cap.take());
+        self.caps.extend(cap.map(|cap| (at, cap)));
         if let Some(slot) = slot.filter(|_| self.call.is_none()) {
             self.service.led(self.rule_at, slot);
         }
@@ -313,6 +327,7 @@ impl Exchange {
             return;
         }
         self.reckon_left();
+        self.settle_accounts();
         self.settle_lost();
         self.prepared = None;
         self.places.clear();
@@ -362,6 +377,13 @@ fn passed(began: Option<u64>, now: u64, limit: Duration) -> bool {
     began.is_some_and(|began| {
         u128::from(now.saturating_sub(began)) >= limit.saturating_sub(EARLY).as_nanos()
     })
+}
+
+/// The error when the budget of every provider that could answer is used up.
+fn all_spent() -> Error {
+    let message = "The budgets of all providers for this request are used up.";
+    let error = Error::new(Class::Overloaded, message).with_code("provider_budget_exceeded");
+    Error { should_retry: Some(false), ..error }
 }
 
 fn failure(status: Option<u16>, error: &Error) -> Outcome {

@@ -14,8 +14,9 @@
 
 use super::Exchange;
 use crate::filter::asked::Asked;
+use crate::openai::bill::{Bill, Top};
 use crate::openai::{Error, Usage};
-use crate::providers::catalogue::TokenSplit;
+use crate::providers::catalogue::{NanoUsd, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
 use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input};
 use crate::routing::{Outcome, Spent, Total};
@@ -45,6 +46,33 @@ impl Exchange {
     #[must_use]
     pub fn total(&self) -> Total {
         self.attempts.total()
+    }
+
+    /// What a client is told of the cost, if it wants to know: that of all attempts, of which the last
+    /// has just ended.
+    #[must_use]
+    pub fn bill(&self) -> Option<Bill> {
+        if !self.parsed.includes_cost() {
+            return None;
+        }
+        let last = self.attempts.tried().last().and_then(|last| last.spent).unwrap_or_default();
+        Some(Bill { cost: self.cost(), estimated: last.estimated, usage: last.usage })
+    }
+
+    /// Puts the bill into the end of a stream, if its client wants to know.
+    pub fn bill_in_stream(&self, out: &mut Vec<u8>) {
+        let Some(bill) = self.bill() else { return };
+        let found = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
+        let (id, created) = (&*self.origin.request_id, self.origin.created);
+        bill.in_stream(
+            out,
+            Top { id, created, model: found.map_or("", |found| &found.model.name) },
+        );
+    }
+
+    /// What all attempts cost, as a JSON number, or `null`.
+    pub(super) fn cost(&self) -> String {
+        self.total().cost().map_or_else(|| "null".to_owned(), NanoUsd::number)
     }
 
     /// The attempt under way has used this so far, where its provider said so, and has given the client
@@ -132,7 +160,7 @@ impl Exchange {
     }
 
     /// Nothing for what has no tokens.
-    fn estimated_input(&self) -> Option<Input> {
+    pub(super) fn estimated_input(&self) -> Option<Input> {
         match &self.parsed {
             Asked::Chat(parsed) => Some(estimate::chat(parsed.chat())),
             Asked::Embeddings(parsed) => Some(estimate::embeddings(&parsed.asked().input)),
@@ -173,14 +201,17 @@ mod tests {
     use crate::filter::service::tests::{alone, open};
     use crate::openai::Class;
     use crate::providers::Headers;
-    use crate::providers::catalogue::NanoUsd;
     use crate::providers::stream::cut_short;
 
     /// Of every thousand nano-dollars of a bill, one is a token in; a million is one out.
     fn exchange(body: &str) -> Exchange {
+        exchange_with(&Headers::default(), body)
+    }
+
+    fn exchange_with(headers: &Headers<'_>, body: &str) -> Exchange {
         let price = json!({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1000, "cached_input_usd_per_mtok": 0.1});
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"m": {"price": price}}},
                 "b": {"api": "openai", "endpoints": [{"cluster": "b"}], "models": {"m": {"price": {"input_usd_per_mtok": 0, "output_usd_per_mtok": 0}}}},
@@ -190,7 +221,7 @@ mod tests {
         }));
         let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
         let service = alone(Rc::from(gateway));
-        open(&service, Operation::Chat, &Headers::default(), body).unwrap()
+        open(&service, Operation::Chat, headers, body).unwrap()
     }
 
     fn body(fields: &str) -> String {
@@ -366,9 +397,51 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_asks_is_told_what_all_attempts_cost() {
+        let header = [("x-waypost-cost", "include")].into_iter().collect::<Headers<'_>>();
+        let asks = [(r#","usage":{"include":true}"#, Headers::default()), ("", header)];
+        for (fields, headers) in asks {
+            let mut exchange = exchange_with(&headers, &body(fields));
+            exchange.begin(0).unwrap();
+            exchange.sent();
+            exchange.gone(0, None, 1);
+            exchange.begin(2).unwrap();
+            exchange.told(told(50, 5), 0);
+            exchange.answered(1, 3);
+            let bill = exchange.bill().unwrap();
+            assert_eq!((&*bill.cost, bill.estimated, bill.usage.output), ("0.0001", false, 5));
+            let headers = exchange.signature(&[]);
+            assert!(headers.contains(&("x-waypost-cost-usd", "0.0001".to_owned())), "{headers:?}");
+        }
+        for fields in ["", r#","usage":{"include":false}"#, r#","usage":{}"#, r#","usage":null"#] {
+            let exchange = exchange(&body(fields));
+            assert!(exchange.bill().is_none(), "{fields}");
+            assert!(exchange.signature(&[]).iter().all(|(name, _)| *name != "x-waypost-cost-usd"));
+        }
+    }
+
+    #[test]
+    fn a_stream_is_billed_in_its_last_chunk_and_not_in_its_headers() {
+        let mut exchange = exchange(&body(r#","stream":true,"usage":{"include":true}"#));
+        exchange.begin(0).unwrap();
+        exchange.told(told(10, 1), 0);
+        exchange.flows(0, 1);
+        assert!(exchange.signature(&[]).iter().all(|(name, _)| *name != "x-waypost-cost-usd"));
+        exchange.answered(0, 2);
+        let mut out = b"data: [DONE]\n\n".to_vec();
+        exchange.bill_in_stream(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains(r#""model":"m","choices":[],"usage":{"prompt_tokens":10,"#),
+            "{text}"
+        );
+        assert!(text.contains(r#""cost":0.00101}"#), "{text}");
+    }
+
+    #[test]
     fn what_is_kept_for_twelve_hours_is_known_by_the_request() {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {"a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-6-sol": {}}}},
         }));
         let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };

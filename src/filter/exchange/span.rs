@@ -17,7 +17,7 @@ use crate::telemetry::convention::provider_name;
 /// Filter state for the spans: each is `wasm.` + name. What each says stands in docs/traces.md.
 pub const WORDS: [&str; 20] = [
     NAME,
-    "waypost_span_operation",
+    OPERATION,
     "waypost_span_provider",
     "waypost_span_asked",
     "waypost_span_stream",
@@ -39,6 +39,7 @@ pub const WORDS: [&str; 20] = [
 ];
 
 const NAME: &str = "waypost_span";
+const OPERATION: &str = "waypost_span_operation";
 const ERROR: &str = "waypost_span_error";
 const RULE: &str = "waypost_span_rule";
 const TENANT: &str = "waypost_span_tenant";
@@ -201,9 +202,14 @@ fn text(value: Option<impl ToString>) -> String {
 
 /// What has to be told for the span of a request that was refused before anyone was asked.
 #[must_use]
-pub fn span_of_refusal(refusal: &Refusal, tenant: &str) -> Vec<(&'static str, String)> {
+pub fn span_of_refusal(
+    refusal: &Refusal,
+    operation: Option<&str>,
+    tenant: &str,
+) -> Vec<(&'static str, String)> {
     vec![
-        (NAME, "refused".to_owned()),
+        (NAME, operation.unwrap_or("refused").to_owned()),
+        (OPERATION, operation.unwrap_or_default().to_owned()),
         (ERROR, refusal.error.class.word().to_owned()),
         (RULE, refusal.rule.clone()),
         (TENANT, tenant.to_owned()),

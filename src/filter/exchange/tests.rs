@@ -15,7 +15,7 @@ use crate::openai::Usage;
 
 fn gateway() -> Rc<Gateway> {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
             "b": {"api": "anthropic", "endpoints": [{"cluster": "b"}], "models": {"claude-sonnet-4-5": {}}},
@@ -56,7 +56,7 @@ fn a_candidate_that_cannot_express_the_request_is_passed_over() {
 
 fn vectors(model: &str, fields: &str) -> Result<Exchange, Refusal> {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a"}],
                 "models": {"text-embedding-3-small": {}, "own": {}}},
@@ -191,7 +191,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}},
                     "max_concurrency": 2, "breaker": {"consecutive_failures": 3}},

@@ -1,5 +1,7 @@
 //! What becomes of an attempt whose answer is whole, or that failed.
 
+use std::borrow::Cow;
+
 use proxy_wasm::types::Action;
 
 use super::{ALL, MAX_BUFFERED_BYTES, Phase, ProviderStream, commit};
@@ -32,6 +34,7 @@ impl ProviderStream {
 
     pub(super) fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
+        let came = host::monotonic();
         let answer = if let Some(overflow) = collected.overflow {
             attempt.exchange.borrow_mut().unread();
             Err(overflow.error())
@@ -51,9 +54,14 @@ impl ProviderStream {
                     drop(exchange);
                     return self.fail(&Overflow::Body.error());
                 }
-                exchange.answered(attempt.at, host::monotonic());
+                let now = host::monotonic();
+                exchange.answered(attempt.at, now);
+                exchange.journey.inside += now.saturating_sub(came);
+                let billed = exchange.bill().and_then(|bill| bill.in_answer(&body));
+                let same = answer.body == Payload::Same && billed.is_none();
+                let body = billed.map_or(body, Cow::Owned);
                 if body.len() > MAX_BUFFERED_BYTES {
-                    exchange.committed = true;
+                    exchange.commit(200, body.len());
                     let reply = Reply::ok("waypost_answer", body.into_owned());
                     let mut headers = reply.headers();
                     headers.extend(exchange.signature(&attempt.warnings));
@@ -69,7 +77,7 @@ impl ProviderStream {
                     Some(body.len()),
                     None,
                 );
-                if !(collected.left && answer.body == Payload::Same) {
+                if !(collected.left && same) {
                     host::replace(Buffer::Response, ALL, &body);
                 }
                 Action::Continue
@@ -114,7 +122,7 @@ impl ProviderStream {
             return Action::Continue;
         }
         // Only headers are here, so there is no body that could be replaced.
-        exchange.committed = true;
+        exchange.commit(seen.status, body.len());
         let reply = Reply::error("waypost_failed", &seen);
         let mut headers = reply.headers();
         headers.extend(exchange.signature(&attempt.warnings));

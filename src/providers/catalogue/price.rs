@@ -61,6 +61,15 @@ impl fmt::Display for NanoUsd {
     }
 }
 
+impl NanoUsd {
+    /// In US dollars as a JSON number, exactly and without zeros at the end: `0.0025`.
+    #[must_use]
+    pub fn number(self) -> String {
+        let text = self.to_string();
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
 /// The price of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use super::{check, usage};
-use crate::openai::MODELS_FIELD;
+use crate::openai::OWN_FIELDS;
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
 use crate::openai::json::count;
 use crate::openai::json::{RawStr, write_str};
@@ -43,10 +43,10 @@ fn changed(
     let mut quoted = Vec::new();
     write_str(&mut quoted, model);
     let mut splices: Vec<Splice> = Vec::new();
-    if asked.fields.iter().any(|field| field.name == MODELS_FIELD) {
+    let own = |field: &Field<'_>| OWN_FIELDS.contains(&&*field.name);
+    if asked.fields.iter().any(own) {
         let mut out = Vec::with_capacity(body.len() + quoted.len());
-        for Field { name, value } in asked.fields.iter().filter(|field| field.name != MODELS_FIELD)
-        {
+        for Field { name, value } in asked.fields.iter().filter(|field| !own(field)) {
             out.push(if out.is_empty() { b'{' } else { b',' });
             write_str(&mut out, name);
             out.push(b':');
@@ -209,6 +209,10 @@ mod tests {
     fn what_is_asked_of_the_gateway_is_not_sent() {
         for (asked, expected) in [
             (r#"{"models":["c"],"input":"x","model":"a"}"#, r#"{"input":"x","model":"b"}"#),
+            (
+                r#"{"input":"x","usage":{"include":true},"model":"a"}"#,
+                r#"{"input":"x","model":"b"}"#,
+            ),
             (r#"{"model":"a","input":"x","models":null}"#, r#"{"model":"b","input":"x"}"#),
         ] {
             assert_eq!(sent(asked, "b", false).1, expected);

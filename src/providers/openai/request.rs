@@ -15,7 +15,7 @@ use crate::openai::json::{Num, RawStr, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::openai::request::{ResponseFormat, ToolChoice, read};
-use crate::openai::{Chat, Error, MODELS_FIELD};
+use crate::openai::{Chat, Error, OWN_FIELDS};
 use crate::providers::catalogue::{Capability, Effort};
 use crate::providers::warnings::{Warnings, unsupported};
 use crate::providers::{Payload, Target, Warning};
@@ -120,7 +120,7 @@ impl Fit<'_, '_> {
         }
         let obfuscates = self.quirks.obfuscates
             || options.is_none_or(|options| !options.get().contains("include_obfuscation"));
-        if !self.chat.include_usage || !obfuscates {
+        if !self.chat.says_include_usage || !obfuscates {
             self.edit.set("stream_options", with_usage(options, self.quirks.obfuscates));
         }
     }
@@ -289,8 +289,10 @@ impl Fit<'_, '_> {
 
     /// What is independent of sampling.
     fn rest(&mut self) -> Result<(), Error> {
-        if self.chat.fields.iter().any(|field| field.name == MODELS_FIELD) {
-            self.edit.remove(MODELS_FIELD);
+        for own in OWN_FIELDS {
+            if self.chat.fields.iter().any(|field| field.name == own) {
+                self.edit.remove(own);
+            }
         }
         let facts = self.target.facts;
         if !facts.parameters.stop && !self.chat.stop.is_empty() {

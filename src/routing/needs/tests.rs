@@ -11,7 +11,7 @@ use crate::config::Config;
 /// `thinker` only reasons and reads pictures, `unknown` is not known.
 fn gateway() -> Gateway {
     let config = Config::read(&json!({
-        "role": "gateway",
+        "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
         "providers": {
             "a": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {
                 "blind": {"capabilities": []},

@@ -15,7 +15,7 @@ pub(in crate::routing) fn seed(sticky: Option<&Sticky>, scene: &Scene<'_, '_>) -
     let question = scene.question;
     let key = sticky.and_then(|sticky| match sticky {
         Sticky::User => question.user.map(Cow::Borrowed),
-        Sticky::Tenant => question.tenant(scene.gateway).map(Cow::Borrowed),
+        Sticky::Tenant => question.tenant().map(Cow::Borrowed),
         Sticky::Header(name) => (question.header)(name).map(Cow::Borrowed),
         Sticky::Metadata(name) => (question.metadata)(name),
     });

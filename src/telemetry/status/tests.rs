@@ -10,7 +10,7 @@ use crate::openai::Class;
 const NOW: Millis = 1_800_000_000_000;
 
 fn gateway(providers: &Value, rules: &Value) -> Gateway {
-    let value = json!({"role": "gateway", "providers": providers, "rules": rules});
+    let value = json!({"role": "gateway", "anonymous": "all", "tenants": {"all": {}}, "providers": providers, "rules": rules});
     match Config::read(&value) {
         Ok(Config::Gateway(gateway)) => *gateway,
         other => panic!("{other:?}"),

@@ -158,6 +158,19 @@ fn what_is_not_billed_costs_nothing_and_parts_are_within_their_wholes() {
 }
 
 #[test]
+fn a_cost_is_written_exactly_and_without_zeros_at_the_end() {
+    for (nano, number) in [
+        (0, "0"),
+        (1, "0.000000001"),
+        (2_500_000, "0.0025"),
+        (100_000_000_000, "100"),
+        (10_000_000_010, "10.00000001"),
+    ] {
+        assert_eq!(NanoUsd(nano).number(), number);
+    }
+}
+
+#[test]
 fn a_cost_that_does_not_fit_is_the_most_that_fits() {
     let dear = price(r#"{"base":{"input":100000,"output":100000}}"#);
     let most = TokenSplit {

@@ -14,6 +14,8 @@ use waypost::store::{Store};
 use waypost::openai::Class;
 use waypost::providers::Headers;
 use waypost::routing;
+use waypost::tenancy::Caller;
+use waypost::telemetry::metrics::{Kind, Sink};
 
 pub const RULES: usize = 50;
 pub const TARGETS: usize = 20;
@@ -58,6 +60,16 @@ impl Store for Still {
     }
 }
 
+impl Sink for Still {
+    fn define(&self, _: Kind, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn increase(&self, _: u32, _: u64) {}
+
+    fn record(&self, _: u32, _: u64) {}
+}
+
 impl World for Still {
     fn now(&self) -> u64 {
         self.now.get()
@@ -68,7 +80,9 @@ impl World for Still {
         self.random.get()
     }
 
-    fn count(&self, _: &str) {}
+    fn add(&self, _: &str, _: u64) {}
+
+    fn observe(&self, _: &str, _: u64) {}
 
     fn gauge(&self, _: &str, _: u64) {}
 }
@@ -111,7 +125,8 @@ impl Scene {
             Ok(sum)
         };
         let body = self.body.clone();
-        match intake::ask(gateway, Operation::Chat, &headers, body, &|_| false, then) {
+        let caller = Rc::new(Caller::anonymous(&"acme".into(), 0));
+        match intake::ask(gateway, Some(&caller), Operation::Chat, &headers, body, &|_| false, then) {
             Ok((_, sum)) => sum,
             Err(refusal) => panic!("{refusal:?}"),
         }
@@ -161,7 +176,8 @@ fn gateway(strategy: usize) -> Gateway {
     let mut rules: Vec<Value> = (0..RULES - 1).map(other_rule).collect();
     rules.push(last_rule(strategy));
     let config = json!({
-        "role": "gateway", "tenant_header": "x-tenant", "providers": providers, "rules": rules,
+        "role": "gateway", "identity": [{"headers": {"tenant": "x-tenant"}}], "others": "all", "tenants": {"all": {}},
+        "providers": providers, "rules": rules,
     });
     match Config::read(&config) {
         Ok(Config::Gateway(gateway)) => *gateway,

@@ -1,5 +1,11 @@
 //! Names of metrics.
 //!
+//! | file | what it is |
+//! |---|---|
+//! | [`series`] | metrics of requests and attempts, as a table |
+//! | [`words`] | what may stand in their labels |
+//! | [`meter`] | their series: each is named once, and there is a bounded number of them |
+//!
 //! Envoy's module interface knows names and no labels. So labels stand in the name, and
 //! `stats_config.stats_tags` of envoy.yaml takes them out again:
 //! `waypost_breaker_state;provider=openai;cluster=eu;model=gpt-4o`. Envoy never forgets a name, so
@@ -14,6 +20,14 @@
 //! | `waypost_mirrors` | counter | provider, cluster, outcome | copies of requests: `sent`; `dropped` as there was no room; `failed` as no whole answer came, of the sent ones too |
 //! | `waypost_in_flight` | gauge | provider, cluster | attempts in flight over all workers |
 
+pub mod accounts;
+pub mod meter;
+pub mod series;
+pub mod words;
+
+pub use meter::{Meter, Sink};
+pub use series::{Kind, Metric};
+
 use crate::health::{Gate, Level, Slot, Transition, Watched};
 use crate::openai::Class;
 use crate::routing::{Resolved, Why};
@@ -26,23 +40,31 @@ struct Name(String);
 
 impl Name {
     fn new(name: &str) -> Self {
-        let mut text = String::with_capacity(128);
-        text.push_str("waypost_");
+        Self::whole(&["waypost_", name].concat())
+    }
+
+    fn whole(name: &str) -> Self {
+        let mut text = String::with_capacity(192);
         text.push_str(name);
         Self(text)
     }
 
-    /// Adds a label. What could end a value, or split the name in Envoy, becomes `_`.
+    /// Adds a label.
     fn with(mut self, label: &str, value: &str) -> Self {
         self.0.push(';');
         self.0.push_str(label);
         self.0.push('=');
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        // The end of a long one, such as an ARN, tells it from its like.
-        let bytes = value.bytes().skip(value.len().saturating_sub(MAX_LABEL_BYTES));
-        self.0.extend(bytes.map(|byte| if plain(byte) { char::from(byte) } else { '_' }));
+        self.0.push_str(&self::label(value));
         self
     }
+}
+
+/// A value as it stands in a label. What could end it, or is no plain character, becomes `_`.
+fn label(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@".contains(&byte);
+    // The end of a long one, such as an ARN, tells it from its like.
+    let bytes = value.bytes().skip(value.len().saturating_sub(MAX_LABEL_BYTES));
+    bytes.map(|byte| if plain(byte) { char::from(byte) } else { '_' }).collect()
 }
 
 /// The state of a breaker as a number.
@@ -139,7 +161,7 @@ mod tests {
         let endpoint = watched();
         assert_eq!(
             breaker_state(&endpoint, "é/1"),
-            "waypost_breaker_state;provider=a_b;cluster=eu_x_1;model=___1"
+            "waypost_breaker_state;provider=a.b;cluster=eu_x_1;model=__/1"
         );
         let long = breaker_state(&endpoint, &endpoint.models[0]);
         assert!(long.ends_with(&["=", &"m".repeat(MAX_LABEL_BYTES)].concat()));
@@ -163,11 +185,11 @@ mod tests {
         };
         assert_eq!(
             transition(&told(Level::Target), &watched(), first),
-            "waypost_breaker_transitions;provider=a_b;cluster=eu_x_1;model=___1;to=open"
+            "waypost_breaker_transitions;provider=a.b;cluster=eu_x_1;model=__/1;to=open"
         );
         assert_eq!(
             transition(&told(Level::Endpoint), &watched(), first),
-            "waypost_breaker_transitions;provider=a_b;cluster=eu_x_1;to=open"
+            "waypost_breaker_transitions;provider=a.b;cluster=eu_x_1;to=open"
         );
     }
 }

@@ -1,0 +1,176 @@
+//! Whom a request is charged to.
+//!
+//! Subjects are made once for a configuration, those with terms that bound something; a request under no
+//! terms asks the host for nothing.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::config::Gateway;
+use crate::pattern::Pattern;
+use crate::store::{Millis, Store};
+use crate::telemetry::metrics::accounts as metrics;
+use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Terms};
+
+/// Everybody with an account in a configuration, but for users.
+#[derive(Debug)]
+pub struct Accounts {
+    /// By place in the configuration.
+    tenants: Vec<Tenant>,
+    /// In the order of their names, as the configuration has them.
+    teams: Vec<Rc<Subject>>,
+    /// Likewise.
+    tiers: Vec<Rc<Subject>>,
+    /// By place in the configuration.
+    providers: Vec<Option<Rc<Subject>>>,
+    /// Those whose budgets are gauges.
+    shown: RefCell<Vec<Shown>>,
+    /// Whose turn it is among them.
+    next: Cell<usize>,
+}
+
+/// An account whose budget is a gauge, and what was set last: of the day, and of the month.
+#[derive(Debug)]
+struct Shown {
+    subject: Rc<Subject>,
+    spent: [Option<u64>; 2],
+}
+
+/// Most accounts whose budgets are gauges: those of teams, tiers and providers come first.
+pub const MAX_SHOWN: usize = 500;
+
+/// Most of them that are looked at on one tick.
+const SHOWN_AT_A_TICK: usize = 32;
+
+/// A tenant's own.
+#[derive(Debug)]
+struct Tenant {
+    name: Rc<str>,
+    own: Option<Rc<Subject>>,
+    each_user: Rc<Terms>,
+    models: Vec<(Pattern, Rc<Subject>)>,
+}
+
+impl Accounts {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn new(gateway: &Gateway) -> Self {
+        let tenancy = &gateway.tenancy;
+        let shared = |kind: Kind, all: &[Shared]| -> Vec<Rc<Subject>> {
+            let subject = |one: &Shared| Subject::new(kind, &one.name, &Rc::new(one.terms.clone()));
+            all.iter().filter_map(subject).collect()
+        };
+        let tenants = tenancy.tenants.iter().map(|tenant| {
+            let models = tenant.models.iter().filter_map(|(pattern, terms)| {
+                let (of, name) = (&tenant.name, pattern.as_str());
+                let subject = Subject::within(Kind::Model, of, name, &Rc::new(terms.clone()))?;
+                Some((pattern.clone(), subject))
+            });
+            Tenant {
+                name: Rc::clone(&tenant.name),
+                own: Subject::new(Kind::Tenant, &tenant.name, &Rc::new(tenant.terms.clone())),
+                each_user: Rc::new(tenant.each_user.clone()),
+                models: models.collect(),
+            }
+        });
+        let providers = gateway.providers.iter().map(|provider| {
+            Subject::new(Kind::Provider, &provider.name, &Rc::new(provider.terms.clone()))
+        });
+        let mut accounts = Self {
+            tenants: tenants.collect(),
+            teams: shared(Kind::Team, &tenancy.teams),
+            tiers: shared(Kind::Tier, &tenancy.tiers),
+            providers: providers.collect(),
+            shown: RefCell::default(),
+            next: Cell::new(0),
+        };
+        accounts.shown = RefCell::new(accounts.with_budgets());
+        accounts
+    }
+
+    fn with_budgets(&self) -> Vec<Shown> {
+        let Self { teams, tiers, providers, tenants, .. } = self;
+        let shared = teams.iter().chain(tiers).chain(providers.iter().flatten());
+        let own = tenants.iter().filter_map(|tenant| tenant.own.as_ref());
+        let models = tenants.iter().flat_map(|tenant| &tenant.models).map(|(_, of)| of);
+        let all = shared.chain(own).chain(models).filter(|of| of.terms.budget.is_some());
+        all.take(MAX_SHOWN)
+            .map(|subject| Shown { subject: Rc::clone(subject), spent: [None; 2] })
+            .collect()
+    }
+
+    /// Those a request for `model` is charged to. All patterns that the model matches count: whoever
+    /// writes a wide one beside a narrow one means both. A model asked for as `provider/model` is also
+    /// that model.
+    ///
+    /// Tenants that are not listed are charged to the tenant on whose terms they ask, so that there is
+    /// a bounded number of accounts.
+    #[must_use]
+    pub fn of(&self, caller: &Caller, model: &str) -> Vec<Rc<Subject>> {
+        let mut subjects = Vec::new();
+        let Some(tenant) = self.tenants.get(caller.terms) else { return subjects };
+        subjects.extend(tenant.own.clone());
+        let named = |all: &[Rc<Subject>], name: Option<&Rc<str>>| {
+            let name = &**name?;
+            let at = all.binary_search_by(|subject| (*subject.name).cmp(name)).ok()?;
+            all.get(at).cloned()
+        };
+        subjects.extend(named(&self.teams, caller.team.as_ref()));
+        subjects.extend(named(&self.tiers, caller.tier.as_ref()));
+        if let Some(user) = &caller.user {
+            subjects.extend(Subject::within(Kind::User, &tenant.name, user, &tenant.each_user));
+        }
+        let alone = model.split_once('/').map(|(_, alone)| alone);
+        let is = |pattern: &Pattern| {
+            pattern.matches(model) || alone.is_some_and(|alone| pattern.matches(alone))
+        };
+        let models = tenant.models.iter().filter(|(pattern, _)| is(pattern));
+        subjects.extend(models.map(|(_, subject)| Rc::clone(subject)));
+        subjects
+    }
+
+    /// The cap of a provider, by its place in the configuration.
+    #[must_use]
+    pub fn cap(&self, provider: usize) -> Option<&Rc<Subject>> {
+        self.providers.get(provider)?.as_ref()
+    }
+
+    /// The name of the tenant on whose terms a request is made.
+    #[must_use]
+    pub fn tenant(&self, caller: &Caller) -> &str {
+        self.tenants.get(caller.terms).map_or("", |tenant| &tenant.name)
+    }
+
+    /// Sets the gauges of some budgets, and the next time of those behind them: an account is a value that
+    /// all workers share, and there may be many. `set` gets names and values that are not what this worker
+    /// set last.
+    pub fn show(
+        &self,
+        ledger: &Ledger,
+        store: &dyn Store,
+        now: Millis,
+        set: &mut dyn FnMut(&str, u64),
+    ) {
+        let mut shown = self.shown.borrow_mut();
+        let count = shown.len();
+        for _ in 0..count.min(SHOWN_AT_A_TICK) {
+            let at = self.next.get() % count;
+            self.next.set(at + 1);
+            let Some(Shown { subject, spent }) = shown.get_mut(at) else { continue };
+            let Some(budget) = &subject.terms.budget else { continue };
+            let account = ledger.account(subject, store, now);
+            let spans = [
+                (Span::Day, budget.day, account.day.money),
+                (Span::Month, budget.month, account.month.money),
+            ];
+            for ((span, amount, money), known) in spans.into_iter().zip(spent) {
+                let Some(amount) = amount.filter(|_| *known != Some(money)) else { continue };
+                if known.is_none() {
+                    set(&metrics::amount(subject, span), amount.0);
+                }
+                *known = Some(money);
+                set(&metrics::spent(subject, span), money);
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! How alerts leave the worker.
+
+use std::time::Duration;
+
+use super::alerts::{Fate, Post, TIMEOUT, outbox};
+use super::host::{self, Level, Map};
+use super::service::Service;
+use crate::config::alerts::Webhook;
+use crate::providers::Headers;
+use crate::telemetry::metrics::accounts as metrics;
+
+struct Envoy<'a>(&'a Service);
+
+impl Post for Envoy<'_> {
+    fn log(&mut self, text: &str) {
+        host::log(Level::Warn, text);
+    }
+
+    fn send(&mut self, to: &Webhook, body: &[u8]) -> Option<u32> {
+        let headers = [
+            (":method", "POST"),
+            (":path", &*to.path),
+            (":authority", &*to.authority),
+            ("content-type", "application/json"),
+            ("user-agent", concat!("waypost/", env!("CARGO_PKG_VERSION"))),
+        ];
+        host::call(&to.cluster, &headers, body, Duration::from_millis(TIMEOUT))
+    }
+
+    fn count(&mut self, fate: Fate) {
+        self.0.world.count(&metrics::webhook(fate.word()));
+    }
+}
+
+/// Tells what is due.
+pub fn tick(service: &Service) {
+    outbox(|outbox| outbox.tick(service.world.now(), &mut Envoy(service)));
+}
+
+/// A call of this worker has come to its end; `headers` is how many its answer has, none without one.
+pub fn answered(service: &Service, call: u32, headers: usize) {
+    let status = (headers > 0).then(|| host::headers(Map::CallResponse)).flatten();
+    let status = status.and_then(|packed| {
+        Headers::new(packed.pairs()).text(":status").and_then(|status| status.parse().ok())
+    });
+    outbox(|outbox| outbox.answered(call, status, service.world.now(), &mut Envoy(service)));
+}
