@@ -32,12 +32,12 @@ pub struct Gateway {
     pub loopback: Option<String>,
     /// Who may ask, and on which terms.
     pub tenancy: Tenancy,
-    /// Whether Envoy's spans are told what is asked and used.
-    pub tracing: bool,
     /// Where it is told that money runs out.
     pub alerts: Alerts,
     /// What metrics say of tenants, and how many there may be.
     pub metrics: Metrics,
+    /// Whether Envoy's spans are told what is asked and used.
+    pub tracing: bool,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -127,10 +127,10 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         .take("clients_may")
         .map_or_else(ClientsMay::default, |node| read_clients_may(&node, problems));
     let loopback = fields.take("loopback");
-    let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let alerts = fields.take("alerts");
     let metrics =
         fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
     let defaults = Defaults { policy, breaker: settings.breaker };
@@ -185,9 +185,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         clients_may,
         loopback,
         tenancy,
-        tracing,
         alerts,
         metrics,
+        tracing,
     })
 }
 

@@ -181,8 +181,8 @@ fn read_entry(
         None => defaults.breaker,
     };
     let probe = fields.take("probe");
-    let trace_context = fields.take("trace_context").and_then(|node| node.flag(problems));
     let budget = fields.take("budget").map(|node| tenancy::terms::read_cap(&node, problems));
+    let trace_context = fields.take("trace_context").and_then(|node| node.flag(problems));
     let base_url = fields.take("base_url");
     // Without the API its settings are not known, and each would be called unknown.
     let api = api?;
@@ -251,8 +251,8 @@ fn read_entry(
         max_concurrency,
         breaker,
         probe: None,
-        trace_context: trace_context.unwrap_or(false),
         terms: Terms { budget, ..Terms::default() },
+        trace_context: trace_context.unwrap_or(false),
         endpoints: endpoints.or_else(|| may_miss.then(Vec::new))?,
         models: models.or_else(|| may_miss.then(Vec::new))?,
     };

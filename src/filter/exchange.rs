@@ -76,10 +76,10 @@ pub struct Exchange {
     running: reckon::Running,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
-    /// What its trace says.
-    pub trace: Trace,
     /// What the record says beside attempts.
     pub journey: Journey,
+    /// What its trace says.
+    pub trace: Trace,
 }
 
 /// Where a request comes from.
@@ -147,8 +147,8 @@ impl Exchange {
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
-            trace: Trace::default(),
             journey: Journey::default(),
+            trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
         match exchange.prepare(&all) {

@@ -256,8 +256,8 @@ impl GatewayStream {
 
     /// Names the first cluster and says how long and how often Envoy may try.
     fn send(&mut self, mut exchange: Exchange, bytes: u64) {
-        tell(exchange.request_span(false));
         exchange.journey.complete = self.complete;
+        tell(exchange.request_span(false));
         let timeouts = exchange.timeouts;
         let attempt = exchange.attempt_limit();
         let retries = exchange.attempts.candidates().len().saturating_sub(1);
@@ -274,16 +274,6 @@ impl GatewayStream {
             ("x-envoy-max-retries", retries as u128),
         ] {
             host::set_header(Map::Request, name, &value.to_string());
-        }
-    }
-
-    /// Tells the request's span what is known: in the log it is too late for that.
-    fn trace(&self, ended: bool) {
-        if self.gateway().tracing
-            && let Some(exchange) = self.exchange()
-            && let Ok(mut exchange) = exchange.try_borrow_mut()
-        {
-            tell(exchange.request_span(ended));
         }
     }
 
@@ -304,6 +294,16 @@ impl GatewayStream {
             request_bytes: self.received as u64,
             answer_bytes: self.told.map_or(0, |(_, bytes)| bytes as u64),
         })
+    }
+
+    /// Tells the request's span what is known: in the log it is too late for that.
+    fn trace(&self, ended: bool) {
+        if self.gateway().tracing
+            && let Some(exchange) = self.exchange()
+            && let Ok(mut exchange) = exchange.try_borrow_mut()
+        {
+            tell(exchange.request_span(ended));
+        }
     }
 
     /// Takes an answer that no provider gave, and says it in OpenAI's words.

@@ -227,7 +227,7 @@ mod tests {
 
     fn gateway(tenants: usize, settings: Metrics) -> Gateway {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "providers": {
                 "a": {"api": "azure", "endpoint": "https://x.openai.azure.com", "api_version": "v1",
                     "endpoints": [{"cluster": "a1"}, {"cluster": "a2"}], "models": {"gpt-4o": {}, "o3": {}}},
