@@ -236,7 +236,7 @@ mod tests {
 
     fn exchange(tracing: bool, fields: &str) -> Exchange {
         let config = Config::read(&json!({
-            "role": "gateway",
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
             "tracing": tracing,
             "providers": {
                 "eu": {"api": "azure", "base_url": "https://eu.example.com", "endpoints": [{"cluster": "eu"}], "models": {"gpt-4o": {}}},
