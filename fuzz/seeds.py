@@ -96,7 +96,7 @@ for kind in range(32):
 
 # Values of accounts: whose in the first byte, then the value; and snapshots, time zones.
 for kind in range(4):
-    seed("ledger", f"account-{kind}", bytes([kind, 1]) + bytes(range(177)) + b"a\0u")
+    seed("ledger", f"account-{kind}", bytes([kind, 1]) + bytes(range(248)) + b"a\0u")
 seed("ledger", "snapshot", b"\4" + json.dumps({"version": 1, "accounts": [
     {"kind": "user", "tenant": "a", "name": "u", "day": "2026-11-21", "day_nano_usd": 7,
      "month": "2026-11", "month_nano_usd": 9},

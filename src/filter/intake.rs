@@ -249,7 +249,8 @@ pub fn ask<T>(
                 wishes: wishes(gateway, may, headers, || chat.field(MODELS_FIELD))?,
                 ..Question::new(operation, &chat.model, chat.stream, &header)
             };
-            let then = then(&question, &|plan| plan.keep_able(&needs, gateway))?;
+            let then = then(&question, &|plan| plan.keep_able(&needs, gateway));
+            let then = then.map_err(|refusal| refusal.of_model(&chat.model))?;
             Ok((Asked::Chat(parsed), then))
         }
         Operation::Embeddings => {
@@ -272,7 +273,8 @@ pub fn ask<T>(
                 ..Question::new(operation, &asked.model, false, &header)
             };
             let comparable = |plan: &mut Plan| routing::comparable(gateway, plan, asked.dimensions);
-            let then = then(&question, &comparable)?;
+            let then = then(&question, &comparable);
+            let then = then.map_err(|refusal| refusal.of_model(&asked.model))?;
             Ok((Asked::Embeddings(parsed), then))
         }
     }

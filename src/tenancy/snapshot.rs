@@ -148,7 +148,7 @@ impl Sums {
 
 fn entry(kind: Kind, name: &str, account: &Account, moment: &Moment) -> Option<Entry> {
     let spent = |id: u32, spent: &super::account::Spent| {
-        (id, NanoUsd(if spent.id == id { spent.money } else { 0 }))
+        (id, NanoUsd(if spent.id == u64::from(id) { spent.money } else { 0 }))
     };
     let day = spent(moment.day.id, &account.day);
     let month = spent(moment.month.id, &account.month);

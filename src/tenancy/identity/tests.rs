@@ -167,6 +167,9 @@ fn of_certificates_the_exact_one_counts_and_then_the_longest_pattern() {
     ] {
         assert_eq!(&*of(uri).unwrap().tenant, tenant);
     }
+    let others = Tenancy { others: Some(1), ..tenancy.clone() };
+    let request = Request { properties: vec![(CERTIFICATE, b"a")], ..Request::default() };
+    assert_eq!(code(others.identify(&request, 0)), (403, "unknown_tenant".to_owned()));
     assert_eq!(code(of(b"spiffe://y/exact")), (403, "unknown_tenant".to_owned()));
     assert_eq!(code(of(b"")), (401, MISSING.to_owned()));
 }
