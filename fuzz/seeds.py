@@ -93,3 +93,7 @@ for target in ("config", "check"):
 # Values of the shared store: which key and which length in the first byte, then the value's own.
 for kind in range(32):
     seed("health_slot", f"kind-{kind}", bytes([kind, 1]) + bytes(25) + bytes([3]) + bytes(64))
+
+# Each case of the table of what is found and what only looks like it; the first byte says where it is cut.
+for number, line in enumerate((ROOT / "tests" / "guard" / "pii.txt").read_text(encoding="utf-8").splitlines()):
+    seed("guard", f"case-{number}", bytes([number % 256]) + line.encode())
