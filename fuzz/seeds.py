@@ -97,3 +97,13 @@ for kind in range(32):
 # Each case of the table of what is found and what only looks like it; the first byte says where it is cut.
 for number, line in enumerate((ROOT / "tests" / "guard" / "pii.txt").read_text(encoding="utf-8").splitlines()):
     seed("guard", f"case-{number}", bytes([number % 256]) + line.encode())
+
+# Values of accounts: whose in the first byte, then the value; and snapshots, time zones.
+for kind in range(4):
+    seed("ledger", f"account-{kind}", bytes([kind, 1]) + bytes(range(248)) + b"a\0u")
+seed("ledger", "snapshot", b"\4" + json.dumps({"version": 1, "accounts": [
+    {"kind": "user", "tenant": "a", "name": "u", "day": "2026-11-21", "day_nano_usd": 7,
+     "month": "2026-11", "month_nano_usd": 9},
+]}).encode())
+for number, zone in enumerate(["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "A<1B,J59/0,3/-9", "-03:30"]):
+    seed("ledger", f"zone-{number}", b"\5" + zone.encode())

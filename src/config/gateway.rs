@@ -4,6 +4,7 @@ use super::alerts::{self, Alerts};
 use super::audit::{self, Audit};
 use super::health;
 use super::metrics::{self, Metrics};
+use super::prices::{self, Prices};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub audit: Audit,
     /// Whether Envoy's spans are told what is asked and used.
     pub tracing: bool,
+    /// Where newer prices come from.
+    pub prices: Prices,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -158,6 +161,9 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let prices = fields.take("prices").map_or_else(Prices::default, |node| {
+        prices::read(&node, &providers, loopback.as_deref(), problems)
+    });
     let alerts = alerts.map_or_else(Alerts::default, |node| {
         alerts::read(&node, &providers, loopback.as_deref(), problems)
     });
@@ -194,6 +200,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         metrics,
         audit,
         tracing,
+        prices,
     })
 }
 

@@ -13,7 +13,9 @@
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
+//! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
+//! | [`value`] | a configuration before it is understood |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
 
@@ -24,17 +26,20 @@ pub mod health;
 pub mod metrics;
 pub mod model;
 mod price;
+pub mod prices;
 pub mod provider;
 pub mod reader;
 pub mod rule;
 pub mod structure;
 pub mod tenancy;
+pub mod value;
 
-use serde_json::Value;
+use value::Value;
 
 pub use gateway::{Gateway, Limits};
 pub use metrics::Metrics;
 pub use model::Model;
+pub use prices::Prices;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};
 pub use rule::{Choose, Rule, Timeouts, When};
@@ -96,21 +101,25 @@ impl Config {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
             return Err(vec![Problem { path: String::new(), message }]);
         }
-        let value: Value = match serde_json::from_slice(bytes) {
+        let value: Value = match value::parse(bytes) {
             Ok(value) => value,
             Err(error) => structure::read(bytes).ok_or_else(|| {
                 let message = format!("the configuration is neither a Struct nor JSON: {error}");
                 vec![Problem { path: String::new(), message }]
             })?,
         };
-        Self::read(&value)
+        Self::of(&value)
     }
 
     /// Reads a configuration.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
+    pub fn read(value: &serde_json::Value) -> Result<Self, Vec<Problem>> {
+        Self::of(&value.into())
+    }
+
+    fn of(value: &Value) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let mut fields = Node::root(value).fields(&mut problems);
         let role =

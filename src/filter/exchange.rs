@@ -314,7 +314,7 @@ impl Exchange {
         }
         // That of a stream is not known before its end.
         if self.parsed.includes_cost() && !self.flows_now() {
-            headers.push((COST_USD, self.cost()));
+            headers.push((COST_USD, self.cost_number()));
         }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);

@@ -22,6 +22,7 @@
 
 pub mod accounts;
 pub mod meter;
+pub mod prices;
 pub mod series;
 pub mod words;
 
