@@ -2,6 +2,7 @@
 
 use super::alerts::{self, Alerts};
 use super::audit::{self, Audit};
+use super::budgets;
 use super::health;
 use super::metrics::{self, Metrics};
 use super::prices::{self, Prices};
@@ -13,6 +14,7 @@ use crate::health::{Settings, Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
 use crate::tenancy::Tenancy;
+use crate::tenancy::key::Hash;
 
 /// Most providers.
 pub const MAX_PROVIDERS: usize = 256;
@@ -44,6 +46,8 @@ pub struct Gateway {
     pub tracing: bool,
     /// Where newer prices come from.
     pub prices: Prices,
+    /// Whoever shows this key may tell the status listener what was spent before.
+    pub restore: Option<Hash>,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -164,6 +168,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let prices = fields.take("prices").map_or_else(Prices::default, |node| {
         prices::read(&node, &providers, loopback.as_deref(), problems)
     });
+    let restore = fields.take("budgets").and_then(|node| budgets::read(&node, problems));
     let alerts = alerts.map_or_else(Alerts::default, |node| {
         alerts::read(&node, &providers, loopback.as_deref(), problems)
     });
@@ -201,6 +206,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         audit,
         tracing,
         prices,
+        restore,
     })
 }
 

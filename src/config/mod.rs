@@ -13,6 +13,7 @@
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
+//! | `budgets` | who may tell what was spent before |
 //! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
 //! | [`value`] | a configuration before it is understood |
@@ -21,6 +22,7 @@
 
 pub mod alerts;
 pub mod audit;
+mod budgets;
 pub mod gateway;
 pub mod health;
 pub mod metrics;

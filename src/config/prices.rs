@@ -9,13 +9,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::alerts::{check_cluster, header_value};
 use super::gateway::Gateway;
 use super::price;
 use super::provider::Provider;
 use super::reader::{Node, Problem, Problems};
+use super::value;
 use crate::providers::catalogue::{Mode, Price};
 use crate::tenancy::key::Hash;
 
@@ -60,25 +59,31 @@ pub(super) fn read(
         prices.url = read_url(&node, providers, loopback, problems);
     }
     if let Some(node) = fields.take("push") {
-        let mut fields = node.fields(problems);
-        prices.push = fields.need("key", problems).and_then(|node| {
-            let hash = node.value.as_str().and_then(Hash::parse);
-            if hash.is_none() {
-                // Who writes the key itself must not find it in a log.
-                problems.add(
-                    &node.path,
-                    "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
-                );
-            }
-            hash
-        });
-        fields.finish(problems);
+        prices.push = read_push(&node, problems);
     }
     if node.is_empty_object() {
         problems.add(&node.path, "needs a url, a push key, or both");
     }
     fields.finish(problems);
     prices
+}
+
+/// Reads the hash of the key that whoever sends something must show.
+pub(super) fn read_push(node: &Node<'_>, problems: &mut Problems) -> Option<Hash> {
+    let mut fields = node.fields(problems);
+    let key = fields.need("key", problems).and_then(|node| {
+        let hash = node.value.as_str().and_then(Hash::parse);
+        if hash.is_none() {
+            // Who writes the key itself must not find it in a log.
+            problems.add(
+                &node.path,
+                "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
+            );
+        }
+        hash
+    });
+    fields.finish(problems);
+    key
 }
 
 fn read_url(
@@ -136,7 +141,7 @@ fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Documen
         problems.add("", format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
         return document;
     }
-    let value: Value = match serde_json::from_slice(bytes) {
+    let value = match value::parse(bytes) {
         Ok(value) => value,
         Err(error) => {
             problems.add("", format!("the document is not JSON: {error}"));
@@ -199,7 +204,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::config::Config;

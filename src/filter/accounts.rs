@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 use crate::store::{Millis, Store};
 use crate::telemetry::metrics::Metric;
 use crate::telemetry::metrics::accounts::{self, AMOUNT, SPENT};
-use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Terms};
+use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Tenancy, Terms};
 
 /// Everybody with an account in a configuration, but for users.
 #[derive(Debug)]
@@ -134,6 +134,30 @@ impl Accounts {
     #[must_use]
     pub fn cap(&self, provider: usize) -> Option<&Rc<Subject>> {
         self.providers.get(provider)?.as_ref()
+    }
+
+    /// The account of a name, as [`Subject::name`] has it.
+    #[must_use]
+    pub fn find(&self, tenancy: &Tenancy, kind: Kind, name: &str) -> Option<Rc<Subject>> {
+        let is = |subject: &&Rc<Subject>| *subject.name == *name;
+        let (tenant, user) = name.split_once('\0').unwrap_or((name, ""));
+        // Behind those that are listed are those with a tier, who share a name.
+        let places = tenancy.find(tenant).into_iter().chain(tenancy.listed..self.tenants.len());
+        let mut tenants = places.filter_map(|at| self.tenants.get(at));
+        let mut of_tenant = |subject: &dyn Fn(&Tenant) -> Option<Rc<Subject>>| {
+            tenants.find_map(|known| if *known.name == *tenant { subject(known) } else { None })
+        };
+        match kind {
+            Kind::Tenant => of_tenant(&|known| known.own.clone().filter(|own| *own.name == *name)),
+            Kind::Team => self.teams.iter().find(is).cloned(),
+            Kind::Tier => self.tiers.iter().find(is).cloned(),
+            Kind::Provider => self.providers.iter().flatten().find(is).cloned(),
+            Kind::User if user.is_empty() => None,
+            Kind::User => of_tenant(&|known| Subject::within(kind, tenant, user, &known.each_user)),
+            Kind::Model => {
+                of_tenant(&|known| known.models.iter().map(|(_, model)| model).find(is).cloned())
+            }
+        }
     }
 
     /// The name of the tenant on whose terms a request is made.

@@ -26,6 +26,7 @@
 //! | `webhook` | how they leave the worker |
 //! | [`prices`] | newer prices while the gateway runs |
 //! | [`post`] | what may be sent to the status listener |
+//! | [`restore`] | what was spent before |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
@@ -46,6 +47,7 @@ pub mod prices;
 pub mod record;
 pub mod refusal;
 pub mod reply;
+pub mod restore;
 pub mod service;
 pub mod tab;
 

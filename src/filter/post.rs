@@ -4,6 +4,7 @@
 
 use super::prices;
 use super::reply::Reply;
+use super::restore::{self, MAX_SNAPSHOT_BYTES};
 use super::service::Service;
 use crate::config::Gateway;
 use crate::config::prices::MAX_DOCUMENT_BYTES;
@@ -23,12 +24,20 @@ pub struct Post {
     take: fn(&Service, &[u8]) -> Result<Vec<u8>, Error>,
 }
 
-const POSTS: [Post; 1] = [Post {
-    path: "/waypost/prices",
-    most: MAX_DOCUMENT_BYTES,
-    key: |gateway| gateway.prices.push.as_ref(),
-    take: prices::pushed,
-}];
+const POSTS: [Post; 2] = [
+    Post {
+        path: "/waypost/prices",
+        most: MAX_DOCUMENT_BYTES,
+        key: |gateway| gateway.prices.push.as_ref(),
+        take: prices::pushed,
+    },
+    Post {
+        path: "/waypost/budgets",
+        most: MAX_SNAPSHOT_BYTES,
+        key: |gateway| gateway.restore.as_ref(),
+        take: restore::pushed,
+    },
+];
 
 const DETAILS: &str = "waypost_status";
 

@@ -485,7 +485,8 @@ impl Account {
             if let Some(limit) = limit
                 && level.0 > 0
             {
-                let wait = level.0.checked_div(limit).map_or(u64::MAX, |wait| wait.saturating_add(1));
+                let wait =
+                    level.0.checked_div(limit).map_or(u64::MAX, |wait| wait.saturating_add(1));
                 until = until.max(self.at.saturating_add(wait));
             }
         }
