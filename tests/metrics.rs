@@ -8,7 +8,7 @@ use std::path::Path;
 use waypost::health::State;
 use waypost::openai::Class;
 use waypost::routing::Why;
-use waypost::telemetry::metrics::{Kind, series};
+use waypost::telemetry::metrics::{Kind, accounts, series};
 
 #[expect(clippy::panic, reason = "a test fails that way")]
 fn read(name: &str) -> String {
@@ -34,11 +34,12 @@ fn written() -> Metrics {
         let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
         (name, quoted(function, ".with(\""))
     });
-    let table = series::ALL.iter().map(|metric| {
+    let tables = series::ALL.iter().chain(&accounts::ALL);
+    let tables = tables.map(|metric| {
         let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
         (metric.name.to_owned(), labels)
     });
-    functions.chain(table).collect()
+    functions.chain(tables).collect()
 }
 
 /// Words in backquotes.
@@ -66,7 +67,7 @@ fn told(page: &str) -> Metrics {
 #[test]
 fn every_metric_is_told_and_every_metric_that_is_told_exists() {
     let written = written();
-    assert!(written.len() >= 23, "{written:?}");
+    assert!(written.len() >= 29, "{written:?}");
     assert_eq!(told(&read("docs/metrics.md")), written);
 }
 
@@ -92,6 +93,10 @@ fn every_metric_that_a_page_speaks_of_exists() {
             "tenant_info",
             "configured",
             "info",
+            "limited",
+            "budget",
+            "alerts",
+            "webhook",
         ];
         for name in said.filter(|word| {
             word.strip_prefix("waypost_")

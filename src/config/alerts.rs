@@ -121,7 +121,7 @@ mod tests {
 
     fn of(value: Value) -> Result<Alerts, Vec<String>> {
         let mut problems = Problems::default();
-        let alerts = read(&Node::root(&value), &[], Some("back"), &mut problems);
+        let alerts = read(&Node::root(&(&value).into()), &[], Some("back"), &mut problems);
         let problems: Vec<String> = problems.into_vec().iter().map(ToString::to_string).collect();
         if problems.is_empty() { Ok(alerts) } else { Err(problems) }
     }

@@ -1,6 +1,7 @@
 //! `role: gateway`: providers, rules, limits.
 
 use super::alerts::{self, Alerts};
+use super::audit::{self, Audit};
 use super::budgets;
 use super::health;
 use super::metrics::{self, Metrics};
@@ -39,6 +40,8 @@ pub struct Gateway {
     pub alerts: Alerts,
     /// What metrics say of tenants, and how many there may be.
     pub metrics: Metrics,
+    /// What records hold of what was asked and answered.
+    pub audit: Audit,
     /// Whether Envoy's spans are told what is asked and used.
     pub tracing: bool,
     /// Where newer prices come from.
@@ -137,6 +140,8 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let alerts = fields.take("alerts");
     let metrics =
         fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let audit =
+        fields.take("audit").map_or_else(Audit::default, |node| audit::read(&node, problems));
     let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
@@ -198,6 +203,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         tenancy,
         alerts,
         metrics,
+        audit,
         tracing,
         prices,
         restore,

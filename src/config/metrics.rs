@@ -51,7 +51,7 @@ mod tests {
 
     fn read_text(value: &Value) -> (Metrics, Vec<String>) {
         let mut problems = Problems::default();
-        let metrics = read(&Node::root(value), &mut problems);
+        let metrics = read(&Node::root(&value.into()), &mut problems);
         (metrics, problems.into_vec().iter().map(ToString::to_string).collect())
     }
 

@@ -16,10 +16,12 @@
 //! | `budgets` | who may tell what was spent before |
 //! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
+//! | [`value`] | a configuration before it is understood |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
 
 pub mod alerts;
+pub mod audit;
 mod budgets;
 pub mod gateway;
 pub mod health;
@@ -32,8 +34,9 @@ pub mod reader;
 pub mod rule;
 pub mod structure;
 pub mod tenancy;
+pub mod value;
 
-use serde_json::Value;
+use value::Value;
 
 pub use gateway::{Gateway, Limits};
 pub use metrics::Metrics;
@@ -100,21 +103,25 @@ impl Config {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
             return Err(vec![Problem { path: String::new(), message }]);
         }
-        let value: Value = match serde_json::from_slice(bytes) {
+        let value: Value = match value::parse(bytes) {
             Ok(value) => value,
             Err(error) => structure::read(bytes).ok_or_else(|| {
                 let message = format!("the configuration is neither a Struct nor JSON: {error}");
                 vec![Problem { path: String::new(), message }]
             })?,
         };
-        Self::read(&value)
+        Self::of(&value)
     }
 
     /// Reads a configuration.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(value: &Value) -> Result<Self, Vec<Problem>> {
+    pub fn read(value: &serde_json::Value) -> Result<Self, Vec<Problem>> {
+        Self::of(&value.into())
+    }
+
+    fn of(value: &Value) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let mut fields = Node::root(value).fields(&mut problems);
         let role =

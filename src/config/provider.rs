@@ -1,11 +1,10 @@
 //! An entry of `providers`: which API, where, and what becomes of parameters.
 
-use serde_json::Value;
-
 use super::health::{self, Probe};
 use super::model::{self, Model};
 use super::reader::{Node, Problem, Problems, unknown};
 use super::tenancy;
+use super::value::Value;
 use crate::health::{Breaker, Slot};
 use crate::providers::catalogue::Catalogue;
 use crate::providers::registry::{self, Api};
@@ -137,12 +136,13 @@ pub fn read(
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read_alone(
-    entry: &Value,
+    entry: &serde_json::Value,
     api: &'static Api,
     catalogue: &Catalogue,
 ) -> Result<Provider, Vec<Problem>> {
     let mut problems = Problems::default();
-    let node = Node::root(entry);
+    let entry = Value::from(entry);
+    let node = Node::root(&entry);
     let defaults = Defaults::default();
     match read_entry(api.name, &node, Some(api), catalogue, defaults, &mut problems) {
         Some(provider) if problems.is_empty() => Ok(provider),
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
     use crate::providers::catalogue::Capability;
 
-    fn alone(entry: &Value) -> Result<Provider, Vec<String>> {
+    fn alone(entry: &serde_json::Value) -> Result<Provider, Vec<String>> {
         read_alone(entry, registry::find("anthropic").unwrap(), &Catalogue::builtin())
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
@@ -357,7 +357,8 @@ mod tests {
         });
         let mut problems = Problems::default();
         let catalogue = Catalogue::builtin();
-        let node = Node::root(&entry);
+        let written = Value::from(&entry);
+        let node = Node::root(&written);
         let listed = read("anthropic", &node, &catalogue, Defaults::default(), &mut problems);
         for provider in [alone(&entry).unwrap(), listed.unwrap()] {
             assert_eq!(

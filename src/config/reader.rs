@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use super::value::{Map, Value};
 
 /// Most problems that are gathered; whoever has more mends these first.
 pub const MAX_PROBLEMS: usize = 50;
@@ -154,9 +154,8 @@ impl<'a> Node<'a> {
     /// A whole number between two others, both included.
     pub fn whole(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
         // Envoy turns every number into a double.
-        let number = self.value.as_u64().or_else(|| {
-            self.value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0).map(|n| n as u64)
-        });
+        let number = self.value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0);
+        let number = number.map(|n| n as u64);
         match number {
             Some(number) if (low..=high).contains(&number) => Some(number),
             _ => self.wrong(&format!("a whole number from {low} to {high}"), problems),
@@ -278,7 +277,7 @@ impl<'a> Node<'a> {
 #[derive(Debug)]
 pub struct Fields<'a> {
     path: String,
-    object: Option<&'a Map<String, Value>>,
+    object: Option<&'a Map>,
     known: Vec<&'static str>,
 }
 

@@ -1,7 +1,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::providers::catalogue::Catalogue;

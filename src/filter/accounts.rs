@@ -9,7 +9,8 @@ use std::rc::Rc;
 use crate::config::Gateway;
 use crate::pattern::Pattern;
 use crate::store::{Millis, Store};
-use crate::telemetry::metrics::accounts as metrics;
+use crate::telemetry::metrics::Metric;
+use crate::telemetry::metrics::accounts::{self, AMOUNT, SPENT};
 use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Tenancy, Terms};
 
 /// Everybody with an account in a configuration, but for users.
@@ -166,14 +167,14 @@ impl Accounts {
     }
 
     /// Sets the gauges of some budgets, and the next time of those behind them: an account is a value that
-    /// all workers share, and there may be many. `set` gets names and values that are not what this worker
+    /// all workers share, and there may be many. `set` gets values that are not what this worker
     /// set last.
     pub fn show(
         &self,
         ledger: &Ledger,
         store: &dyn Store,
         now: Millis,
-        set: &mut dyn FnMut(&str, u64),
+        set: &mut dyn FnMut(&Metric, &[&str], u64),
     ) {
         let mut shown = self.shown.borrow_mut();
         let count = shown.len();
@@ -189,11 +190,13 @@ impl Accounts {
             ];
             for ((span, amount, money), known) in spans.into_iter().zip(spent) {
                 let Some(amount) = amount.filter(|_| *known != Some(money)) else { continue };
+                let name = accounts::name(subject);
+                let labels = [&*name, subject.kind.word(), accounts::budget(span)];
                 if known.is_none() {
-                    set(&metrics::amount(subject, span), amount.0);
+                    set(&AMOUNT, &labels, amount.0);
                 }
                 *known = Some(money);
-                set(&metrics::spent(subject, span), money);
+                set(&SPENT, &labels, money);
             }
         }
     }

@@ -15,6 +15,7 @@ use progress::Prepared;
 
 use super::asked::Asked;
 use super::call::Call as OwnCall;
+use super::record::Spoken;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
 use super::tab::Tab;
@@ -126,6 +127,9 @@ impl Exchange {
             service.passed_over(&skipped);
             attempts.skip(skipped);
         }
+        let audit = &service.gateway.audit;
+        let wanted = audit.answers && matches!(parsed, Asked::Chat(_));
+        let spoken = wanted.then(|| Box::new(Spoken::new(audit)));
         let mut exchange = Self {
             gateway: Rc::clone(&service.gateway),
             service,
@@ -147,7 +151,7 @@ impl Exchange {
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
-            journey: Journey::default(),
+            journey: Journey { spoken, ..Journey::default() },
             trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();

@@ -273,7 +273,9 @@ impl Tenancy {
     /// Somebody who is not listed.
     fn other(&self, name: Rc<str>, tier: Option<&str>, proof: Proof) -> Result<Caller, Error> {
         let of_tier = self.others_of.iter().find(|(known, _)| Some(&**known) == tier);
-        let at = of_tier.map(|(_, at)| *at).or(self.others);
+        // A certificate must not pass for a tenant by being called like one.
+        let free = self.find(&name).is_none();
+        let at = of_tier.map(|(_, at)| *at).or(self.others).filter(|_| free);
         match at.and_then(|at| Some((at, self.tenants.get(at)?))) {
             Some((at, terms)) => Ok(Caller { tenant: name, ..of(terms, at, proof) }),
             None => Err(Error::new(
@@ -326,3 +328,6 @@ fn unclear() -> Error {
 fn refused(message: &str) -> Error {
     Error::new(Class::Auth, message)
 }
+
+#[cfg(test)]
+mod tests;

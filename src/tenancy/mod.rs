@@ -23,6 +23,7 @@
 //! | [`key`] | virtual keys and their hashes |
 //! | [`index`] | places by hashes |
 //! | [`identity`] | from what a request shows to its caller |
+//! | [`permission`] | what a tenant may ask for |
 
 pub mod account;
 pub mod alert;
@@ -35,6 +36,7 @@ pub mod index;
 pub mod key;
 pub mod ledger;
 pub mod period;
+pub mod permission;
 pub mod settings;
 pub mod snapshot;
 pub mod subject;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::identity::{Key, Source};
 use super::index::Index;
+use super::zone::Zone;
 use crate::pattern::Pattern;
 use crate::providers::catalogue::NanoUsd;
 
@@ -36,8 +37,8 @@ pub struct Tenancy {
     pub others: Option<usize>,
     /// For each tier, on whose terms those of `others` ask whom a claim or a header puts into it.
     pub others_of: Vec<(Rc<str>, usize)>,
-    /// The zone whose days and months budgets have, by its name in the tz database.
-    pub time_zone: Rc<str>,
+    /// The zone whose days and months budgets have.
+    pub time_zone: Zone,
 }
 
 impl Tenancy {

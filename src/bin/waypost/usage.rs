@@ -152,10 +152,19 @@ impl Command {
 
     fn options(&self, gateway: Option<&Gateway>) -> Result<Options, BadUsage> {
         let named = |name: &String| Dimension::ALL.into_iter().find(|known| known.name() == name);
-        let configured = gateway.map(|gateway| &*gateway.tenancy.time_zone);
-        let zone = self.time_zone.as_deref().or(configured).unwrap_or("UTC");
-        let Some(known) = Zone::parse(zone) else {
-            return Err(BadUsage(format!("--time-zone: \"{zone}\" is no zone like Europe/Berlin")));
+        let (zone, zone_name) = match (&self.time_zone, gateway, &self.config) {
+            (Some(name), ..) => match Zone::parse(name) {
+                Some(zone) => (zone, name.clone()),
+                None => {
+                    return Err(BadUsage(format!(
+                        "--time-zone: \"{name}\" is no zone like Europe/Berlin"
+                    )));
+                }
+            },
+            (None, Some(gateway), Some(file)) => {
+                (gateway.tenancy.time_zone, format!("time zone of {}", file.display()))
+            }
+            (None, ..) => (Zone::UTC, "UTC".to_owned()),
         };
         Ok(Options {
             by: self.by.iter().filter_map(named).collect(),
@@ -163,8 +172,8 @@ impl Command {
             to: self.to,
             tenants: self.tenants.clone(),
             top: self.top,
-            zone: known,
-            zone_name: zone.to_owned(),
+            zone,
+            zone_name,
             chart: self.chart,
             format: match self.format {
                 Format::Table => usage::Format::Table,

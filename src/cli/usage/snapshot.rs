@@ -19,7 +19,7 @@ use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
 use crate::tenancy::period::{self, Period};
 use crate::tenancy::snapshot::{self, Entry};
-use crate::tenancy::{Caller, Kind, Zone};
+use crate::tenancy::{Caller, Kind};
 
 /// Most users in a snapshot, those that spent most: an Envoy has places for as many.
 pub const MAX_USERS: usize = 16_384;
@@ -90,8 +90,7 @@ pub fn of_logs(
     now: Millis,
     strict: bool,
 ) -> Result<Taken, BadUsage> {
-    let zone = Zone::parse(&gateway.tenancy.time_zone).unwrap_or_default();
-    let periods = period::of(&zone, now);
+    let periods = period::of(&gateway.tenancy.time_zone, now);
     let part = || Spent::new(periods, Groups::of_a_part);
     let (spent, lines) = read(logs, Spent::new(periods, Groups::new), part, strict)?;
     if spent.requests.folded().is_some() || spent.providers.folded().is_some() {

@@ -16,7 +16,7 @@ use super::reader::{Fields, Node, Problems, unknown};
 use super::rule::{Rule, read_patterns};
 use crate::pattern::Pattern;
 use crate::tenancy::index::hash;
-use crate::tenancy::{May, Shared, Source, Tenancy, Tenant, Terms};
+use crate::tenancy::{May, Shared, Source, Tenancy, Tenant, Terms, Zone};
 
 /// Most tenants.
 pub const MAX_TENANTS: usize = 10_000;
@@ -46,7 +46,19 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Tenancy 
         Some(node) => identity::read(&node, problems),
         None => vec![Source::Key],
     };
-    let time_zone = fields.take("time_zone").and_then(|node| node.text(problems));
+    let time_zone = fields.take("time_zone").and_then(|node| {
+        let text = node.text(problems)?;
+        let zone = Zone::parse(text);
+        if zone.is_none() {
+            problems.add(
+                &node.path,
+                format!(
+                    "must be a time zone such as \"Europe/Berlin\" or \"+05:30\", but is \"{text}\""
+                ),
+            );
+        }
+        zone
+    });
     let teams = fields.take("teams").map_or_else(Vec::new, |node| {
         read_shared(&node, false, problems).into_iter().map(|(shared, _)| shared).collect()
     });
@@ -56,7 +68,7 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Tenancy 
         identity,
         teams,
         tiers: tiers.iter().map(|(tier, _)| tier.clone()).collect(),
-        time_zone: time_zone.unwrap_or("UTC").into(),
+        time_zone: time_zone.unwrap_or(Zone::UTC),
         ..Tenancy::default()
     };
     if let Some(node) = fields.take("tenants") {
