@@ -9,13 +9,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::alerts::{check_cluster, header_value};
 use super::gateway::Gateway;
 use super::price;
 use super::provider::Provider;
 use super::reader::{Node, Problem, Problems};
+use super::value::{self, Value};
 use crate::providers::catalogue::{Mode, Price};
 use crate::tenancy::key::Hash;
 
@@ -142,7 +141,7 @@ fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Documen
         problems.add("", format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
         return document;
     }
-    let value: Value = match serde_json::from_slice(bytes) {
+    let value: Value = match value::parse(bytes) {
         Ok(value) => value,
         Err(error) => {
             problems.add("", format!("the document is not JSON: {error}"));
@@ -205,7 +204,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::config::Config;
