@@ -25,14 +25,23 @@ fn quoted(text: &str, open: &str) -> BTreeSet<String> {
 
 /// Names with their labels, as the code writes them: the functions that make one, and the table.
 fn written() -> Metrics {
-    let source = read("src/telemetry/metrics/mod.rs");
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let functions = code.split("\npub fn ").filter(|function| function.contains("Name::new(\""));
+    let code = |file: &str| {
+        let source = read(&format!("src/telemetry/metrics/{file}"));
+        source.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+    };
+    let code = [code("mod.rs"), code("accounts.rs")].concat();
+    let functions: Vec<&str> = code.split("\npub fn ").collect();
+    let functions = functions.into_iter().filter(|function| function.contains("Name::new(\""));
     let functions = functions.map(|function| {
+        let function = function.split("\nfn ").next().unwrap_or_default();
         let names = quoted(function, "Name::new(\"");
         assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
         let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
-        (name, quoted(function, ".with(\""))
+        let mut labels = quoted(function, ".with(\"");
+        if function.contains("of(Name::new(") {
+            labels.extend(["kind".to_owned(), "name".to_owned()]);
+        }
+        (name, labels)
     });
     let tables = series::ALL.iter().chain(&accounts::ALL);
     let tables = tables.map(|metric| {

@@ -99,7 +99,7 @@ mod tests {
 
     fn read_value(value: &Value) -> (Audit, Vec<String>) {
         let mut problems = Problems::default();
-        let audit = read(&Node::root(value), &mut problems);
+        let audit = read(&Node::root(&value.into()), &mut problems);
         (audit, problems.into_vec().iter().map(ToString::to_string).collect())
     }
 

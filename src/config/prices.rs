@@ -14,7 +14,7 @@ use super::gateway::Gateway;
 use super::price;
 use super::provider::Provider;
 use super::reader::{Node, Problem, Problems};
-use super::value::{self, Value};
+use super::value;
 use crate::providers::catalogue::{Mode, Price};
 use crate::tenancy::key::Hash;
 
@@ -141,7 +141,7 @@ fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Documen
         problems.add("", format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
         return document;
     }
-    let value: Value = match value::parse(bytes) {
+    let value = match value::parse(bytes) {
         Ok(value) => value,
         Err(error) => {
             problems.add("", format!("the document is not JSON: {error}"));

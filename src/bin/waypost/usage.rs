@@ -152,19 +152,14 @@ impl Command {
 
     fn options(&self, gateway: Option<&Gateway>) -> Result<Options, BadUsage> {
         let named = |name: &String| Dimension::ALL.into_iter().find(|known| known.name() == name);
-        let (zone, zone_name) = match (&self.time_zone, gateway, &self.config) {
-            (Some(name), ..) => match Zone::parse(name) {
-                Some(zone) => (zone, name.clone()),
-                None => {
-                    return Err(BadUsage(format!(
-                        "--time-zone: \"{name}\" is no zone like Europe/Berlin"
-                    )));
-                }
-            },
-            (None, Some(gateway), Some(file)) => {
-                (gateway.tenancy.time_zone, format!("time zone of {}", file.display()))
+        let (known, zone) = match (self.time_zone.as_deref(), gateway) {
+            (Some(name), _) => {
+                let message =
+                    || BadUsage(format!("--time-zone: \"{name}\" is no zone like Europe/Berlin"));
+                (Zone::parse(name).ok_or_else(message)?, name)
             }
-            (None, ..) => (Zone::UTC, "UTC".to_owned()),
+            (None, Some(gateway)) => (gateway.tenancy.time_zone, "the configuration's time zone"),
+            (None, None) => (Zone::default(), "UTC"),
         };
         Ok(Options {
             by: self.by.iter().filter_map(named).collect(),
@@ -172,8 +167,8 @@ impl Command {
             to: self.to,
             tenants: self.tenants.clone(),
             top: self.top,
-            zone,
-            zone_name,
+            zone: known,
+            zone_name: zone.to_owned(),
             chart: self.chart,
             format: match self.format {
                 Format::Table => usage::Format::Table,
