@@ -93,3 +93,13 @@ for target in ("config", "check"):
 # Values of the shared store: which key and which length in the first byte, then the value's own.
 for kind in range(32):
     seed("health_slot", f"kind-{kind}", bytes([kind, 1]) + bytes(25) + bytes([3]) + bytes(64))
+
+# Values of accounts: whose in the first byte, then the value; and snapshots, time zones.
+for kind in range(4):
+    seed("ledger", f"account-{kind}", bytes([kind, 1]) + bytes(range(248)) + b"a\0u")
+seed("ledger", "snapshot", b"\4" + json.dumps({"version": 1, "accounts": [
+    {"kind": "user", "tenant": "a", "name": "u", "day": "2026-11-21", "day_nano_usd": 7,
+     "month": "2026-11", "month_nano_usd": 9},
+]}).encode())
+for number, zone in enumerate(["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "A<1B,J59/0,3/-9", "-03:30"]):
+    seed("ledger", f"zone-{number}", b"\5" + zone.encode())

@@ -4,6 +4,7 @@
 //!  client ──► listener ─► filter (gateway role) ─► route ─► cluster ─► filter (provider role) ──► provider
 //!                           │ config: what users write                   │ providers: dialects
 //!                           │ openai: the canonical API                  │ wire: framing
+//!                           ├ guard: what must not leave it               │
 //!                           ├ tenancy: who asks, and what they may use    │ providers::catalogue: prices
 //!                           └ routing: who may answer ◄── health: how well they do ◄──┘
 //!  operator ─► status listener ─► filter (status role) ◄── telemetry: what can be seen of it
@@ -21,6 +22,7 @@
 pub mod cli;
 pub mod config;
 pub mod filter;
+pub mod guard;
 pub mod health;
 pub mod openai;
 pub mod pattern;

@@ -15,10 +15,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("openai", &["wire"]),
     ("providers", &["openai", "wire"]),
     ("pattern", &[]),
+    ("guard", &[]),
     ("store", &[]),
     ("health", &["openai", "store"]),
     ("tenancy", &["openai", "pattern", "providers", "store"]),
-    ("config", &["health", "openai", "pattern", "providers", "tenancy"]),
+    ("config", &["guard", "health", "openai", "pattern", "providers", "tenancy"]),
     ("routing", &["config", "health", "openai", "pattern", "providers", "store", "tenancy"]),
     ("telemetry", &["config", "health", "openai", "providers", "routing", "store", "tenancy"]),
 ];

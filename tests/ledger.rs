@@ -3,6 +3,7 @@
 //! the same seed. Writes are refused at random besides, workers die with what they hold, clocks step,
 //! configurations are reloaded.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "what is unwrapped is made here")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use waypost::providers::catalogue::NanoUsd;
 use waypost::store::{Millis, Store};
 use waypost::tenancy::settings::{Budget, Limits, Rates, Terms};
-use waypost::tenancy::{Charge, Hold, Kind, LEASE, Ledger, Subject, What, Zone};
+use waypost::tenancy::{Alert, Charge, Hold, Kind, LEASE, Ledger, News, Subject, What, Zone};
 
 /// 2026-11-21 00:00 UTC.
 const T0: Millis = 1_795_219_200_000;
@@ -57,6 +58,8 @@ struct World {
     /// Between which times a request was admitted.
     admitted: Vec<(Millis, Millis)>,
     refusals: BTreeMap<String, u64>,
+    /// How often it was told that so many per cent of the tenant's budget are spent.
+    told: BTreeMap<u16, u64>,
     unreserved: u64,
     lost: u64,
 }
@@ -276,12 +279,21 @@ impl<'a> Worker<'a> {
             }
             Charge { requests: 1, tokens, cost }
         };
-        self.ledger.settle(hold, actual, &self.store, now);
+        let alerts = self.ledger.settle(hold, actual, &self.store, now);
+        self.tell(alerts);
     }
 
     fn flush(&self, now: Millis) {
         for _ in 0..1_000 {
-            self.ledger.flush(&self.store, now);
+            self.tell(self.ledger.flush(&self.store, now));
+        }
+    }
+
+    fn tell(&self, alerts: Vec<Alert>) {
+        for Alert { subject, news } in alerts {
+            let News::Share { percent, .. } = news else { continue };
+            assert_eq!(subject.kind, Kind::Tenant);
+            *self.world().told.entry(percent).or_default() += 1;
         }
     }
 
@@ -339,9 +351,12 @@ fn run(seed: u64, steps: usize, weather: Weather) -> World {
             assert_eq!((account.in_flight(), account.reserved()), (0, 0), "at once");
         }
     }
-    drop(store);
     let world = stage.world.into_inner().unwrap();
     assert_eq!(world.lost, 0);
+    let spent = world.settled.get("a").copied().unwrap_or_default();
+    let passed = [50, 80, 100].into_iter().filter(|share| AMOUNT / 100 * share <= spent);
+    let once = passed.map(|share| (share as u16, 1)).collect();
+    assert_eq!(world.told, once, "each share that was passed is told once");
     world
 }
 
@@ -360,8 +375,11 @@ impl World {
         // Requests, between any two times: those that a full bucket holds and what flows into it.
         for (at, (from, _)) in self.admitted.iter().enumerate() {
             let behind = self.admitted.get(at..).unwrap_or_default();
-            for (count, (_, until)) in behind.iter().enumerate() {
-                let length = until.saturating_sub(*from);
+            let mut from = *from;
+            for (count, (asked, until)) in behind.iter().enumerate() {
+                // It may have asked before and been written between.
+                from = from.min(*asked);
+                let length = until - from;
                 let most = PER_SECOND + PER_SECOND * length / 1_000 + slack;
                 assert!((count as u64) < most + 1, "{} in {length} ms", count + 1);
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 use waypost::health::State;
 use waypost::openai::Class;
 use waypost::routing::Why;
-use waypost::telemetry::metrics::{Kind, series};
+use waypost::telemetry::metrics::{Kind, accounts, series};
 
 #[expect(clippy::panic, reason = "a test fails that way")]
 fn read(name: &str) -> String {
@@ -29,7 +29,7 @@ fn written() -> Metrics {
         let source = read(&format!("src/telemetry/metrics/{file}"));
         source.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
     };
-    let code = [code("mod.rs"), code("accounts.rs")].concat();
+    let code = [code("mod.rs"), code("prices.rs")].concat();
     let functions: Vec<&str> = code.split("\npub fn ").collect();
     let functions = functions.into_iter().filter(|function| function.contains("Name::new(\""));
     let functions = functions.map(|function| {
@@ -37,17 +37,14 @@ fn written() -> Metrics {
         let names = quoted(function, "Name::new(\"");
         assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
         let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
-        let mut labels = quoted(function, ".with(\"");
-        if function.contains("of(Name::new(") {
-            labels.extend(["kind".to_owned(), "name".to_owned()]);
-        }
-        (name, labels)
+        (name, quoted(function, ".with(\""))
     });
-    let table = series::ALL.iter().map(|metric| {
+    let tables = series::ALL.iter().chain(&accounts::ALL);
+    let tables = tables.map(|metric| {
         let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
         (metric.name.to_owned(), labels)
     });
-    functions.chain(table).collect()
+    functions.chain(tables).collect()
 }
 
 /// Words in backquotes.
@@ -75,7 +72,7 @@ fn told(page: &str) -> Metrics {
 #[test]
 fn every_metric_is_told_and_every_metric_that_is_told_exists() {
     let written = written();
-    assert!(written.len() >= 23, "{written:?}");
+    assert!(written.len() >= 29, "{written:?}");
     assert_eq!(told(&read("docs/metrics.md")), written);
 }
 
@@ -101,6 +98,10 @@ fn every_metric_that_a_page_speaks_of_exists() {
             "tenant_info",
             "configured",
             "info",
+            "limited",
+            "budget",
+            "alerts",
+            "webhook",
         ];
         for name in said.filter(|word| {
             word.strip_prefix("waypost_")

@@ -65,11 +65,7 @@ pub fn builtin(options: &Options) -> Result<Vec<u8>, BadUsage> {
         family: family.to_owned(),
         models: catalogue
             .models(family)
-            .map(|(name, facts)| Model {
-                name: name.to_owned(),
-                facts: facts.clone(),
-                quality: Quality::default(),
-            })
+            .map(|(name, facts)| Model::new(name, facts.clone(), Quality::default()))
             .collect(),
     });
     Ok(print(&catalogue, groups.collect(), options))

@@ -6,6 +6,7 @@
 //! | `cel` | expressions that Envoy evaluates, read without Envoy |
 //! | [`check`] | `waypost check`: what is wrong with a whole Envoy file |
 //! | [`explain`] | `waypost explain`: which rule takes a request, and who is asked in which order |
+//! | [`key`] | `waypost key`: virtual keys, their hashes, and whose they are |
 //! | [`translate`] | `waypost translate`: one request, answer or stream through a dialect |
 //! | [`usage`] | `waypost usage`: who used what and what it cost, from logs |
 //! | [`verdict`] | what is known of an expression |
@@ -17,6 +18,7 @@ pub mod catalog;
 pub mod cel;
 pub mod check;
 pub mod explain;
+pub mod key;
 pub mod translate;
 pub mod usage;
 pub mod verdict;

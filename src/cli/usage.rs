@@ -12,6 +12,7 @@
 //! | `report` | what is printed, and the formats for machines |
 //! | `table` | the table |
 //! | `chart` | spend over time |
+//! | [`snapshot`] | what the accounts of a configuration have spent |
 
 use std::fmt;
 
@@ -22,6 +23,8 @@ mod decimal;
 mod read;
 mod record;
 mod report;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod snapshot;
 mod sums;
 mod table;
 mod tally;
@@ -31,11 +34,11 @@ mod when;
 pub use read::{BLOCK, Lines, MAX_LINE, Source, Wrong};
 pub use report::{Format, Screen};
 pub use sums::MAX_GROUPS;
-pub use when::Date;
+pub use when::{Date, utc};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::BadUsage;
-use when::Local;
+use crate::tenancy::Zone;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct Options {
     pub top: Option<usize>,
     /// The zone of days and months.
     pub zone: Zone,
+    /// How it is written.
+    pub zone_name: String,
     /// Whether spend is drawn, above the table.
     pub chart: bool,
     /// What is printed.
@@ -71,8 +76,8 @@ pub fn of_logs(
     screen: Screen,
 ) -> Result<(Vec<u8>, Lines), BadUsage> {
     let plan = tally::Plan::of(options);
-    let whole = Counted { tally: tally::Tally::new(), plan: &plan };
-    let part = || Counted { tally: tally::Tally::of_a_part(), plan: &plan };
+    let whole = Counted { tally: tally::Tally::new(&plan), plan: &plan };
+    let part = || Counted { tally: tally::Tally::of_a_part(&plan), plan: &plan };
     let (Counted { tally, .. }, lines) = read::read(logs, whole, part, options.strict)?;
     let report = report::Report::new(tally, &plan, options.top);
     Ok((report.print(options.format, screen), lines))
@@ -177,35 +182,5 @@ impl Dimension {
 impl fmt::Display for Dimension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// The zone whose days and months are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Zone;
-
-impl Zone {
-    /// The zone of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        (name == "UTC").then_some(Self)
-    }
-
-    const fn offset(&self, _seconds: i64) -> i64 {
-        0
-    }
-
-    fn local(&self, seconds: i64) -> Local {
-        Local::of(seconds, self.offset(seconds))
-    }
-
-    const fn is_utc(&self) -> bool {
-        true
-    }
-}
-
-impl fmt::Display for Zone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UTC")
     }
 }

@@ -50,7 +50,7 @@ pub fn read(
     }
     let webhook = cluster.and_then(|node| {
         let cluster = node.text(problems)?;
-        check_cluster(&node, cluster, providers, loopback, problems);
+        check_cluster(&node, cluster, "alerts", providers, loopback, problems);
         let authority = authority.and_then(|node| header_value(&node, problems)).unwrap_or(cluster);
         let path = path.and_then(|node| {
             let path = header_value(&node, problems)?;
@@ -68,9 +68,11 @@ pub fn read(
     Alerts { webhook, anomaly }
 }
 
-fn check_cluster(
+/// What the module asks itself must not lead back into it. `what` is for the message.
+pub(super) fn check_cluster(
     node: &Node<'_>,
     cluster: &str,
+    what: &str,
     providers: &[Provider],
     loopback: Option<&str>,
     problems: &mut Problems,
@@ -79,13 +81,13 @@ fn check_cluster(
     if loopback == Some(cluster) || endpoints.any(|endpoint| endpoint.cluster == cluster) {
         problems.add(
             &node.path,
-            format!("the cluster \"{cluster}\" is one in which this module runs; alerts need one of their own"),
+            format!("the cluster \"{cluster}\" is one in which this module runs; {what} need one of their own"),
         );
     }
 }
 
 /// A text that can stand in a header.
-fn header_value<'a>(node: &Node<'a>, problems: &mut Problems) -> Option<&'a str> {
+pub(super) fn header_value<'a>(node: &Node<'a>, problems: &mut Problems) -> Option<&'a str> {
     let text = node.text(problems)?;
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         problems.add(&node.path, "must be visible ASCII without blanks");

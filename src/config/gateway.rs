@@ -1,8 +1,11 @@
 //! `role: gateway`: providers, rules, limits.
 
 use super::alerts::{self, Alerts};
+use super::audit::{self, Audit};
+use super::budgets;
 use super::health;
 use super::metrics::{self, Metrics};
+use super::prices::{self, Prices};
 use super::provider::{self, Defaults, Endpoint, Provider};
 use super::reader::{Fields, Node, Problems};
 use super::rule::{self, Around, Expression, Rule, Timeouts};
@@ -11,6 +14,7 @@ use crate::health::{Settings, Slot, Watched};
 use crate::providers::Policy;
 use crate::providers::catalogue::Catalogue;
 use crate::tenancy::Tenancy;
+use crate::tenancy::key::Hash;
 
 /// Most providers.
 pub const MAX_PROVIDERS: usize = 256;
@@ -36,8 +40,14 @@ pub struct Gateway {
     pub alerts: Alerts,
     /// What metrics say of tenants, and how many there may be.
     pub metrics: Metrics,
+    /// What records hold of what was asked and answered.
+    pub audit: Audit,
     /// Whether Envoy's spans are told what is asked and used.
     pub tracing: bool,
+    /// Where newer prices come from.
+    pub prices: Prices,
+    /// Whoever shows this key may tell the status listener what was spent before.
+    pub restore: Option<Hash>,
 }
 
 /// What a client may ask for beside a model. All of it is off unless the configuration says so, and
@@ -130,6 +140,8 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     let alerts = fields.take("alerts");
     let metrics =
         fields.take("metrics").map_or_else(Metrics::default, |node| metrics::read(&node, problems));
+    let audit =
+        fields.take("audit").map_or_else(Audit::default, |node| audit::read(&node, problems));
     let tracing = fields.take("tracing").and_then(|node| node.flag(problems)).unwrap_or(false);
     let settings =
         fields.take("health").map_or_else(Settings::default, |node| health::read(&node, problems));
@@ -153,6 +165,10 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         }
     }
     let loopback = loopback.and_then(|node| read_loopback(&node, &providers, problems));
+    let prices = fields.take("prices").map_or_else(Prices::default, |node| {
+        prices::read(&node, &providers, loopback.as_deref(), problems)
+    });
+    let restore = fields.take("budgets").and_then(|node| budgets::read(&node, problems));
     let alerts = alerts.map_or_else(Alerts::default, |node| {
         alerts::read(&node, &providers, loopback.as_deref(), problems)
     });
@@ -187,7 +203,10 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         tenancy,
         alerts,
         metrics,
+        audit,
         tracing,
+        prices,
+        restore,
     })
 }
 

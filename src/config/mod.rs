@@ -13,17 +13,22 @@
 //! | [`health`] | when breakers open and close, and probes |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
+//! | `budgets` | who may tell what was spent before |
+//! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
 //! | [`value`] | a configuration before it is understood |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
 
 pub mod alerts;
+pub mod audit;
+mod budgets;
 pub mod gateway;
 pub mod health;
 pub mod metrics;
 pub mod model;
 mod price;
+pub mod prices;
 pub mod provider;
 pub mod reader;
 pub mod rule;
@@ -36,6 +41,7 @@ use value::Value;
 pub use gateway::{Gateway, Limits};
 pub use metrics::Metrics;
 pub use model::Model;
+pub use prices::Prices;
 pub use provider::{Endpoint, Provider};
 pub use reader::{Fields, Node, Problem, Problems};
 pub use rule::{Choose, Rule, Timeouts, When};

@@ -1,11 +1,13 @@
 //! The models of a provider, and what a user knows of them.
 
 use std::borrow::Cow;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::price;
 use super::reader::{Fields, Node, Problems, nearest, unknown};
 use crate::providers::catalogue::{
-    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters, ThinkingOff,
+    Capabilities, Capability, Catalogue, Effort, Efforts, Facts, Mode, Parameters, Price,
+    ThinkingOff,
 };
 use crate::providers::registry::Api;
 
@@ -27,6 +29,8 @@ pub struct Model {
     pub facts: Facts,
     /// How good its answers are.
     pub quality: Quality,
+    /// What it costs now: as `facts` says, unless a newer price came.
+    price: RwLock<Option<Arc<Price>>>,
 }
 
 /// How good a model's answers are, 0 to 1000, as somebody measured it.
@@ -39,6 +43,25 @@ pub struct Quality {
 }
 
 impl Model {
+    /// A model with the price of its facts.
+    #[must_use]
+    pub fn new(name: &str, facts: Facts, quality: Quality) -> Self {
+        let price = RwLock::new(facts.price.clone().map(Arc::new));
+        Self { name: name.to_owned(), facts, quality, price }
+    }
+
+    /// What it costs now; nothing where nobody knows.
+    #[must_use]
+    pub fn price(&self) -> Option<Arc<Price>> {
+        self.price.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives it another price, or the configuration's again.
+    pub fn set_price(&self, price: Option<Price>) {
+        let price = price.or_else(|| self.facts.price.clone()).map(Arc::new);
+        *self.price.write().unwrap_or_else(PoisonError::into_inner) = price;
+    }
+
     /// Which model it is, whoever serves it under whichever name: the catalogue's name, or its own
     /// where the catalogue does not know it. Vectors of models with the same one can be compared.
     #[must_use]
@@ -73,7 +96,7 @@ pub(super) fn read(
             fields.finish(problems);
             let quality =
                 quality.map_or_else(Quality::default, |node| read_quality(&node, problems));
-            Model { name: name.to_owned(), facts, quality }
+            Model::new(name, facts, quality)
         })
         .collect()
 }

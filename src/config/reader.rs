@@ -39,9 +39,15 @@ pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Adds one.
-    pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub fn add(&mut self, path: impl AsRef<str>, message: impl AsRef<str>) {
+        self.push(path.as_ref(), message.as_ref());
+    }
+
+    // Texts are copied in one place, and not in each that finds something wrong: there are many.
+    #[inline(never)]
+    fn push(&mut self, path: &str, message: &str) {
         if self.0.len() < MAX_PROBLEMS {
-            self.0.push(Problem { path: path.into(), message: message.into() });
+            self.0.push(Problem { path: path.to_owned(), message: message.to_owned() });
         }
     }
 

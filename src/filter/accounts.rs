@@ -9,8 +9,9 @@ use std::rc::Rc;
 use crate::config::Gateway;
 use crate::pattern::Pattern;
 use crate::store::{Millis, Store};
-use crate::telemetry::metrics::accounts as metrics;
-use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Terms};
+use crate::telemetry::metrics::Metric;
+use crate::telemetry::metrics::accounts::{self, AMOUNT, SPENT};
+use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Tenancy, Terms};
 
 /// Everybody with an account in a configuration, but for users.
 #[derive(Debug)]
@@ -135,6 +136,30 @@ impl Accounts {
         self.providers.get(provider)?.as_ref()
     }
 
+    /// The account of a name, as [`Subject::name`] has it.
+    #[must_use]
+    pub fn find(&self, tenancy: &Tenancy, kind: Kind, name: &str) -> Option<Rc<Subject>> {
+        let is = |subject: &&Rc<Subject>| *subject.name == *name;
+        let (tenant, user) = name.split_once('\0').unwrap_or((name, ""));
+        // Behind those that are listed are those with a tier, who share a name.
+        let places = tenancy.find(tenant).into_iter().chain(tenancy.listed..self.tenants.len());
+        let mut tenants = places.filter_map(|at| self.tenants.get(at));
+        let mut of_tenant = |subject: &dyn Fn(&Tenant) -> Option<Rc<Subject>>| {
+            tenants.find_map(|known| if *known.name == *tenant { subject(known) } else { None })
+        };
+        match kind {
+            Kind::Tenant => of_tenant(&|known| known.own.clone().filter(|own| *own.name == *name)),
+            Kind::Team => self.teams.iter().find(is).cloned(),
+            Kind::Tier => self.tiers.iter().find(is).cloned(),
+            Kind::Provider => self.providers.iter().flatten().find(is).cloned(),
+            Kind::User if user.is_empty() => None,
+            Kind::User => of_tenant(&|known| Subject::within(kind, tenant, user, &known.each_user)),
+            Kind::Model => {
+                of_tenant(&|known| known.models.iter().map(|(_, model)| model).find(is).cloned())
+            }
+        }
+    }
+
     /// The name of the tenant on whose terms a request is made.
     #[must_use]
     pub fn tenant(&self, caller: &Caller) -> &str {
@@ -142,14 +167,14 @@ impl Accounts {
     }
 
     /// Sets the gauges of some budgets, and the next time of those behind them: an account is a value that
-    /// all workers share, and there may be many. `set` gets names and values that are not what this worker
+    /// all workers share, and there may be many. `set` gets values that are not what this worker
     /// set last.
     pub fn show(
         &self,
         ledger: &Ledger,
         store: &dyn Store,
         now: Millis,
-        set: &mut dyn FnMut(&str, u64),
+        set: &mut dyn FnMut(&Metric, &[&str], u64),
     ) {
         let mut shown = self.shown.borrow_mut();
         let count = shown.len();
@@ -165,11 +190,13 @@ impl Accounts {
             ];
             for ((span, amount, money), known) in spans.into_iter().zip(spent) {
                 let Some(amount) = amount.filter(|_| *known != Some(money)) else { continue };
+                let name = accounts::name(subject);
+                let labels = [&*name, subject.kind.word(), accounts::budget(span)];
                 if known.is_none() {
-                    set(&metrics::amount(subject, span), amount.0);
+                    set(&AMOUNT, &labels, amount.0);
                 }
                 *known = Some(money);
-                set(&metrics::spent(subject, span), money);
+                set(&SPENT, &labels, money);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::request::ParsedChat;
 use crate::openai::{Class, Error};
-use crate::providers::{Dialect, Outbound, Target};
+use crate::providers::{Dialect, Outbound, Payload, Target};
 
 /// A request together with its body.
 #[derive(Debug)]
@@ -69,7 +69,14 @@ impl Asked {
     /// The dialect cannot express it.
     pub fn translate(&self, dialect: &dyn Dialect, target: &Target<'_>) -> Result<Outbound, Error> {
         match self {
-            Self::Chat(parsed) => dialect.request(parsed.chat(), parsed.body(), target),
+            Self::Chat(parsed) => {
+                let mut outbound = dialect.request(parsed.chat(), parsed.body(), target)?;
+                // Envoy holds the client's body, and changes would be made to that one.
+                if parsed.chat().altered && !matches!(outbound.body, Payload::Whole(_)) {
+                    outbound.body = Payload::Whole(outbound.body.apply(parsed.body()).into_owned());
+                }
+                Ok(outbound)
+            }
             Self::Embeddings(parsed) => dialect.embed(parsed.asked(), parsed.body(), target),
             Self::Models => dialect.models(target).ok_or_else(|| {
                 Error::new(Class::Client, "this API has no list of models to probe it with")

@@ -15,6 +15,7 @@ use progress::Prepared;
 
 use super::asked::Asked;
 use super::call::Call as OwnCall;
+use super::record::Spoken;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
 use super::tab::Tab;
@@ -126,6 +127,9 @@ impl Exchange {
             service.passed_over(&skipped);
             attempts.skip(skipped);
         }
+        let audit = &service.gateway.audit;
+        let wanted = audit.answers && matches!(parsed, Asked::Chat(_));
+        let spoken = wanted.then(|| Box::new(Spoken::new(audit)));
         let mut exchange = Self {
             gateway: Rc::clone(&service.gateway),
             service,
@@ -147,7 +151,7 @@ impl Exchange {
             flow: Flow::None,
             running: reckon::Running::default(),
             call: None,
-            journey: Journey::default(),
+            journey: Journey { spoken, ..Journey::default() },
             trace: Trace::default(),
         };
         let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
@@ -310,7 +314,7 @@ impl Exchange {
         }
         // That of a stream is not known before its end.
         if self.parsed.includes_cost() && !self.flows_now() {
-            headers.push((COST_USD, self.cost()));
+            headers.push((COST_USD, self.cost_number()));
         }
         let unknown = self.lacks_usage().then_some(NO_USAGE);
         let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);

@@ -387,18 +387,29 @@ impl HttpContext for GatewayStream {
             Ok(Asking::Passed(operation)) => operation,
             Ok(Asking::Models) => {
                 self.operation = Some("models");
-                return self.reply(&intake::list_models(self.gateway(), self.desk.since));
+                return self.reply(&intake::list_models(
+                    self.gateway(),
+                    self.caller.as_deref(),
+                    self.desk.since,
+                ));
             }
             Ok(Asking::Model(id)) => {
                 self.operation = Some("models");
-                return self.reply(&intake::show_model(self.gateway(), id, self.desk.since));
+                return self.reply(&intake::show_model(
+                    self.gateway(),
+                    self.caller.as_deref(),
+                    id,
+                    self.desk.since,
+                ));
             }
             Err(error) => return self.refuse(error),
         };
-        self.operation = Some(match operation {
-            Operation::Chat => "chat",
-            Operation::Embeddings => "embeddings",
-        });
+        self.operation = Some(operation.word());
+        if let Some(caller) = &self.caller
+            && let Err(error) = intake::check_operation(self.gateway(), caller, operation)
+        {
+            return self.refuse(error);
+        }
         let limit = self.gateway().limits.body;
         let length = headers.text("content-length").and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit) {

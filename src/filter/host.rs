@@ -114,6 +114,8 @@ pub enum Buffer {
     Request = 0,
     /// The answer's body, as far as it is here.
     Response = 1,
+    /// The body of the answer to a call of ours, while it is told.
+    CallResponse = 4,
     /// The plugin's configuration.
     PluginConfiguration = 7,
 }
@@ -121,6 +123,8 @@ pub enum Buffer {
 /// How loud a line is.
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
+    /// That something was done.
+    Info = 2,
     /// Something that whoever runs this should look at.
     Warn = 3,
     /// Something that does not work.

@@ -15,12 +15,12 @@ use crate::config::rule::{Expression, Operation};
 use crate::openai::embeddings::ParsedEmbeddings;
 use crate::openai::json;
 use crate::openai::outer::Tags;
-use crate::openai::request::ParsedChat;
+use crate::openai::request::{ParsedChat, read};
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
 use crate::routing::wishes::{MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
 use crate::routing::{self, Needs, Plan, Question, Wishes, estimate};
-use crate::tenancy::Caller;
+use crate::tenancy::{Caller, May};
 
 /// What a request asks for, by method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,25 +98,44 @@ pub fn too_busy(limit: u64) -> Error {
     Error { retry_after_ms: Some(1_000), ..error }
 }
 
-/// The answer to `GET /v1/models`. `since` is when the configuration came, in seconds since 1970.
+fn may<'g>(gateway: &'g Gateway, caller: Option<&Caller>) -> Option<&'g May> {
+    Some(&gateway.tenancy.tenants.get(caller?.terms)?.may)
+}
+
+/// Whether the caller may ask for something of this kind.
+///
+/// # Errors
+/// 403 with what it may ask for.
+pub fn check_operation(
+    gateway: &Gateway,
+    caller: &Caller,
+    operation: Operation,
+) -> Result<(), Error> {
+    may(gateway, Some(caller)).map_or(Ok(()), |may| may.check_operation(operation.word()))
+}
+
+/// The answer to `GET /v1/models`: what the caller may ask for. `since` is when the configuration came, in seconds since 1970.
 #[must_use]
-pub fn list_models(gateway: &Gateway, since: u64) -> Reply {
-    Reply::ok("waypost_models", models::list(&routing::models(gateway), since))
+pub fn list_models(gateway: &Gateway, caller: Option<&Caller>, since: u64) -> Reply {
+    let listed = routing::models(gateway, may(gateway, caller));
+    Reply::ok("waypost_models", models::list(&listed, since))
 }
 
 /// The answer to `GET /v1/models/{id}`.
 #[must_use]
-pub fn show_model(gateway: &Gateway, id: &str, since: u64) -> Reply {
+pub fn show_model(gateway: &Gateway, caller: Option<&Caller>, id: &str, since: u64) -> Reply {
     let id = percent_decode(id);
-    match routing::models(gateway).into_iter().find(|listed| listed.id == id) {
+    let may = may(gateway, caller);
+    match routing::models(gateway, may).into_iter().find(|listed| listed.id == id) {
         Some(listed) => {
             let mut body = Vec::new();
             listed.write(&mut body, since);
             Reply::ok("waypost_models", body)
         }
-        None => {
-            Reply::error("waypost_model_not_found", &routing::plan::no_such_model(gateway, &id))
-        }
+        None => Reply::error(
+            "waypost_model_not_found",
+            &routing::plan::no_such_model(gateway, may, &id),
+        ),
     }
 }
 
@@ -202,11 +221,16 @@ pub fn ask<T>(
     then: impl FnOnce(&Question<'_>, Keep<'_>) -> Result<T, Refusal>,
 ) -> Result<(Asked, T), Refusal> {
     let header = |name: &str| headers.text(name);
+    let may = may(gateway, caller.map(|caller| &**caller));
+    may.map_or(Ok(()), |may| may.check_operation(operation.word()))?;
     match operation {
         Operation::Chat => {
             let mut parsed = ParsedChat::parse(body)?;
             if wants_cost(headers) {
                 parsed.include_cost();
+            }
+            if let Some(may) = may {
+                parsed = bound_output(parsed, may)?;
             }
             let chat = parsed.chat();
             let media = chat.validate()?;
@@ -222,10 +246,11 @@ pub fn ask<T>(
                 output_tokens: chat.max_tokens,
                 capabilities: needs.capabilities(),
                 cel,
-                wishes: wishes(gateway, headers, || chat.field(MODELS_FIELD))?,
+                wishes: wishes(gateway, may, headers, || chat.field(MODELS_FIELD))?,
                 ..Question::new(operation, &chat.model, chat.stream, &header)
             };
-            let then = then(&question, &|plan| plan.keep_able(&needs, gateway))?;
+            let then = then(&question, &|plan| plan.keep_able(&needs, gateway));
+            let then = then.map_err(|refusal| refusal.of_model(&chat.model))?;
             Ok((Asked::Chat(parsed), then))
         }
         Operation::Embeddings => {
@@ -244,11 +269,12 @@ pub fn ask<T>(
                 user: user.as_deref(),
                 input: &|| estimate::embeddings(&asked.input),
                 cel,
-                wishes: wishes(gateway, headers, || asked.field(MODELS_FIELD))?,
+                wishes: wishes(gateway, may, headers, || asked.field(MODELS_FIELD))?,
                 ..Question::new(operation, &asked.model, false, &header)
             };
             let comparable = |plan: &mut Plan| routing::comparable(gateway, plan, asked.dimensions);
-            let then = then(&question, &comparable)?;
+            let then = then(&question, &comparable);
+            let then = then.map_err(|refusal| refusal.of_model(&asked.model))?;
             Ok((Asked::Embeddings(parsed), then))
         }
     }
@@ -266,6 +292,17 @@ fn route(service: &Service, question: &Question<'_>, keep: Keep<'_>) -> Result<P
     }
 }
 
+/// Refuses more tokens of output than the tenant may ask for; a request that asks for none in
+/// particular gets as many as it may.
+fn bound_output(parsed: ParsedChat, may: &May) -> Result<ParsedChat, Error> {
+    let Some(most) = may.max_tokens else { return Ok(parsed) };
+    for param in ["max_completion_tokens", "max_tokens"] {
+        let tokens = parsed.chat().field(param).map(|value| read(param, value)).transpose()?;
+        may.check_output(param, tokens.unwrap_or(0))?;
+    }
+    if parsed.chat().max_tokens.is_none() { parsed.with_max_tokens(most) } else { Ok(parsed) }
+}
+
 /// Whether a header asks what the request costs, for clients that cannot put it into the body.
 fn wants_cost(headers: &Headers<'_>) -> bool {
     headers.text("x-waypost-cost") == Some("include")
@@ -275,12 +312,13 @@ fn wants_cost(headers: &Headers<'_>) -> bool {
 /// may be of any form.
 fn wishes<'a>(
     gateway: &Gateway,
+    may: Option<&May>,
     headers: &Headers<'a>,
     models: impl FnOnce() -> Option<&'a serde_json::value::RawValue>,
 ) -> Result<Wishes<'a>, Error> {
     let field = models();
     let models = match Wishes::read_models(field) {
-        Err(error) if gateway.clients_may.models => return Err(error),
+        Err(error) if gateway.clients_may.models && may.is_none_or(May::pins) => return Err(error),
         models => models.unwrap_or_default(),
     };
     Ok(Wishes { rule: headers.text(RULE_HEADER), target: headers.text(TARGET_HEADER), models })

@@ -4,7 +4,7 @@ use super::alerts::usd;
 use crate::openai::{Class, Error};
 use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
-use crate::telemetry::metrics::accounts as metrics;
+use crate::telemetry::metrics::accounts;
 use crate::tenancy::{Exceeded, Kind, Remaining, What, Window};
 
 /// How long whoever has too many requests under way is told to wait, in milliseconds: nobody knows when
@@ -68,7 +68,7 @@ pub const fn word(what: What) -> &'static str {
         What::Tokens(Window::Minute) => "tokens_per_minute",
         What::Tokens(Window::Day) => "tokens_per_day",
         What::Concurrent => "concurrent",
-        What::Budget(span) => metrics::budget(span),
+        What::Budget(span) => accounts::budget(span),
     }
 }
 

@@ -123,18 +123,6 @@ impl Service {
         notes.add(&REQUESTS, &[tenant, rule, operation, outcome, told, error], 1);
     }
 
-    /// Whether there may be a series of that name, beside those that there are.
-    pub(super) fn may_name(&self, series: &str) -> bool {
-        self.meter.borrow().claim(series, &*self.world)
-    }
-
-    /// The name of a series of a tenant, or of `other` where there may be none of it.
-    pub(super) fn of_tenant(&self, tenant: &str, name: &dyn Fn(&str) -> String) -> String {
-        let own = name(tenant);
-        let may = self.gateway.metrics.tenant && self.may_name(&own);
-        if may { own } else { name("other") }
-    }
-
     fn rule(&self, name: &str) -> Option<usize> {
         self.gateway.rules.iter().position(|rule| rule.name == name)
     }

@@ -24,6 +24,9 @@
 //! | [`limited`] | what a client is told of limits |
 //! | [`alerts`] | telling people that money runs out |
 //! | `webhook` | how they leave the worker |
+//! | [`prices`] | newer prices while the gateway runs |
+//! | [`post`] | what may be sent to the status listener |
+//! | [`restore`] | what was spent before |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
@@ -39,9 +42,12 @@ pub mod exchange;
 pub mod intake;
 pub mod limited;
 pub mod meter;
+pub mod post;
+pub mod prices;
 pub mod record;
 pub mod refusal;
 pub mod reply;
+pub mod restore;
 pub mod service;
 pub mod tab;
 

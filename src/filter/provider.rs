@@ -346,7 +346,10 @@ impl ProviderStream {
                 }
             }
         }
-        exchange.journey.answer_bytes += (out.len() - kept) as u64;
+        exchange.journey.answer_bytes += out.len().saturating_sub(kept) as u64;
+        if let Some(spoken) = &mut exchange.journey.spoken {
+            spoken.events(out.get(kept..).unwrap_or_default());
+        }
         if before == StreamPhase::Held && out.len() > MAX_BUFFERED_BYTES {
             if end {
                 let mut headers = vec![

@@ -1,6 +1,8 @@
 //! A request that goes nowhere.
 
+use super::record::MAX_RECORD_BYTES;
 use crate::openai::Error;
+use crate::openai::error::start;
 use crate::routing::{Plan, Skipped};
 
 /// What the client is told, and what the record says of it.
@@ -10,6 +12,8 @@ pub struct Refusal {
     pub error: Box<Error>,
     /// The rule that took it; empty when it did not come so far.
     pub rule: String,
+    /// The model asked for; empty when it did not come so far.
+    pub model: String,
     /// Who could not serve it.
     pub skipped: Vec<Skipped>,
     /// What is left of limits, as headers.
@@ -23,6 +27,7 @@ impl From<Error> for Refusal {
         Self {
             error: Box::new(error),
             rule: String::new(),
+            model: String::new(),
             skipped: Vec::new(),
             limits: Vec::new(),
             limit: None,
@@ -35,5 +40,12 @@ impl Refusal {
     #[must_use]
     pub fn of(error: Error, plan: Plan) -> Self {
         Self { rule: plan.rule, skipped: plan.skipped, ..Self::from(error) }
+    }
+
+    /// The refusal of a request for that model.
+    #[must_use]
+    pub fn of_model(mut self, model: &str) -> Self {
+        start(model, MAX_RECORD_BYTES).clone_into(&mut self.model);
+        self
     }
 }

@@ -7,14 +7,18 @@ use proxy_wasm::types::ContextType;
 
 use super::exchange::Flow;
 use super::gateway::{Desk, GatewayStream};
-use super::host::{self, Buffer, Level};
+use super::host::{self, Buffer, Level, Map};
 use super::loopback::LoopbackStream;
+use super::prices::{self, Refresher};
 use super::probe::Prober;
 use super::provider::{Credentials, ProviderStream};
+use super::service::Service;
 use super::shared;
 use super::status::{self, StatusStream};
 use super::webhook;
+use crate::config::prices::{MAX_DOCUMENT_BYTES, Url};
 use crate::config::{Config, ProviderRole};
+use crate::providers::Headers;
 
 /// How often streams are looked at for silence, and workers tell each other how providers do, in
 /// milliseconds.
@@ -29,12 +33,14 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| {
         host::log(Level::Critical, &format!("waypost: {panic}"));
     }));
-    proxy_wasm::set_root_context(|_| Box::new(Root { role: None, prober: Prober::default() }));
+    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
 }
 
+#[derive(Default)]
 struct Root {
     role: Option<Role>,
     prober: Prober,
+    refresher: Refresher,
 }
 
 enum Role {
@@ -45,8 +51,11 @@ enum Role {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, call: u32, headers: usize, _: usize, _: usize) {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, size: usize, _: usize) {
         if let Some(Role::Gateway(desk)) = &self.role {
+            if prices_polled(&mut self.refresher, &desk.service, call, headers, size) {
+                return;
+            }
             webhook::answered(&desk.service, call, headers);
         }
     }
@@ -63,6 +72,8 @@ impl RootContext for Root {
                 };
                 host::tick_every(TICK_MILLIS);
                 status::configured(&desk.service);
+                self.refresher = Refresher::default();
+                self.refresher.refresh(&desk.service, &mut Outside);
                 desk.service.announce(desk.since);
                 self.role = Some(Role::Gateway(desk));
                 true
@@ -100,6 +111,7 @@ impl RootContext for Root {
         }
         desk.service.tick();
         webhook::tick(&desk.service);
+        self.refresher.tick(&desk.service, &mut Outside);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -113,11 +125,54 @@ impl RootContext for Root {
                 Box::new(ProviderStream::new(Rc::clone(credentials)))
             }
             Some(Role::Loopback) => Box::new(LoopbackStream::new(id)),
-            Some(Role::Status) => Box::new(StatusStream),
+            Some(Role::Status) => Box::new(StatusStream::default()),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),
         })
     }
+}
+
+/// The way to who has newer prices, and the log.
+struct Outside;
+
+impl prices::Outside for Outside {
+    fn ask(&mut self, url: &Url) -> Option<u32> {
+        let headers = [
+            (":method", "GET"),
+            (":path", &*url.path),
+            (":authority", &*url.authority),
+            ("accept", "application/json"),
+            ("user-agent", concat!("waypost/", env!("CARGO_PKG_VERSION"))),
+        ];
+        host::call(&url.cluster, &headers, b"", prices::TIMEOUT)
+    }
+
+    fn log(&mut self, bad: bool, text: &str) {
+        host::log(if bad { Level::Warn } else { Level::Info }, text);
+    }
+}
+
+/// A call came to its end with so many headers, none without an answer. Whether it was for prices.
+fn prices_polled(
+    refresher: &mut Refresher,
+    service: &Service,
+    call: u32,
+    headers: usize,
+    size: usize,
+) -> bool {
+    // Without an answer there are no headers, and nothing may ask for them.
+    let packed = (headers > 0).then(|| host::headers(Map::CallResponse)).flatten();
+    let packed = packed.unwrap_or_default();
+    let status = Headers::new(packed.pairs()).text(":status").unwrap_or("no answer").to_owned();
+    let body = || {
+        // A longer one is refused for its length, which one byte more shows too.
+        host::buffer(Buffer::CallResponse, size.min(MAX_DOCUMENT_BYTES + 1)).unwrap_or_default()
+    };
+    let body: Result<&dyn Fn() -> Vec<u8>, &str> = match &*status {
+        "200" => Ok(&body),
+        other => Err(other),
+    };
+    refresher.answered(service, call, body, &mut Outside)
 }
 
 /// Says what is wrong with a configuration.

@@ -23,11 +23,11 @@ use crate::config::Gateway;
 use crate::providers::catalogue::NanoUsd;
 use crate::routing::{Plan, Question};
 use crate::store::Millis;
-use crate::telemetry::metrics::accounts as metrics;
+use crate::telemetry::metrics::Metric;
+use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED};
 use crate::tenancy::alert::{self, Alert};
 use crate::tenancy::{
-    Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span, Subject,
-    What, Zone,
+    Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span, Subject, What,
 };
 
 /// A reservation. However its holder ends, it is settled once: with what was used, or with nothing when
@@ -161,9 +161,7 @@ fn charge(plan: &mut Plan, gateway: &Gateway, question: &Question<'_>) -> Charge
 /// The ledger of a configuration.
 #[must_use]
 pub fn ledger(gateway: &Gateway) -> Ledger {
-    // A name that there is not was refused with the configuration.
-    let zone = Zone::parse(&gateway.tenancy.time_zone).unwrap_or(Zone::UTC);
-    Ledger::new(zone, LEASE, gateway.alerts.anomaly)
+    Ledger::new(gateway.tenancy.time_zone, LEASE, gateway.alerts.anomaly)
 }
 
 impl Service {
@@ -171,12 +169,12 @@ impl Service {
     pub(super) fn tick_accounts(&self, now: Millis) {
         let told = self.ledger.flush(self.store(), now);
         told.iter().for_each(|alert| self.alert(alert));
-        let mut set = |name: &str, value: u64| {
-            if self.may_name(name) {
-                self.world.gauge(name, value);
-            }
-        };
+        let mut set = |metric: &Metric, values: &[&str], value| self.put(metric, values, value);
         self.accounts.show(&self.ledger, self.store(), now, &mut set);
+    }
+
+    fn put(&self, metric: &Metric, values: &[&str], value: u64) {
+        self.meter.borrow().put(metric, values, value, &*self.world);
     }
 
     fn settle_hold(&self, hold: Hold, actual: Charge) {
@@ -192,15 +190,13 @@ impl Service {
 
     fn exceeded(&self, caller: &Caller, exceeded: &Exceeded, outcome: &str) {
         let tenant = self.accounts.tenant(caller);
-        let (kind, limit) = (exceeded.subject.kind, limited::word(exceeded.what));
-        self.world.count(&self.of_tenant(tenant, &|tenant| match exceeded.what {
-            What::Budget(_) => metrics::over_budget(tenant, kind, limit, outcome),
-            _ => metrics::limited(tenant, kind, limit),
-        }));
-        self.first(
-            exceeded,
-            if outcome == DOWNGRADED { News::Downgraded } else { News::Exhausted },
-        );
+        let (kind, limit) = (exceeded.subject.kind.word(), limited::word(exceeded.what));
+        match exceeded.what {
+            What::Budget(_) => self.put(&BUDGET_EXCEEDED, &[tenant, kind, limit, outcome], 1),
+            _ => self.put(&LIMITED, &[tenant, kind, limit], 1),
+        }
+        let downgraded = outcome == DOWNGRADED;
+        self.first(exceeded, if downgraded { News::Downgraded } else { News::Exhausted });
     }
 
     /// The first refusal by a budget in its period is told: its last share may never be reached.
@@ -241,11 +237,8 @@ impl Service {
             limit,
             at: self.world.now(),
         };
-        self.world.count(&metrics::alert(
-            subject,
-            span.map_or("hour", metrics::budget),
-            news.word(),
-        ));
+        let limit = span.map_or("hour", accounts::budget);
+        self.put(&ALERTS, &[&accounts::name(subject), kind, limit, news.word()], 1);
         alerts::outbox(|outbox| outbox.put(&notice, self.gateway.alerts.webhook.as_ref()));
     }
 }

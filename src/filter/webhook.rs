@@ -7,7 +7,8 @@ use super::host::{self, Level, Map};
 use super::service::Service;
 use crate::config::alerts::Webhook;
 use crate::providers::Headers;
-use crate::telemetry::metrics::accounts as metrics;
+use crate::telemetry::metrics::accounts::WEBHOOK;
+use crate::telemetry::metrics::meter;
 
 struct Envoy<'a>(&'a Service);
 
@@ -28,7 +29,7 @@ impl Post for Envoy<'_> {
     }
 
     fn count(&mut self, fate: Fate) {
-        self.0.world.count(&metrics::webhook(fate.word()));
+        meter::put(&WEBHOOK, &[fate.word()], 1, &*self.0.world);
     }
 }
 

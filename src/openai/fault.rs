@@ -27,7 +27,7 @@ impl Fault {
 pub(super) const MARK: &str = "\u{0}at ";
 
 /// The error for a value that is not what was wanted.
-pub(super) fn misfit(raw: &RawValue, wanted: &str) -> Fault {
+pub(crate) fn misfit(raw: &RawValue, wanted: &str) -> Fault {
     let address = raw.get().as_ptr() as usize;
     let found = unexpected(raw);
     Fault::new(format!("invalid type: {found}, expected {wanted}{MARK}{address:x}"))

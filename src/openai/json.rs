@@ -69,7 +69,45 @@ impl<'a> RawStr<'a> {
             Err(_) => Cow::Owned(decode_lossy(self.0)),
         }
     }
+
+    /// The beginning, at most `most` bytes, and whether that is all; looks at no more than may be
+    /// written for them.
+    #[must_use]
+    pub fn decode_start(self, most: usize) -> (Cow<'a, str>, bool) {
+        /// Escapes beyond the text, of which the last may be cut.
+        const SPARE: usize = 4;
+        let inner = self.inner();
+        let seen = inner.floor_char_boundary(most.saturating_add(SPARE).saturating_mul(MAX_ESCAPE));
+        let mut text = if seen >= inner.len() {
+            self.decode()
+        } else {
+            let seen = inner.get(..seen).unwrap_or_default();
+            // An escape that is cut, or a half of two, means something else or nothing.
+            let tail = seen.len().saturating_sub(2 * MAX_ESCAPE);
+            let back = seen.as_bytes().get(tail..).and_then(|tail| memchr::memchr(b'\\', tail));
+            let whole = match back {
+                Some(back) => {
+                    let at = tail + back;
+                    let before = seen.as_bytes().get(..at).unwrap_or_default();
+                    at - before.iter().rev().take_while(|byte| **byte == b'\\').count()
+                }
+                None => seen.len(),
+            };
+            let quoted = format!("\"{}\"", seen.get(..whole).unwrap_or_default());
+            Cow::Owned(RawStr(&quoted).decode().into_owned())
+        };
+        let fits = text.floor_char_boundary(most);
+        let whole = seen >= inner.len() && fits == text.len();
+        match &mut text {
+            Cow::Borrowed(text) => *text = text.get(..fits).unwrap_or_default(),
+            Cow::Owned(text) => text.truncate(fits),
+        }
+        (text, whole)
+    }
 }
+
+/// The longest escape in a JSON string, `\u0000`, in bytes.
+const MAX_ESCAPE: usize = 6;
 
 /// Decodes a string with lone surrogates, which `serde_json` takes only as bytes.
 fn decode_lossy(written: &str) -> String {

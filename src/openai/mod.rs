@@ -15,6 +15,7 @@
 //! | [`invalid`] | the cold path: why a body is not a request, and which field is to blame |
 //! | [`answer`] | a whole answer, as a provider's is read and as ours is written |
 //! | [`chunk`] | a streamed answer, event by event |
+//! | [`transcript`] | what was said, as plain text |
 //! | [`usage`] | tokens, one canonical split |
 //! | [`bill`] | what a request cost, told to its client |
 //! | [`validate`] | what the canonical API allows |
@@ -39,6 +40,7 @@ pub mod order;
 pub mod outer;
 pub mod place;
 pub mod request;
+pub mod transcript;
 pub mod usage;
 pub mod validate;
 pub mod vectors;

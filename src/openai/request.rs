@@ -54,6 +54,8 @@ pub struct Chat<'a> {
     pub logprobs: bool,
     /// How many alternatives of each token.
     pub top_logprobs: Option<u64>,
+    /// Whether the body is no longer that of the client.
+    pub altered: bool,
 }
 
 /// Whether, or what, the model must call.
@@ -301,6 +303,31 @@ impl ParsedChat {
     /// As [`Chat::parse`].
     pub fn parse(body: Vec<u8>) -> Result<Self, Error> {
         Self::try_new(body, |body| Chat::parse(body))
+    }
+
+    /// The same with so many tokens of output at most, for a request that says nothing of them: the
+    /// body says so too.
+    ///
+    /// # Errors
+    /// None of one that was parsed.
+    pub fn with_max_tokens(self, most: u64) -> Result<Self, Error> {
+        const FIELD: &str = "max_completion_tokens";
+        // A null that stands there is no limit, and a field must not stand there twice.
+        let null = self.chat().fields.iter().find(|field| field.name == FIELD);
+        let null = null.map(|field| field.value.get().as_ptr().addr());
+        let mut body = self.into_owner();
+        let start = body.as_ptr().addr();
+        let (at, length, text) = match null.and_then(|at| at.checked_sub(start)) {
+            Some(at) => (at, 4, most.to_string()),
+            None => {
+                let brace = body.iter().position(|byte| *byte == b'{').unwrap_or_default();
+                (brace + 1, 0, format!("\"{FIELD}\":{most},"))
+            }
+        };
+        body.splice(at..at + length, text.into_bytes());
+        let mut parsed = Self::parse(body)?;
+        parsed.with_dependent_mut(|_, chat| chat.altered = true);
+        Ok(parsed)
     }
 
     /// The client wants to know what its request cost, though its body does not say so.

@@ -11,20 +11,19 @@
 //! | file | what it is |
 //! |---|---|
 //! | `capabilities` | what a model can do |
+//! | `data` | reads the data |
 //! | `effort` | reasoning efforts |
 //! | `names` | from a provider's names to the catalogue's |
 //! | `price` | what tokens cost |
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 
 pub use capabilities::{Capabilities, Capability};
 pub use effort::{Effort, Efforts};
 pub use price::{MAX_USD_PER_MTOK, NanoUsd, Price, Rate, Rates, Tier, TokenSplit};
 
 mod capabilities;
+mod data;
 mod effort;
 mod names;
 mod price;
@@ -32,14 +31,13 @@ mod price;
 const DATA: &str = include_str!("catalogue.json");
 
 /// All known models.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Catalogue {
     as_of: &'static str,
-    families: BTreeMap<&'static str, BTreeMap<&'static str, Facts>>,
+    families: Vec<(&'static str, Vec<Facts>)>,
     /// What is known of other publishers' models wherever they are served, which is all but the
     /// price, by the family that serves them and the name there.
-    #[serde(skip)]
-    served: BTreeMap<&'static str, BTreeMap<String, Facts>>,
+    served: Vec<(&'static str, String, Facts)>,
 }
 
 /// Families of places that serve other families' models, and what stands before the models' names
@@ -48,20 +46,16 @@ const SERVES: [(&str, &str, &str); 3] =
     [("bedrock", "anthropic.", "anthropic"), ("vertex", "", "anthropic"), ("vertex", "", "gemini")];
 
 /// What is published about one model of one provider.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// What the catalogue calls the model; empty for one that it does not know.
-    #[serde(skip)]
     pub name: &'static str,
     /// Whether the capabilities are known of the model, and not only assumed. What stands in the
     /// data is known, unless it says otherwise.
-    #[serde(default = "yes")]
     pub known: bool,
     /// The API that serves the model.
     pub mode: Mode,
     /// List prices.
-    #[serde(rename = "usd_per_mtok")]
     pub price: Option<Price>,
     /// Most input tokens.
     pub context_window: Option<u64>,
@@ -70,18 +64,15 @@ pub struct Facts {
     /// Numbers in an embedding, when the request asks for no other size.
     pub vector_size: Option<u32>,
     /// What the model can do; everything, where that is not known.
-    #[serde(default = "Capabilities::all")]
     pub capabilities: Capabilities,
     /// What a request to the model may carry.
-    #[serde(default)]
     pub parameters: Parameters,
     /// The day from which the provider may refuse the model, as `YYYY-MM-DD`. Compare as text.
     pub deprecated_on: Option<&'static str>,
 }
 
 /// The API that serves a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Chat completions.
     Chat,
@@ -92,8 +83,7 @@ pub enum Mode {
 /// What a request to the model may carry. The default is right for a model that nothing is known
 /// of: everything that a provider could refuse is sent, so that it decides, and no special form of
 /// a field is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// `temperature`, `top_p` and `top_k` other than their defaults. Default true. OpenAI's models
     /// with [`Capability::Reasoning`] keep the default here, see `sampling_with_effort_none`.
@@ -134,8 +124,7 @@ pub struct Parameters {
 }
 
 /// How an Anthropic request turns thinking off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ThinkingOff {
     /// `thinking: {type: disabled}`.
     #[default]
@@ -188,29 +177,20 @@ impl Facts {
     }
 }
 
-const fn yes() -> bool {
-    true
-}
-
 impl Catalogue {
     /// The catalogue that is compiled in. Parses it, so call this once for each configuration.
     #[expect(clippy::expect_used, reason = "the data is part of the source and a test parses it")]
     #[must_use]
     pub fn builtin() -> Self {
-        let mut catalogue: Self =
-            serde_json::from_str(DATA).expect("catalogue.json holds a catalogue");
-        for (name, facts) in catalogue.families.values_mut().flatten() {
-            facts.name = name;
-        }
+        let (as_of, families) = data::read(DATA).expect("catalogue.json holds a catalogue");
+        let mut catalogue = Self { as_of, families, served: Vec::new() };
         for (place, prefix, publisher) in SERVES {
-            let models = catalogue.families.get(publisher).into_iter().flatten();
-            let unpriced = models.map(|(name, facts)| {
-                (
-                    format!("{prefix}{name}"),
-                    Facts { price: None, deprecated_on: None, ..facts.clone() },
-                )
+            let unpriced = catalogue.of(publisher).iter().map(|facts| {
+                let name = [prefix, facts.name].concat();
+                (place, name, Facts { price: None, deprecated_on: None, ..facts.clone() })
             });
-            catalogue.served.entry(place).or_default().extend(unpriced);
+            let unpriced: Vec<_> = unpriced.collect();
+            catalogue.served.extend(unpriced);
         }
         catalogue
     }
@@ -227,8 +207,11 @@ impl Catalogue {
     #[must_use]
     pub fn find(&self, family: &str, model: &str) -> Option<&Facts> {
         self.entry(family, model).map(|(_, facts)| facts).or_else(|| {
-            let models = self.served.get(family)?;
-            names::forms(family, model).find_map(|name| models.get(name))
+            names::forms(family, model).find_map(|form| {
+                let mut served = self.served.iter();
+                let found = served.find(|(place, name, _)| *place == family && name == form);
+                found.map(|(_, _, facts)| facts)
+            })
         })
     }
 
@@ -257,20 +240,26 @@ impl Catalogue {
     /// ```
     #[must_use]
     pub fn entry(&self, family: &str, model: &str) -> Option<(&'static str, &Facts)> {
-        let models = self.families.get(family)?;
-        let found = names::forms(family, model).find_map(|name| models.get_key_value(name))?;
-        Some((*found.0, found.1))
+        let models = self.of(family);
+        let known = |form| models.iter().find(|facts| facts.name == form);
+        let found = names::forms(family, model).find_map(known)?;
+        Some((found.name, found))
     }
 
     /// The names and facts of a family's models, in the order of the names; empty for an unknown
     /// family.
     pub fn models(&self, family: &str) -> impl Iterator<Item = (&'static str, &Facts)> {
-        self.families.get(family).into_iter().flatten().map(|(name, facts)| (*name, facts))
+        self.of(family).iter().map(|facts| (facts.name, facts))
+    }
+
+    fn of(&self, family: &str) -> &[Facts] {
+        let found = self.families.iter().find(|(name, _)| *name == family);
+        found.map(|(_, models)| &**models).unwrap_or_default()
     }
 
     /// The names of the families, in order.
     pub fn families(&self) -> impl Iterator<Item = &'static str> {
-        self.families.keys().copied()
+        self.families.iter().map(|(name, _)| *name)
     }
 }
 

@@ -53,7 +53,7 @@ impl Stream {
     /// A stream of which nothing has arrived.
     #[must_use]
     pub const fn new(translator: Box<dyn Translator>) -> Self {
-        let said = Said::new();
+        let said = Said::NOTHING;
         Self { translator, phase: Phase::Held, held: Vec::new(), error: None, said }
     }
 

@@ -11,7 +11,7 @@ use crate::config::rule::{Expression, Operation, Rule, TargetId, Timeouts};
 use crate::health::{Slot, Standing};
 use crate::providers::catalogue::Capabilities;
 use crate::store::Millis;
-use crate::tenancy::Caller;
+use crate::tenancy::{Caller, May};
 
 /// What rules can see of a request.
 pub struct Question<'a> {
@@ -65,6 +65,12 @@ impl<'a> Question<'a> {
             cel: &|_| false,
             wishes: Wishes::default(),
         }
+    }
+
+    /// What the tenant may ask for; nothing when nobody is known.
+    #[must_use]
+    pub fn may<'g>(&self, gateway: &'g Gateway) -> Option<&'g May> {
+        Some(&gateway.tenancy.tenants.get(self.caller?.terms)?.may)
     }
 
     /// The name of the tenant.

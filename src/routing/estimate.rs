@@ -123,7 +123,7 @@ pub fn cost(
     input: Input,
     output: Option<u64>,
 ) -> Option<NanoUsd> {
-    let price = model.facts.price.as_ref()?;
+    let price = model.price()?;
     let output = match operation {
         Operation::Chat => output.unwrap_or(DEFAULT_OUTPUT),
         Operation::Embeddings => 0,

@@ -9,19 +9,22 @@ use crate::config::rule::{Choose, MAX_CANDIDATES, TargetId};
 use crate::config::{Gateway, Provider};
 use crate::openai::models::Listed;
 use crate::openai::{Class, Error};
+use crate::tenancy::May;
 
 /// Evaluates the rules in order; the first that matches wins. Without one, the providers that
 /// list the model are asked in the order of their names. What the client wishes for comes instead,
 /// as far as the configuration allows it, and as far as it meets what that rule requires.
 ///
 /// # Errors
-/// A 404 that lists the models there are; a 400 for a wish that nothing answers to. That nobody meets
+/// A 404 that lists the models there are; a 400 for a wish that nothing answers to; a 403 for what the
+/// tenant may not ask for, whether there is such a thing or not. That nobody meets
 /// what the rule requires is an error of [`Plan::order`], so that it can be said of which plan.
 pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
-    let wishes = question.wishes.granted(gateway.clients_may, &mut warnings);
+    let may = question.may(gateway);
+    let wishes = question.wishes.granted(gateway.clients_may, may, &mut warnings);
     let seen = Seen::new(gateway, question);
-    let groups = groups(gateway, question.model, &wishes, &seen)?;
+    let groups = groups(gateway, question.model, &wishes, &seen, may)?;
     let Groups { at, bound, groups } = groups;
     let rule = at.and_then(|at| gateway.rules.get(at));
     let mut plan = Plan {
@@ -51,32 +54,74 @@ fn groups(
     model: &str,
     wishes: &Granted<'_>,
     seen: &Seen<'_, '_>,
+    may: Option<&May>,
 ) -> Result<Groups, Error> {
     // The name of the model says nothing to whom a wish leads elsewhere.
     let free = wishes.rule.is_some() || wishes.target.is_some();
     let known = free || exists(gateway, model);
     let bound = if known { seen.rule(model) } else { None };
     let at = match wishes.rule {
-        Some(name) => Some(rule_named(gateway, name)?),
+        Some(name) => {
+            may.map_or(Ok(()), |may| may.check_rule(name, RULE_HEADER))?;
+            Some(rule_named(gateway, name)?)
+        }
         None => bound,
     };
     let first = match wishes.target {
         Some(name) => {
-            let target = target_named(gateway, name)?;
+            if let Some(may) = may
+                && !name.split_once('/').is_some_and(|(of, model)| may.is_answered_by(of, model))
+            {
+                return Err(may.no_such_model(TARGET_HEADER));
+            }
+            let target = target_named(gateway, name, may)?;
             let also = model_of(gateway, target).and_then(|model| seen.rule(model));
             Some(Group { rule: at, also, targets: vec![target] })
         }
-        None => group(gateway, model, at, seen),
+        None => {
+            let first = group(gateway, model, at, seen);
+            permitted(gateway, first, !free && asks_for(may, model), may, MODEL_FIELD)?
+        }
     };
-    let mut groups = vec![first.ok_or_else(|| no_such_model(gateway, model))?];
+    let mut groups = vec![first.ok_or_else(|| no_such_model(gateway, may, model))?];
     for (place, model) in wishes.models.iter().enumerate() {
         let rule = if exists(gateway, model) { seen.rule(model) } else { None };
-        groups.push(group(gateway, model, rule, seen).ok_or_else(|| {
-            let param = format!("{MODELS_FIELD}[{place}]");
-            no_such_model(gateway, model).with_param(param).with_status(400)
+        let param = format!("{MODELS_FIELD}[{place}]");
+        let group = group(gateway, model, rule, seen);
+        let group = permitted(gateway, group, asks_for(may, model), may, &param)?;
+        groups.push(group.ok_or_else(|| {
+            no_such_model(gateway, may, model).with_param(param).with_status(400)
         })?);
     }
     Ok(Groups { at, bound, groups })
+}
+
+fn asks_for(may: Option<&May>, model: &str) -> bool {
+    may.is_none_or(|may| may.asks_for(model))
+}
+
+/// Of a group what the tenant may have: all of it when it may ask for the name that led there, else
+/// those targets that it may ask for themselves.
+fn permitted(
+    gateway: &Gateway,
+    group: Option<Group>,
+    by_name: bool,
+    may: Option<&May>,
+    param: &str,
+) -> Result<Option<Group>, Error> {
+    let Some(may) = may else { return Ok(group) };
+    let mut group = group;
+    if !by_name && let Some(group) = &mut group {
+        group.targets.retain(|target| {
+            let of = target.of(&gateway.providers);
+            of.is_some_and(|(provider, model)| may.is_answered_by(&provider.name, &model.name))
+        });
+    }
+    let Some(group) = group.filter(|group| !group.targets.is_empty()) else {
+        return if by_name { Ok(None) } else { Err(may.no_such_model(param)) };
+    };
+    may.check_rule(group.rule(gateway).map_or(BY_MODEL, |rule| &rule.name), param)?;
+    Ok(Some(group))
 }
 
 /// The targets of a rule, or without one those of the model itself.
@@ -128,7 +173,7 @@ fn rule_named(gateway: &Gateway, name: &str) -> Result<usize, Error> {
     })
 }
 
-fn target_named(gateway: &Gateway, name: &str) -> Result<TargetId, Error> {
+fn target_named(gateway: &Gateway, name: &str, may: Option<&May>) -> Result<TargetId, Error> {
     let (provider, model) = name.split_once('/').unwrap_or_default();
     let at = gateway.providers.iter().position(|known| known.name == provider);
     let models = at.and_then(|at| gateway.providers.get(at)).map_or(&[][..], |found| &found.models);
@@ -136,8 +181,8 @@ fn target_named(gateway: &Gateway, name: &str) -> Result<TargetId, Error> {
         (Some(provider), Some(model)) => Ok(TargetId { provider, model, weight: 1 }),
         _ => {
             let all = |known: &Provider| {
-                let name = |model: &crate::config::Model| format!("{}/{}", known.name, model.name);
-                known.models.iter().map(name).collect::<Vec<_>>()
+                let models = known.models.iter().filter(|model| answers(may, known, &model.name));
+                models.map(|model| format!("{}/{}", known.name, model.name)).collect::<Vec<_>>()
             };
             let known: Vec<String> = gateway.providers.iter().flat_map(all).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -191,10 +236,14 @@ fn endpoints(gateway: &Gateway, target: TargetId) -> impl Iterator<Item = Candid
     (0..count).map(move |endpoint| Candidate { provider, model, endpoint })
 }
 
+fn answers(may: Option<&May>, provider: &Provider, model: &str) -> bool {
+    may.is_none_or(|may| may.is_answered_by(&provider.name, model))
+}
+
 /// Every model that a client can ask for, without doubles: those that rules name, then each
 /// provider's.
 #[must_use]
-pub fn models(gateway: &Gateway) -> Vec<Listed> {
+pub fn models(gateway: &Gateway, may: Option<&May>) -> Vec<Listed> {
     let mut listed: Vec<Listed> = Vec::new();
     let mut add = |id: &str, owned_by: &str| {
         if !listed.iter().any(|known| known.id == id) {
@@ -202,17 +251,20 @@ pub fn models(gateway: &Gateway) -> Vec<Listed> {
         }
     };
     for provider in &gateway.providers {
-        for model in &provider.models {
+        for model in provider.models.iter().filter(|model| answers(may, provider, &model.name)) {
             add(&model.name, &provider.name);
         }
     }
     for pattern in gateway.rules.iter().flat_map(|rule| &rule.when.models) {
-        if pattern.is_exact() {
+        if pattern.is_exact() && asks_for(may, pattern.as_str()) {
             add(pattern.as_str(), "waypost");
         }
     }
     listed
 }
+
+/// Where a request names its model.
+const MODEL_FIELD: &str = "model";
 
 /// Most models that the error names.
 const MAX_NAMED: usize = 30;
@@ -227,8 +279,8 @@ fn shorten(name: &str) -> String {
 
 /// The error for a model that nobody serves.
 #[must_use]
-pub fn no_such_model(gateway: &Gateway, model: &str) -> Error {
-    let all = models(gateway);
+pub fn no_such_model(gateway: &Gateway, may: Option<&May>, model: &str) -> Error {
+    let all = models(gateway, may);
     let known: Vec<&str> = all.iter().map(|listed| &*listed.id).collect();
     let shown: Vec<&str> = known.iter().copied().take(MAX_NAMED).collect();
     let more = if known.len() > MAX_NAMED { ", …; see /v1/models" } else { "" };

@@ -49,7 +49,7 @@ pub(super) fn lack(
 
 /// Whether a token costs no more than that, at the rates for the length of this request.
 fn affordable(most: &MaxPrice, found: &Resolved<'_>, seen: &Seen<'_, '_>) -> bool {
-    let Some(price) = &found.model.facts.price else { return false };
+    let Some(price) = found.model.price() else { return false };
     let rates = match price.tiers.is_empty() {
         true => &price.base,
         false => price.rates(seen.input().tokens),
@@ -74,7 +74,7 @@ pub(super) fn reason(why: Why, require: &Require, found: &Resolved<'_>) -> Strin
                 None => String::new(),
             }
         }
-        Why::Price if found.model.facts.price.is_none() => "its price is not known".to_owned(),
+        Why::Price if found.model.price().is_none() => "its price is not known".to_owned(),
         Why::Price => "it costs more than the rule allows".to_owned(),
         Why::Quality => "its score is below what the rule requires".to_owned(),
         _ => String::new(),

@@ -9,6 +9,7 @@ use crate::config::gateway::ClientsMay;
 use crate::openai::Error;
 use crate::openai::message::Bounded;
 use crate::openai::request::read;
+use crate::tenancy::May;
 
 /// The request header that names another rule.
 pub const RULE_HEADER: &str = "x-waypost-rule";
@@ -46,11 +47,22 @@ impl<'a> Wishes<'a> {
             })
     }
 
-    /// Those that the configuration allows. Says of the others that they are ignored.
-    pub(super) fn granted(&self, may: ClientsMay, warnings: &mut Vec<String>) -> Granted<'_> {
+    /// Those that the configuration allows, and that the tenant may have. Says of the others that they
+    /// are ignored.
+    pub(super) fn granted(
+        &self,
+        may: ClientsMay,
+        tenant: Option<&May>,
+        warnings: &mut Vec<String>,
+    ) -> Granted<'_> {
+        let pins = tenant.is_none_or(May::pins);
         let mut grant = |wished: bool, may: bool, name: &str, word: &str| {
+            let may = may && pins;
             if wished && !may {
-                warnings.push(format!("{name} is ignored: clients_may does not say \"{word}\""));
+                warnings.push(match pins {
+                    true => format!("{name} is ignored: clients_may does not say \"{word}\""),
+                    false => format!("{name} is ignored: this tenant may not choose"),
+                });
             }
             wished && may
         };

@@ -31,6 +31,9 @@
 //!                         itself was to blame for too, which count as failures nowhere
 //!       p95_history       of each 30 seconds of the last 5 minutes, oldest first: in
 //!                         milliseconds, or null
+//! prices      number: that of the document of newer prices that holds
+//!             checked: when it was last found to hold, in milliseconds since 1970
+//!             age_s: seconds since then; null before the first document, and where none is taken
 //! left_out    how many rules, endpoints and models are not listed, as there are too many. Those
 //!             that nobody asks and that are well go first.
 //! ```
@@ -62,12 +65,22 @@ pub const MAX_WENT: usize = 32;
 /// A rule and where it went in the last five minutes: an entry of [`crate::health::Traffic::report`].
 pub type Went = (String, Vec<(Slot, u32)>);
 
+/// Which document of newer prices holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prices {
+    /// Counts up from 1 with each other document.
+    pub number: u64,
+    /// When it was last found to hold.
+    pub checked: Millis,
+}
+
 /// The status of `gateway`. `fleet` is in the order of [`Slot::endpoint`].
 #[must_use]
 pub fn write(
     gateway: &Gateway,
     fleet: &[EndpointReport],
     traffic: &[Went],
+    prices: Option<Prices>,
     now: Millis,
 ) -> Vec<u8> {
     let mut json = Json(Vec::with_capacity(4096));
@@ -76,6 +89,16 @@ pub fn write(
     json.number("at", now);
     let rules = write_rules(&mut json, gateway, traffic);
     let (endpoints, models) = write_providers(&mut json, gateway, fleet);
+    match prices {
+        Some(Prices { number, checked }) => {
+            json.begin("prices", b'{');
+            json.number("number", number);
+            json.number("checked", checked);
+            json.number("age_s", now.saturating_sub(checked) / 1000);
+            json.end(b'}');
+        }
+        None => json.null("prices"),
+    }
     json.begin("left_out", b'{');
     json.number("rules", rules);
     json.number("endpoints", endpoints);

@@ -2,9 +2,8 @@
 //!
 //! ```text
 //!  account/<kind>/<name>
-//!  version u8 │ at u64 │ 6 × level u64 │ 4 × (began u32, in flight u32, reserved u64)
-//!    │ day, month: (id u32, spent u64, flags u8) │ hour u32, spent u64, usual u64, hours u8, told u8
-//!    │ until u64 │ name of a user
+//!  version u8 │ u64 each: at │ 6 × level │ 4 × (began, in flight, reserved) │ day: id, spent, flags
+//!    │ month: id, spent, flags │ hour, spent, usual, hours, flags │ until │ name of a user
 //! ```
 //! Reservations belong to generations of time, so that those of a worker that died end: see
 //! [`lease`](super::ledger::LEASE).
@@ -21,7 +20,10 @@ use crate::store::bytes::{Reader, Writer};
 const VERSION: u8 = 1;
 
 /// The length of a value, without a user's name.
-pub const BYTES: usize = 1 + 8 + 6 * 8 + GENERATIONS * 16 + 2 * 13 + 22 + 8;
+pub const BYTES: usize = 1 + WORDS * 8;
+
+/// The numbers of an account.
+const WORDS: usize = 1 + 6 + GENERATIONS * 3 + 2 * 3 + 5 + 1;
 
 /// Generations of reservations: two that ended lately, the one of now, and the next, for a worker
 /// whose clock is a moment ahead.
@@ -31,16 +33,16 @@ const GENERATIONS: usize = 4;
 pub const BEHIND: Millis = 5_000;
 
 /// Hours with a spend that must be known before one is unusual.
-pub const WARM_UP: u8 = 8;
+pub const WARM_UP: u64 = 8;
 
 /// The hour's spend is told to be unusual.
-const TOLD: u8 = 1;
+const TOLD: u64 = 1;
 
 /// Somebody was refused by the budget, …
-const REFUSED: u8 = 1;
+const REFUSED: u64 = 1;
 
 /// … or could not even fall to something cheaper.
-const STOPPED: u8 = 2;
+const STOPPED: u64 = 2;
 
 /// What a request uses, or may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,25 +65,25 @@ pub struct Moment {
     /// The month.
     pub month: Period,
     /// How long a generation is, in seconds.
-    pub generation: u32,
+    pub generation: u64,
 }
 
 impl Moment {
     /// When the generation of now began, in seconds since 1970.
-    pub fn began(&self) -> u32 {
+    pub const fn began(&self) -> u64 {
         self.seconds() / self.generation * self.generation
     }
 
-    const fn hour(&self) -> u32 {
-        (self.now / 3_600_000) as u32
+    const fn hour(&self) -> u64 {
+        self.now / 3_600_000
     }
 
-    const fn seconds(&self) -> u32 {
-        (self.now / 1000) as u32
+    const fn seconds(&self) -> u64 {
+        self.now / 1000
     }
 
     /// Whether reservations of a generation still count.
-    fn counts(&self, began: u32) -> bool {
+    const fn counts(&self, began: u64) -> bool {
         let now = self.began();
         now.saturating_sub(began) <= 2 * self.generation
             && began.saturating_sub(now) <= self.generation
@@ -92,9 +94,9 @@ impl Moment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reserved {
     /// When the generation began, in seconds since 1970.
-    pub began: u32,
+    pub began: u64,
     /// Requests.
-    pub in_flight: u32,
+    pub in_flight: u64,
     /// In nano-dollars.
     pub money: u64,
 }
@@ -103,26 +105,26 @@ pub struct Reserved {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Which period, as [`Period::id`].
-    pub id: u32,
+    pub id: u64,
     /// In nano-dollars.
     pub money: u64,
     /// What was told.
-    pub flags: u8,
+    pub flags: u64,
 }
 
 /// Money spent in an hour, and what usually is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hourly {
     /// Which hour, since 1970.
-    pub hour: u32,
+    pub hour: u64,
     /// In nano-dollars.
     pub spent: u64,
     /// In nano-dollars.
     pub usual: u64,
     /// How many hours with a spend `usual` is made of.
-    pub hours: u8,
+    pub hours: u64,
     /// What was told.
-    pub flags: u8,
+    pub flags: u64,
 }
 
 /// What one subject has used.
@@ -158,7 +160,7 @@ pub struct Excess {
     /// Nobody was refused by this budget before in this period.
     pub first: bool,
     /// Of a budget: what is noted of the refusal.
-    flag: u8,
+    flag: u64,
     /// Something cheaper may still fit.
     downgrades: bool,
 }
@@ -198,56 +200,63 @@ impl Account {
         if reader.u8()? != VERSION {
             return None;
         }
-        let mut account = Self { at: reader.u64()?, ..Self::default() };
-        for level in &mut account.levels {
-            level.0 = reader.u64()?;
+        let mut account = Self::default();
+        for word in account.words() {
+            *word = reader.u64()?;
         }
-        for cell in &mut account.reserved {
-            *cell =
-                Reserved { began: reader.u32()?, in_flight: reader.u32()?, money: reader.u64()? };
-        }
-        for spent in [&mut account.day, &mut account.month] {
-            *spent = Spent { id: reader.u32()?, money: reader.u64()?, flags: reader.u8()? };
-        }
-        account.hourly = Hourly {
-            hour: reader.u32()?,
-            spent: reader.u64()?,
-            usual: reader.u64()?,
-            hours: reader.u8()?,
-            flags: reader.u8()?,
-        };
-        account.until = reader.u64()?;
         Some((account, reader.0))
     }
 
     /// As [`Self::decode`] reads it.
     #[must_use]
-    pub fn encode(&self, name: &[u8]) -> Vec<u8> {
+    pub fn encode(mut self, name: &[u8]) -> Vec<u8> {
         let mut writer = Writer(Vec::with_capacity(BYTES + name.len()));
         writer.u8(VERSION);
-        writer.u64(self.at);
-        for level in &self.levels {
-            writer.u64(level.0);
+        for word in self.words() {
+            writer.u64(*word);
         }
-        for Reserved { began, in_flight, money } in &self.reserved {
-            writer.u32(*began);
-            writer.u32(*in_flight);
-            writer.u64(*money);
-        }
-        for Spent { id, money, flags } in [&self.day, &self.month] {
-            writer.u32(*id);
-            writer.u64(*money);
-            writer.u8(*flags);
-        }
-        let Hourly { hour, spent, usual, hours, flags } = self.hourly;
-        writer.u32(hour);
-        writer.u64(spent);
-        writer.u64(usual);
-        writer.u8(hours);
-        writer.u8(flags);
-        writer.u64(self.until);
         writer.0.extend_from_slice(name);
         writer.0
+    }
+
+    /// All numbers, in their order in a value.
+    const fn words(&mut self) -> [&mut u64; WORDS] {
+        let Self { at, levels, reserved, day, month, hourly, until } = self;
+        let [a, b, c, d, e, f] = levels;
+        let [g, h, i, j] = reserved;
+        [
+            at,
+            &mut a.0,
+            &mut b.0,
+            &mut c.0,
+            &mut d.0,
+            &mut e.0,
+            &mut f.0,
+            &mut g.began,
+            &mut g.in_flight,
+            &mut g.money,
+            &mut h.began,
+            &mut h.in_flight,
+            &mut h.money,
+            &mut i.began,
+            &mut i.in_flight,
+            &mut i.money,
+            &mut j.began,
+            &mut j.in_flight,
+            &mut j.money,
+            &mut day.id,
+            &mut day.money,
+            &mut day.flags,
+            &mut month.id,
+            &mut month.money,
+            &mut month.flags,
+            &mut hourly.hour,
+            &mut hourly.spent,
+            &mut hourly.usual,
+            &mut hourly.hours,
+            &mut hourly.flags,
+            until,
+        ]
     }
 
     /// Brings the account to now: buckets drain, reservations and periods end.
@@ -276,7 +285,7 @@ impl Account {
 
     /// Requests in flight.
     #[must_use]
-    pub fn in_flight(&self) -> u32 {
+    pub fn in_flight(&self) -> u64 {
         self.reserved.iter().fold(0, |sum, cell| sum.saturating_add(cell.in_flight))
     }
 
@@ -306,9 +315,9 @@ impl Account {
             Excess { what, limit, wanted, wait, first, flag: 0, downgrades }
         };
         if let Some(most) = terms.limits.concurrent {
-            let wanted = self.in_flight().saturating_add(charge.requests);
-            if wanted > most {
-                found(limited(What::Concurrent, most.into(), wanted.into(), None));
+            let wanted = self.in_flight().saturating_add(charge.requests.into());
+            if wanted > u64::from(most) {
+                found(limited(What::Concurrent, most.into(), wanted, None));
             }
         }
         let limits = self.levels.iter().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
@@ -374,20 +383,20 @@ impl Account {
         let Some(cell) = self.cell(began, moment) else { return };
         // Those of another numbering, before the lease was changed, end with these.
         cell.began = began;
-        cell.in_flight = cell.in_flight.saturating_add(charge.requests);
+        cell.in_flight = cell.in_flight.saturating_add(charge.requests.into());
         cell.money = cell.money.saturating_add(charge.cost.0);
     }
 
     /// Gives a place back, if its generation has not ended.
-    pub fn release(&mut self, began: u32, charge: Charge, moment: &Moment) {
+    pub fn release(&mut self, began: u64, charge: Charge, moment: &Moment) {
         let Some(cell) = self.cell(began, moment) else { return };
         if cell.began == began {
-            cell.in_flight = cell.in_flight.saturating_sub(charge.requests);
+            cell.in_flight = cell.in_flight.saturating_sub(charge.requests.into());
             cell.money = cell.money.saturating_sub(charge.cost.0);
         }
     }
 
-    fn cell(&mut self, began: u32, moment: &Moment) -> Option<&mut Reserved> {
+    fn cell(&mut self, began: u64, moment: &Moment) -> Option<&mut Reserved> {
         self.reserved.get_mut((began / moment.generation) as usize % GENERATIONS)
     }
 
@@ -464,7 +473,7 @@ impl Account {
     #[must_use]
     pub fn worth(&self, moment: &Moment) -> u64 {
         let spent = |spent: &Spent, period: &Period| {
-            if spent.id == period.id { spent.money } else { 0 }
+            if spent.id == u64::from(period.id) { spent.money } else { 0 }
         };
         spent(&self.day, &moment.day).max(spent(&self.month, &moment.month))
     }
@@ -476,14 +485,14 @@ impl Account {
             if let Some(limit) = limit
                 && level.0 > 0
             {
-                let wait = level.0.checked_div(limit).map_or(u64::MAX, |wait| wait + 1);
+                let wait =
+                    level.0.checked_div(limit).map_or(u64::MAX, |wait| wait.saturating_add(1));
                 until = until.max(self.at.saturating_add(wait));
             }
         }
         for cell in &self.reserved {
             if cell.in_flight > 0 || cell.money > 0 {
-                let ends = Millis::from(cell.began) + 3 * Millis::from(moment.generation);
-                until = until.max(ends * 1000);
+                until = until.max((cell.began + 3 * moment.generation) * 1000);
             }
         }
         if let Some(budget) = &terms.budget {
@@ -509,9 +518,9 @@ impl Spent {
     const fn roll(&mut self, period: &Period, now: Millis) {
         // A worker whose clock is a moment behind finds the next period begun already.
         let behind = period.ends.saturating_sub(now) <= BEHIND;
-        let ahead = behind && self.id == period.id.wrapping_add(1);
-        if self.id != period.id && !ahead {
-            *self = Self { id: period.id, money: 0, flags: 0 };
+        let id = period.id as u64;
+        if self.id != id && !(behind && self.id == id + 1) {
+            *self = Self { id, money: 0, flags: 0 };
         }
     }
 }
@@ -520,7 +529,7 @@ impl Hourly {
     /// Takes hours that have ended into what is usual: it rises by a quarter of what an hour was above
     /// it, and falls by a 128th of what one was below, by half in about four days. So nights and
     /// weekends do not make it forget what a busy hour is.
-    fn roll(&mut self, hour: u32) {
+    fn roll(&mut self, hour: u64) {
         if hour == self.hour {
             return;
         }
@@ -562,4 +571,4 @@ impl Hourly {
 }
 
 /// Hours without a spend that are looked at one by one: after these little is left of what was usual.
-const MOST_HOURS: u32 = 24 * 31;
+const MOST_HOURS: u64 = 24 * 31;

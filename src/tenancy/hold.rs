@@ -21,7 +21,7 @@ pub struct Hold {
 pub(super) struct Held {
     pub subject: Rc<Subject>,
     /// The generation that it is in; nothing when it could not be written.
-    pub began: Option<u32>,
+    pub began: Option<u64>,
 }
 
 impl Hold {

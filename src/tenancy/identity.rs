@@ -9,9 +9,11 @@
 
 use std::rc::Rc;
 
+use super::index::hash;
 use super::key::{Handle, Hash, PREFIX, is_key};
 use super::{Caller, Proof, Tenancy, Tenant};
 use crate::openai::{Class, Error};
+use crate::pattern::Pattern;
 use crate::providers::Headers;
 use crate::store::Millis;
 
@@ -197,8 +199,12 @@ impl Tenancy {
     /// The entry of a key, and its tenant.
     fn entry(&self, key: &str) -> Option<(&Key, &Tenant)> {
         let handle = Handle::of(key);
-        let at = self.keys.binary_search_by_key(&handle, |entry| entry.hash.handle()).ok()?;
-        let entry = self.keys.get(at).filter(|entry| entry.hash.is_of(key))?;
+        let known =
+            |at: usize| self.keys.get(at).is_some_and(|entry| entry.hash.handle() == handle);
+        let entry = self.keys.get(self.handles.find(handle.number(), known)?)?;
+        if !entry.hash.is_of(key) {
+            return None;
+        }
         Some((entry, self.tenants.get(entry.tenant)?))
     }
 
@@ -207,12 +213,33 @@ impl Tenancy {
             return Ok(None);
         };
         let uri = text(uri)?;
-        let found = self.certificates.iter().find(|(pattern, _)| pattern.matches(&uri));
-        let listed = found.and_then(|(_, at)| Some((*at, self.tenants.get(*at)?)));
-        match listed {
+        match self.certified(&uri) {
             Some((at, tenant)) => Ok(Some(of(tenant, at, Proof::Certificate))),
             None => self.other(uri.into(), None, Proof::Certificate).map(Some),
         }
+    }
+
+    /// Whose certificate it is. Of several patterns the longest says most of the name.
+    fn certified(&self, uri: &str) -> Option<(usize, &Tenant)> {
+        let is =
+            |at: usize| self.certificates.get(at).is_some_and(|(known, _)| known.as_str() == uri);
+        let found = match self.exact.find(hash(uri), is) {
+            Some(at) => self.certificates.get(at),
+            None => {
+                let mut longest: Option<&(Pattern, usize)> = None;
+                for entry in self.certificates.iter().filter(|(known, _)| !known.is_exact()) {
+                    let length = entry.0.as_str().len();
+                    if longest.is_none_or(|known| known.0.as_str().len() < length)
+                        && entry.0.matches(uri)
+                    {
+                        longest = Some(entry);
+                    }
+                }
+                longest
+            }
+        };
+        let (_, at) = *found.as_ref()?;
+        Some((*at, self.tenants.get(*at)?))
     }
 
     fn named(
@@ -246,7 +273,9 @@ impl Tenancy {
     /// Somebody who is not listed.
     fn other(&self, name: Rc<str>, tier: Option<&str>, proof: Proof) -> Result<Caller, Error> {
         let of_tier = self.others_of.iter().find(|(known, _)| Some(&**known) == tier);
-        let at = of_tier.map(|(_, at)| *at).or(self.others);
+        // A certificate must not pass for a tenant by being called like one.
+        let free = self.find(&name).is_none();
+        let at = of_tier.map(|(_, at)| *at).or(self.others).filter(|_| free);
         match at.and_then(|at| Some((at, self.tenants.get(at)?))) {
             Some((at, terms)) => Ok(Caller { tenant: name, ..of(terms, at, proof) }),
             None => Err(Error::new(
@@ -299,3 +328,6 @@ fn unclear() -> Error {
 fn refused(message: &str) -> Error {
     Error::new(Class::Auth, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,12 @@ pub struct Hash {
 pub struct Handle(u32);
 
 impl Handle {
+    /// As a number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
     /// The handle of a key.
     #[must_use]
     pub fn of(key: &str) -> Self {

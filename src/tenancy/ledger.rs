@@ -38,7 +38,7 @@ pub const MAX_OWED: usize = 1_024;
 pub struct Ledger {
     zone: Zone,
     /// In seconds.
-    generation: u32,
+    generation: u64,
     anomaly: Option<Anomaly>,
     /// Those of the last call: they rarely change.
     periods: Cell<(Period, Period)>,
@@ -93,7 +93,7 @@ impl Ledger {
     pub fn new(zone: Zone, lease: Millis, anomaly: Option<Anomaly>) -> Self {
         Self {
             zone,
-            generation: (lease / 2 / 1000).clamp(1, 86_400) as u32,
+            generation: (lease / 2 / 1000).clamp(1, 86_400),
             anomaly,
             periods: Cell::default(),
             owed: RefCell::default(),

@@ -21,7 +21,9 @@
 //! | [`period`] | days and months of a time zone |
 //! | [`zone`] | time zones |
 //! | [`key`] | virtual keys and their hashes |
+//! | [`index`] | places by hashes |
 //! | [`identity`] | from what a request shows to its caller |
+//! | [`permission`] | what a tenant may ask for |
 
 pub mod account;
 pub mod alert;
@@ -30,9 +32,11 @@ pub mod caller;
 pub mod exceeded;
 pub mod hold;
 pub mod identity;
+pub mod index;
 pub mod key;
 pub mod ledger;
 pub mod period;
+pub mod permission;
 pub mod settings;
 pub mod snapshot;
 pub mod subject;

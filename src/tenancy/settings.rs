@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::identity::{Key, Source};
+use super::index::Index;
+use super::zone::Zone;
 use crate::pattern::Pattern;
 use crate::providers::catalogue::NanoUsd;
 
@@ -16,10 +18,14 @@ pub struct Tenancy {
     pub tenants: Vec<Tenant>,
     /// How many tenants the configuration lists.
     pub listed: usize,
-    /// Keys, in the order of their handles.
+    /// Keys.
     pub keys: Vec<Key>,
-    /// URIs of certificates and whose they are, a place in `tenants`: the first that matches counts.
+    /// Places in `keys` by handles.
+    pub handles: Index,
+    /// URIs of certificates and whose they are, a place in `tenants`.
     pub certificates: Vec<(Pattern, usize)>,
+    /// Places in `certificates` of those without a `*`, by their hashes.
+    pub exact: Index,
     /// Teams: what all their tenants and users share.
     pub teams: Vec<Shared>,
     /// Tiers: what all in one share.
@@ -31,8 +37,8 @@ pub struct Tenancy {
     pub others: Option<usize>,
     /// For each tier, on whose terms those of `others` ask whom a claim or a header puts into it.
     pub others_of: Vec<(Rc<str>, usize)>,
-    /// The zone whose days and months budgets have, by its name in the tz database.
-    pub time_zone: Rc<str>,
+    /// The zone whose days and months budgets have.
+    pub time_zone: Zone,
 }
 
 impl Tenancy {

@@ -12,6 +12,8 @@ mod catalog;
 mod check;
 #[path = "explain.rs"]
 mod explain;
+#[path = "key.rs"]
+mod key;
 #[path = "translate.rs"]
 mod translate;
 #[path = "usage.rs"]
@@ -36,6 +38,9 @@ enum Command {
     Check(check::Command),
     /// Shows which rule takes a request and why, who is asked in which order, and what it costs there.
     Explain(explain::Command),
+    /// Makes virtual keys and the hashes that a configuration holds of them.
+    #[command(subcommand)]
+    Key(key::Command),
     /// Shows what the module makes of one request, answer or stream. Nothing is sent.
     #[command(subcommand)]
     Translate(translate::Command),
@@ -54,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Catalog(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Key(command) => command.run(),
         Command::Translate(command) => command.run(),
         Command::Usage(command) => command.run(),
     };

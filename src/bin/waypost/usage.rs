@@ -9,9 +9,11 @@ use clap::{Args, ValueEnum};
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use waypost::cli::BadUsage;
-use waypost::cli::usage::{self, Date, Dimension, Options, Screen, Source, Zone, of_logs};
+use waypost::cli::usage::{self, Date, Dimension, Options, Screen, Source, of_logs, snapshot};
+use waypost::config::Gateway;
+use waypost::tenancy::Zone;
 
-use super::Output;
+use super::{Output, read_file};
 
 /// Columns of a chart that goes into a file.
 const FILE_COLUMNS: u16 = 80;
@@ -32,7 +34,11 @@ Examples:
   waypost usage audit.log audit.log.1.gz --by team,model --top 20
   waypost usage --by day --chart --from 2026-11-01 --to 2026-11-30 audit.log
   waypost usage --by tenant,month --format csv audit-*.log.gz > november.csv
-  kubectl logs deploy/envoy | waypost usage -";
+  kubectl logs deploy/envoy | waypost usage -
+
+To an Envoy that was started anew, what was spent before:
+  waypost usage --snapshot --config envoy.yaml audit.log |
+    curl --data-binary @- -H \"Authorization: Bearer $KEY\" http://127.0.0.1:9902/waypost/budgets";
 
 /// Who used what and what it cost, from logs.
 #[derive(Debug, Args)]
@@ -66,8 +72,21 @@ pub struct Command {
     #[arg(long)]
     chart: bool,
     /// The zone of days and months, as in the configuration.
-    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
-    time_zone: Zone,
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// Envoy's configuration: its time zone holds, unless --time-zone says another.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Of several gateways in the configuration the one in the listener of this name.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    gateway: Option<String>,
+    /// Prints what the accounts of the configuration have spent today and this month, for
+    /// POST /waypost/budgets.
+    #[arg(
+        long, requires = "config",
+        conflicts_with_all = ["by", "from", "to", "tenants", "top", "format", "chart", "time_zone"]
+    )]
+    snapshot: bool,
     /// A line that is no record is an error.
     #[arg(long)]
     strict: bool,
@@ -85,12 +104,8 @@ enum Format {
     Json,
 }
 
-fn date(text: &str) -> Result<Date, String> {
+pub fn date(text: &str) -> Result<Date, String> {
     Date::read(text.as_bytes()).ok_or_else(|| "not a date like 2026-11-21".to_owned())
-}
-
-fn zone(text: &str) -> Result<Zone, String> {
-    Zone::parse(text).ok_or_else(|| "not a time zone like Europe/Berlin".to_owned())
 }
 
 impl Command {
@@ -98,16 +113,24 @@ impl Command {
         if self.chart && self.format != Format::Table {
             return Err(BadUsage("--chart goes with --format table only".to_owned()));
         }
-        let options = self.options();
+        let gateway = self.configured()?;
+        let options = self.options(gateway.as_ref())?;
         let names: Vec<String> = match self.files.is_empty() {
             true => vec!["-".to_owned()],
             false => self.files.iter().map(|path| path.display().to_string()).collect(),
         };
         let (progress, logs) = open(&self.files, &names)?;
-        let result = of_logs(logs, &options, screen());
+        let result = match gateway.filter(|_| self.snapshot) {
+            Some(gateway) => snapshot::of_logs(logs, &gateway, super::now(), self.strict)
+                .map(|taken| (taken.json, taken.lines, taken.left_out)),
+            None => of_logs(logs, &options, screen()).map(|(bytes, lines)| (bytes, lines, None)),
+        };
         progress.finish_and_clear();
-        let (bytes, lines) = result?;
-        let told = lines.told(&names);
+        let (bytes, lines, left_out) = result?;
+        let mut told = lines.told(&names);
+        if let Some(left_out) = left_out {
+            told.push_str(&left_out.to_string());
+        }
         if !told.is_empty() {
             // Nobody is left to be told when this fails.
             let _ = write!(io::stderr().lock(), "waypost: {told}");
@@ -118,15 +141,34 @@ impl Command {
         }
     }
 
-    fn options(&self) -> Options {
+    /// The gateway of the configuration that was named.
+    fn configured(&self) -> Result<Option<Gateway>, BadUsage> {
+        let Some(path) = &self.config else { return Ok(None) };
+        let name = path.display().to_string();
+        let text = String::from_utf8(read_file(path)?)
+            .map_err(|_| BadUsage(format!("{name}: is not UTF-8")))?;
+        snapshot::gateway(&name, &text, self.gateway.as_deref()).map(Some)
+    }
+
+    fn options(&self, gateway: Option<&Gateway>) -> Result<Options, BadUsage> {
         let named = |name: &String| Dimension::ALL.into_iter().find(|known| known.name() == name);
-        Options {
+        let (known, zone) = match (self.time_zone.as_deref(), gateway) {
+            (Some(name), _) => {
+                let message =
+                    || BadUsage(format!("--time-zone: \"{name}\" is no zone like Europe/Berlin"));
+                (Zone::parse(name).ok_or_else(message)?, name)
+            }
+            (None, Some(gateway)) => (gateway.tenancy.time_zone, "the configuration's time zone"),
+            (None, None) => (Zone::default(), "UTC"),
+        };
+        Ok(Options {
             by: self.by.iter().filter_map(named).collect(),
             from: self.from,
             to: self.to,
             tenants: self.tenants.clone(),
             top: self.top,
-            zone: self.time_zone,
+            zone: known,
+            zone_name: zone.to_owned(),
             chart: self.chart,
             format: match self.format {
                 Format::Table => usage::Format::Table,
@@ -134,7 +176,7 @@ impl Command {
                 Format::Json => usage::Format::Json,
             },
             strict: self.strict,
-        }
+        })
     }
 }
 

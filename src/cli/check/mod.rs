@@ -16,6 +16,7 @@
 //! | `cluster` | provider clusters |
 //! | `inner` | the way back in, and the listener of the status page |
 //! | `expression` | expressions that Envoy evaluates |
+//! | `identity` | who could say that he is somebody else, and keys that do not hold |
 //! | `price` | models without a price |
 //! | `leak` | credentials in logs and headers |
 //!
@@ -27,6 +28,7 @@ mod cluster;
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod expression;
+mod identity;
 mod inner;
 mod leak;
 mod manager;
@@ -187,6 +189,21 @@ pub fn gateways(file: &str, text: &str) -> Result<Vec<(String, Gateway)>, BadUsa
     Ok(named.collect())
 }
 
+/// Milliseconds since 1970, where there is a clock.
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(clippy::disallowed_methods, reason = "the program's own clock")
+)]
+fn now() -> Option<u64> {
+    #[cfg(target_arch = "wasm32")]
+    return None;
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_millis()).ok()
+    }
+}
+
 /// Checks what an Envoy file says.
 #[must_use]
 pub fn check(file: &str, value: &Value) -> Report {
@@ -203,6 +220,7 @@ pub fn check(file: &str, value: &Value) -> Report {
     #[cfg(not(target_arch = "wasm32"))]
     expression::check(&setup, &mut findings);
     price::check(&setup, &mut findings);
+    identity::check(&setup, now(), &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
     Report { findings, file: file.to_owned(), summary: setup.summary() }

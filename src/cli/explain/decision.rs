@@ -11,6 +11,7 @@ use super::told::{
 };
 use super::{DRAWS, Inquiry};
 use crate::cli::verdict::Verdict;
+use crate::config::gateway::ClientsMay;
 use crate::config::rule::{Expression, Mirror};
 use crate::config::{Choose, Gateway, Rule};
 use crate::filter::asked::Asked;
@@ -19,8 +20,8 @@ use crate::health::{Slot, Standing, Window};
 use crate::openai::{Class, Error};
 use crate::providers::Headers;
 use crate::routing::{self, Moment, Plan, Question, Skipped, Why, explain};
-use crate::tenancy::Caller;
 use crate::tenancy::identity::{Header, MISSING, Shown};
+use crate::tenancy::{Caller, May};
 
 /// A gateway, a request, and what is known of the rest.
 pub(super) struct Scene<'s> {
@@ -205,7 +206,8 @@ impl<'s> Scene<'s> {
     }
 
     fn because(&self, question: &Question<'_>, plan: &Plan, natural: Option<usize>) -> String {
-        let may = self.gateway.clients_may;
+        let pins = question.may(&self.gateway).is_none_or(May::pins);
+        let may = if pins { self.gateway.clients_may } else { ClientsMay::default() };
         let wishes = &question.wishes;
         let mut because = match (plan.at, natural) {
             (at, natural) if at != natural => {

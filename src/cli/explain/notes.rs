@@ -34,7 +34,9 @@ pub(super) fn notes(
         )
     };
     let mut notes = Vec::new();
-    let pinned = question.wishes.target.is_some() && gateway.clients_may.target;
+    let pinned = question.wishes.target.is_some()
+        && gateway.clients_may.target
+        && question.may(gateway).is_none_or(crate::tenancy::May::pins);
     match rule.map(|rule| &rule.choose) {
         _ if pinned => notes.push("the pinned target only".to_owned()),
         None => notes

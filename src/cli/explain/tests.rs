@@ -159,3 +159,48 @@ fn who_is_down_is_asked_last_and_the_shares_say_so() {
     let clusters: Vec<String> = firsts(Some(&down)).into_iter().map(|one| one.0).collect();
     assert_eq!(clusters, ["a1", "b", "a2"]);
 }
+
+#[test]
+fn who_asks_is_named_or_shown_as_in_envoy_and_a_key_that_does_not_hold_is_refused() {
+    use crate::tenancy::key::Hash;
+
+    let hash = |key: &str| Hash::of(key, [1; 16]).to_string();
+    let config = json!({
+        "role": "gateway",
+        "tenants": {
+            "a": {"keys": [{"hash": hash("wp-of-a"), "expires": "1970-01-01"}], "may": {"models": "one"}},
+            "b": {},
+        },
+        "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "c"}], "models": {"one": {}, "two": {}}}},
+        "rules": [{"name": "of-b", "when": {"tenant": "b"}, "targets": ["p/two"]}],
+    });
+    let decided = |tenant: Option<&str>, key: Option<&str>, model: &str, now: u64| {
+        let Ok(Config::Gateway(gateway)) = Config::read(&config) else { panic!("a gateway") };
+        let header = key.map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
+        let inquiry = Inquiry {
+            operation: Operation::Chat,
+            headers: header.into_iter().collect(),
+            body: hello(model).to_string().into_bytes(),
+            tenant: tenant.map(str::to_owned),
+            now,
+        };
+        let options = Options { json: true, ..Options::default() };
+        let gateways = vec![("g".to_owned(), *gateway)];
+        let printed = of_gateways(gateways, &inquiry, &options, &|_| Verdict::Not).unwrap();
+        let told: Value = serde_json::from_slice(&printed.bytes).unwrap();
+        let decision = &told["gateways"][0]["decisions"][0];
+        let tenant = told["gateways"][0]["request"]["tenant"].as_str().map(str::to_owned);
+        (tenant, decision["rule"].clone(), decision["error"]["code"].clone())
+    };
+    let a = Some("a".to_owned());
+    assert_eq!(
+        decided(Some("b"), None, "one", 0),
+        (Some("b".to_owned()), json!("of-b"), Value::Null)
+    );
+    assert_eq!(decided(None, Some("wp-of-a"), "one", 7), (a.clone(), json!("model"), Value::Null));
+    assert_eq!(decided(None, Some("wp-of-a"), "one", 86_400_000).2, "api_key_expired");
+    assert_eq!(decided(None, Some("wp-of-b"), "one", 7).2, "invalid_api_key");
+    assert_eq!(decided(Some("none"), None, "one", 7).2, "unknown_tenant");
+    assert_eq!(decided(Some("a"), None, "two", 7), (a, Value::Null, json!("model_not_allowed")));
+    assert_eq!(decided(None, None, "one", 7), (None, json!("model"), Value::Null));
+}

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::Dimension;
 use super::decimal::{decimals, usd};
 use super::report::Screen;
 use super::tally::called;
-use super::{Dimension, Zone};
 
 /// Fewest columns of a chart: in a narrower terminal its lines break.
 const MIN_WIDTH: usize = 30;
@@ -31,7 +31,7 @@ struct Bars {
 pub fn write(
     spends: &BTreeMap<i64, u128>,
     unit: Dimension,
-    zone: &Zone,
+    zone: &str,
     screen: Screen,
     out: &mut String,
 ) {
@@ -63,7 +63,7 @@ pub fn write(
     }
     let zero = scale.label(0);
     let _ = writeln!(out, "{zero:>margin$} └{}", "─".repeat(step * bars.spends.len()));
-    let _ = writeln!(out, "{:margin$}  {}\n", "", days(&bars, unit, step));
+    let _ = writeln!(out, "{:margin$}  {}\n", "", days(&bars, unit, step, room));
 }
 
 impl Bars {
@@ -131,7 +131,7 @@ fn cell(eighths: usize, line: usize, step: usize) -> String {
     cell
 }
 
-fn title(bars: &Bars, unit: Dimension, zone: &Zone, out: &mut String) {
+fn title(bars: &Bars, unit: Dimension, zone: &str, out: &mut String) {
     let each = match bars.each {
         1 => unit.to_string(),
         each => format!("{each} {unit}s"),
@@ -148,7 +148,7 @@ fn title(bars: &Bars, unit: Dimension, zone: &Zone, out: &mut String) {
 }
 
 /// What is below the axis: as many names as fit.
-fn days(bars: &Bars, unit: Dimension, step: usize) -> String {
+fn days(bars: &Bars, unit: Dimension, step: usize, room: usize) -> String {
     let mut out = String::new();
     for at in 0..bars.spends.len() {
         let column = at * step;
@@ -163,6 +163,9 @@ fn days(bars: &Bars, unit: Dimension, step: usize) -> String {
             _ if length == 0 => &*name,
             _ => name.split_at_checked(5).map_or(&*name, |(_, day)| day),
         };
+        if length > 0 && column + name.len() > room {
+            break;
+        }
         out.extend(std::iter::repeat_n(' ', column - length));
         out.push_str(name);
     }

@@ -13,8 +13,11 @@ pub const VERSION: u64 = 2;
 /// Most tokens of one attempt; more is no count of tokens.
 pub const MAX_TOKENS: u64 = 1_000_000_000_000;
 
-/// Most attempts of one request. The gateway makes 16 at most.
-pub const MAX_ATTEMPTS: usize = 256;
+/// Longest time of a request, in milliseconds: a year.
+const MAX_LATENCY: u64 = 366 * 86_400_000;
+
+/// Most attempts of one request. The gateway makes 32 at most.
+pub const MAX_ATTEMPTS: usize = 64;
 
 /// What was used, of one attempt or of a whole request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +48,8 @@ pub struct Attempt<'a> {
 /// A request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Seconds since 1970.
-    pub time: i64,
+    /// Milliseconds since 1970.
+    pub time: u64,
     pub tenant: Option<Text<'a>>,
     pub team: Option<Text<'a>>,
     pub user: Option<Text<'a>>,
@@ -57,12 +60,17 @@ pub struct Record<'a> {
     pub provider: Option<Text<'a>>,
     pub model: Option<Text<'a>>,
     pub status: Option<u64>,
+    /// The model asked for.
+    pub requested: Option<Text<'a>>,
+    /// Milliseconds from the time to the end.
+    pub latency: u64,
     /// Over all attempts, those that are left out of the record included.
     pub used: Used,
     pub attempts: Vec<Attempt<'a>>,
 }
 
 /// What a line is.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is a record")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     Record(Record<'a>),
@@ -101,6 +109,7 @@ pub fn read<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> Line<'a> {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is a record")]
 enum Outer<'a> {
     Line(Line<'a>),
     /// The record is in a field.
@@ -141,7 +150,7 @@ fn outer(line: &[u8]) -> Outer<'_> {
 struct Reader<'a> {
     record: Record<'a>,
     version: Option<u64>,
-    time: Option<i64>,
+    time: Option<u64>,
     /// What a field holds that it cannot hold in this version.
     wrong: Option<&'static str>,
     within: Option<Value<'a>>,
@@ -160,7 +169,7 @@ impl<'a> Reader<'a> {
             b"record" => self.within = Some(value),
             b"time" => {
                 self.time = match value {
-                    Value::String(text) => when::seconds(&text.bytes()),
+                    Value::String(text) => when::millis(&text.bytes()),
                     _ => None,
                 };
                 if self.time.is_none() {
@@ -176,6 +185,8 @@ impl<'a> Reader<'a> {
             b"route" => record.rule = name(value, wrong),
             b"provider_chosen" => record.provider = name(value, wrong),
             b"model" => record.model = name(value, wrong),
+            b"requested_model" => record.requested = name(value, wrong),
+            b"latency_ms" => record.latency = count(value, MAX_LATENCY, wrong).unwrap_or_default(),
             b"status" => record.status = count(value, 999, wrong),
             key => used(&mut record.used, key, value, wrong),
         }

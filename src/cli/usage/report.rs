@@ -1,6 +1,6 @@
 //! What `waypost usage` prints, and the formats for machines.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub struct Report<'a> {
     pub rows: Vec<Row>,
     pub others: Option<Others>,
     pub total: Sums,
-    pub span: Option<(i64, i64)>,
+    pub span: Option<(u64, u64)>,
     pub bars: BTreeMap<i64, u128>,
     pub plan: &'a Plan,
 }
@@ -77,7 +77,7 @@ impl<'a> Report<'a> {
             .into_iter()
             .map(|(name, sums)| Row { names: names(&name), sums })
             .collect();
-        rows.sort_by(|a, b| by_spend(a).cmp(&by_spend(b)));
+        rows.sort_by(by_spend);
         let rest = rows.split_off(top.unwrap_or(rows.len()).min(rows.len()));
         let mut others = folded.unwrap_or_default();
         for row in &rest {
@@ -99,7 +99,7 @@ impl<'a> Report<'a> {
             Format::Table => {
                 let mut out = String::new();
                 if let Some(unit) = self.plan.bars {
-                    chart::write(&self.bars, unit, &self.plan.zone, screen, &mut out);
+                    chart::write(&self.bars, unit, &self.plan.zone_name, screen, &mut out);
                 }
                 table::write(self, screen, &mut out);
                 out.into_bytes()
@@ -138,7 +138,7 @@ impl<'a> Report<'a> {
                 .collect()
         };
         let rows = self.rows.iter().map(|row| Entry { names: names(row), sums: exact(&row.sums) });
-        let second = |second: i64| super::when::rfc3339(second);
+        let second = |second: u64| super::when::utc(second);
         let document = Document {
             by: self.plan.by.iter().map(|dimension| dimension.name()).collect(),
             first: self.span.map(|(first, _)| second(first)),
@@ -164,9 +164,13 @@ pub fn others_name(others: &Others) -> String {
     }
 }
 
-fn by_spend(row: &Row) -> (Reverse<u128>, Reverse<u128>, Reverse<u64>, &[Option<String>]) {
-    let Row { sums, names } = row;
-    (Reverse(sums.spend), Reverse(sums.input + sums.output), Reverse(sums.requests), names)
+/// Who spent more comes first; then who used more.
+fn by_spend(a: &Row, b: &Row) -> Ordering {
+    let key = |row: &Row| {
+        let Sums { spend, input, output, requests, .. } = row.sums;
+        Reverse((spend, input + output, requests))
+    };
+    key(a).cmp(&key(b)).then_with(|| a.names.cmp(&b.names))
 }
 
 /// How a sum is called and written.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::decimal::{decimals, usd};
 use super::report::{NONE, Report, Screen, others_name};
 use super::sums::Sums;
-use super::when::rfc3339;
+use super::when::utc;
 use crate::cli::catalog::shorten;
 
 /// Columns with numbers.
@@ -105,7 +105,7 @@ fn footer(report: &Report<'_>, out: &mut String) {
         out.push_str("\nNo request is in these lines that the options leave.\n");
         return;
     };
-    let _ = write!(out, "\n{} to {}.", rfc3339(first), rfc3339(last));
+    let _ = write!(out, "\n{} to {}.", utc(first), utc(last));
     if report.total.estimated > 0 {
         out.push_str(" estimated: tokens that the gateway counted, since the provider did not.");
     }
@@ -155,7 +155,7 @@ fn grouped(number: u128) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use super::cursor::Text;
 use super::record::{Attempt, Record, Used};
 use super::sums::{Groups, Sums};
-use super::when::{Date, Local};
-use super::{Dimension, Options, Zone};
+use super::when::{Calendar, Date, Local, hour};
+use super::{Dimension, Options};
+use crate::providers::catalogue::NanoUsd;
+use crate::tenancy::Zone;
 
-/// Longest name of a group, in bytes; what differs only beyond that is one group.
-pub const MAX_NAME: usize = 200;
+/// Longest name of a group, in bytes; what differs only behind that is one group. The gateway takes
+/// names of at most 256 bytes.
+pub const MAX_NAME: usize = 256;
 
 /// Most hours, days or months of the chart that are remembered: hours of more than ten years.
 pub const MAX_BARS: usize = 100_000;
@@ -31,13 +34,14 @@ pub struct Plan {
     /// Only these, if there are any.
     pub tenants: Vec<String>,
     pub zone: Zone,
+    pub zone_name: String,
     /// What a bar of the chart stands for, if there is one: an hour, a day or a month.
     pub bars: Option<Dimension>,
 }
 
 impl Plan {
     pub fn of(options: &Options) -> Self {
-        let Options { by, from, to, tenants, zone, chart, .. } = options;
+        let Options { by, from, to, tenants, zone, zone_name, chart, .. } = options;
         let unit = by.iter().copied().find(|dimension| dimension.is_time());
         Self {
             by: by.clone(),
@@ -45,6 +49,7 @@ impl Plan {
             to: *to,
             tenants: tenants.clone(),
             zone: *zone,
+            zone_name: zone_name.clone(),
             bars: chart.then(|| unit.unwrap_or(Dimension::Day)),
         }
     }
@@ -58,23 +63,31 @@ pub struct Tally {
     /// Spend by hour, day or month.
     pub bars: BTreeMap<i64, u128>,
     /// First and last second of what counts.
-    pub span: Option<(i64, i64)>,
+    pub span: Option<(u64, u64)>,
     name: Vec<u8>,
+    calendar: Calendar,
 }
 
 impl Tally {
     /// Of everything.
-    pub fn new() -> Self {
-        Self::with(Groups::new())
+    pub fn new(plan: &Plan) -> Self {
+        Self::with(Groups::new(), plan)
     }
 
     /// Of a bounded part of the input.
-    pub fn of_a_part() -> Self {
-        Self::with(Groups::of_a_part())
+    pub fn of_a_part(plan: &Plan) -> Self {
+        Self::with(Groups::of_a_part(), plan)
     }
 
-    fn with(groups: Groups) -> Self {
-        Self { groups, total: Sums::default(), bars: BTreeMap::new(), span: None, name: Vec::new() }
+    fn with(groups: Groups, plan: &Plan) -> Self {
+        Self {
+            groups,
+            total: Sums::default(),
+            bars: BTreeMap::new(),
+            span: None,
+            name: Vec::new(),
+            calendar: Calendar::of(plan.zone),
+        }
     }
 
     /// Adds what comes next.
@@ -91,11 +104,11 @@ impl Tally {
 
     /// Counts a request.
     pub fn add(&mut self, record: &Record<'_>, plan: &Plan) {
-        let local = plan.zone.local(record.time);
+        let local = self.calendar.at(record.time);
         if !wanted(record, local, plan) {
             return;
         }
-        self.extend(record.time, record.time);
+        self.extend(local.seconds, local.seconds);
         let spend_before = self.total.spend;
         let answered = answered(record);
         for (at, attempt) in record.attempts.iter().enumerate() {
@@ -104,6 +117,8 @@ impl Tally {
         let rest = unaccounted(record);
         if record.attempts.is_empty() {
             let Record { provider, model, rule, .. } = *record;
+            // Where nobody was asked, `model` is the one asked for.
+            let model = model.filter(|_| provider.is_some());
             let attempt = Attempt { provider, model, rule, failed: false, used: record.used };
             self.count(record, &attempt, true, provider.is_some(), local, plan);
         } else if let Some(used) = rest {
@@ -112,7 +127,7 @@ impl Tally {
             self.count(record, &attempt, false, false, local, plan);
         }
         if let Some(unit) = plan.bars {
-            self.bar(bar(unit, local), self.total.spend - spend_before);
+            self.bar(bar(unit, local, plan), self.total.spend - spend_before);
         }
     }
 
@@ -154,7 +169,7 @@ impl Tally {
         }
     }
 
-    fn extend(&mut self, first: i64, last: i64) {
+    fn extend(&mut self, first: u64, last: u64) {
         let (before, after) = self.span.unwrap_or((first, last));
         self.span = Some((before.min(first), after.max(last)));
     }
@@ -177,7 +192,7 @@ fn answered(record: &Record<'_>) -> Option<usize> {
 }
 
 /// What the sums of a request hold beyond those of its attempts.
-fn unaccounted(record: &Record<'_>) -> Option<Used> {
+pub fn unaccounted(record: &Record<'_>) -> Option<Used> {
     let of = |field: fn(&Used) -> u64| {
         let attempts = record.attempts.iter().map(|attempt| u128::from(field(&attempt.used)));
         let rest = u128::from(field(&record.used)).saturating_sub(attempts.sum());
@@ -190,14 +205,13 @@ fn unaccounted(record: &Record<'_>) -> Option<Used> {
         cached: of(|used| used.cached),
         cache_write: of(|used| used.cache_write),
         reasoning: of(|used| used.reasoning),
-        cost: record.used.cost.map(|_| crate::providers::catalogue::NanoUsd(cost)),
+        cost: record.used.cost.map(|_| NanoUsd(cost)),
         estimated: record.used.estimated,
     };
     (used.input > 0 || used.output > 0 || cost > 0).then_some(used)
 }
 
-/// Appends the name of what the attempt belongs to: its length, then its bytes. Nothing has the
-/// length of [`ABSENT`].
+/// Appends the name of what the attempt belongs to.
 fn write_name(
     dimension: Dimension,
     record: &Record<'_>,
@@ -216,36 +230,30 @@ fn write_name(
         Dimension::Provider => attempt.provider,
         Dimension::Model => attempt.model,
         Dimension::Rule => attempt.rule.or(record.rule),
-        Dimension::Status => return write_status(record.status, out),
+        Dimension::Status => {
+            let said = record.status.map(|status| format!("{status:03}"));
+            return write_part(said.as_deref().map(str::as_bytes), out);
+        }
         Dimension::Day | Dimension::Hour | Dimension::Month => {
-            let said = moment(dimension, bar(dimension, local), plan, record.time);
-            return write_part(said.as_bytes(), out);
+            let said = moment(dimension, local, plan);
+            return write_part(Some(said.as_bytes()), out);
         }
     };
-    match text {
-        None => out.extend_from_slice(&ABSENT.to_be_bytes()),
-        Some(text) => write_part(&text.bytes(), out),
-    }
+    write_part(text.map(Text::bytes).as_deref(), out);
 }
 
 /// The length of a name that is not there.
 const ABSENT: u16 = u16::MAX;
 
-fn write_status(status: Option<u64>, out: &mut Vec<u8>) {
-    match status {
-        None => out.extend_from_slice(&ABSENT.to_be_bytes()),
-        Some(status) => write_part(format!("{status:03}").as_bytes(), out),
-    }
-}
-
-fn write_part(text: &[u8], out: &mut Vec<u8>) {
-    let text = text.get(..MAX_NAME).unwrap_or(text);
-    let length = u16::try_from(text.len()).unwrap_or(ABSENT);
+/// Appends one name of several: its length, then its bytes. [`names`] reads them.
+pub fn write_part(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    let text = text.map(|text| text.get(..=MAX_NAME).unwrap_or(text));
+    let length = text.map_or(ABSENT, |text| u16::try_from(text.len()).unwrap_or_default());
     out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(text);
+    out.extend_from_slice(text.unwrap_or_default());
 }
 
-/// The names that [`Tally::add`] made one of.
+/// The names that [`write_part`] wrote.
 pub fn names(mut name: &[u8]) -> Vec<Option<String>> {
     let mut names = Vec::new();
     while let Some((length, rest)) = name.split_first_chunk::<2>() {
@@ -260,7 +268,7 @@ pub fn names(mut name: &[u8]) -> Vec<Option<String>> {
         names.push(text.map(|text| {
             let said = String::from_utf8_lossy(text).into_owned();
             // A name that was cut may end within a character.
-            let cut = text.len() == MAX_NAME;
+            let cut = text.len() > MAX_NAME;
             if cut { format!("{}…", said.trim_end_matches('\u{fffd}')) } else { said }
         }));
         name = rest;
@@ -269,23 +277,21 @@ pub fn names(mut name: &[u8]) -> Vec<Option<String>> {
 }
 
 /// Which hour, day or month it is, as a number that the next one is one more than.
-pub fn bar(unit: Dimension, local: Local) -> i64 {
+fn bar(unit: Dimension, local: Local, plan: &Plan) -> i64 {
     match unit {
-        Dimension::Hour => local.day * 24 + i64::from(local.hour),
-        Dimension::Month => {
-            let Date { year, month, .. } = Date::of_days(local.day);
-            year * 12 + i64::from(month) - 1
-        }
-        _ => local.day,
+        Dimension::Hour => i64::from(local.day) * 24 + i64::from(hour(&plan.zone, local.seconds)),
+        Dimension::Month => local.month.into(),
+        _ => local.day.into(),
     }
 }
 
-/// What such a number is called. An hour that a zone's clocks show twice is told apart by the offset.
-fn moment(unit: Dimension, number: i64, plan: &Plan, seconds: i64) -> String {
-    let said = called(unit, number);
-    if unit != Dimension::Hour || plan.zone.is_utc() {
+/// What it is called. An hour that the clocks of a zone show twice is told apart by the offset.
+fn moment(unit: Dimension, local: Local, plan: &Plan) -> String {
+    let said = called(unit, bar(unit, local, plan));
+    if unit != Dimension::Hour || plan.zone == Zone::UTC {
         return said;
     }
+    let seconds = i64::try_from(local.seconds).unwrap_or(i64::MAX);
     let offset = plan.zone.offset(seconds) / 60;
     let sign = if offset < 0 { '-' } else { '+' };
     let offset = offset.abs();
@@ -296,14 +302,18 @@ fn moment(unit: Dimension, number: i64, plan: &Plan, seconds: i64) -> String {
 pub fn called(unit: Dimension, number: i64) -> String {
     match unit {
         Dimension::Hour => {
-            let day = Date::of_days(number.div_euclid(24));
+            let day = date(number.div_euclid(24));
             format!("{day} {:02}:00", number.rem_euclid(24))
         }
         Dimension::Month => {
             format!("{:04}-{:02}", number.div_euclid(12), number.rem_euclid(12) + 1)
         }
-        _ => Date::of_days(number).to_string(),
+        _ => date(number).to_string(),
     }
+}
+
+fn date(days: i64) -> Date {
+    Date::of(u32::try_from(days).unwrap_or_default())
 }
 
 #[cfg(test)]

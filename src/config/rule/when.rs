@@ -55,6 +55,17 @@ pub enum Operation {
     Embeddings,
 }
 
+impl Operation {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
 /// An expression that Envoy evaluates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {

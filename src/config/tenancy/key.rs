@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::config::reader::{Node, Problems};
 use crate::tenancy::Key;
 use crate::tenancy::key::Hash;
+use crate::tenancy::period::{civil, days};
 
 /// A day in milliseconds.
 const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -60,22 +61,15 @@ fn moment(text: &str, rest: u64) -> Option<u64> {
         None => (text, None),
     };
     let mut parts = date.split('-');
-    let year = digits(parts.next()?, 4).filter(|year| *year >= 1970)?;
-    let month = digits(parts.next()?, 2).filter(|month| (1..=12).contains(month))?;
-    let day = digits(parts.next()?, 2)?;
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let last = match month {
-        2 => 28 + u64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if parts.next().is_some() || !(1..=last).contains(&day) {
+    let year = i64::try_from(digits(parts.next()?, 4)?).ok()?;
+    let month = u32::try_from(digits(parts.next()?, 2)?).ok()?;
+    let day = u32::try_from(digits(parts.next()?, 2)?).ok()?;
+    let days = days(year, month, day);
+    // A day that there is not is another one, by whose name it is not called.
+    if parts.next().is_some() || civil(days) != (year, month, day) {
         return None;
     }
-    // Days of the Gregorian calendar, in years that begin with March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    let midnight = days.checked_sub(719_468)? * DAY;
+    let midnight = u64::try_from(days).ok()? * DAY;
     let Some(time) = time else { return Some(midnight + rest) };
     let mut parts = time.split(':');
     let mut part = |most: u64| digits(parts.next()?, 2).filter(|part| *part <= most);

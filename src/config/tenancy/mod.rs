@@ -12,17 +12,20 @@ pub mod terms;
 
 use std::rc::Rc;
 
-use self::terms::Own;
 use super::reader::{Fields, Node, Problems, unknown};
 use super::rule::{Rule, read_patterns};
 use crate::pattern::Pattern;
-use crate::tenancy::{Key, May, Shared, Source, Tenancy, Tenant, Terms};
+use crate::tenancy::index::hash;
+use crate::tenancy::{May, Shared, Source, Tenancy, Tenant, Terms, Zone};
 
 /// Most tenants.
 pub const MAX_TENANTS: usize = 10_000;
 
 /// Most keys, and most certificates, of one tenant.
 pub const MAX_CREDENTIALS: usize = 1_000;
+
+/// Most patterns of certificates: each is looked at for a certificate that is not listed as it is.
+pub const MAX_PATTERNS: usize = 1_000;
 
 /// Most teams, and most tiers.
 pub const MAX_SHARED: usize = 1_000;
@@ -31,10 +34,7 @@ pub const MAX_SHARED: usize = 1_000;
 pub const MAX_NAME_BYTES: usize = 128;
 
 /// A tier, and what its tenants get that do not say their own.
-struct Tier {
-    shared: Shared,
-    each: Own,
-}
+type Tier<'a> = (Shared, Option<Node<'a>>);
 
 /// What to do when nobody is known.
 const NOBODY: &str = "nobody could ever be answered: write tenants, each with keys (waypost key new makes one), certificates, or named by the claims or headers of identity; or write anonymous: NAME, with tenants: { NAME: {} }, to answer whoever asks";
@@ -46,15 +46,29 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Tenancy 
         Some(node) => identity::read(&node, problems),
         None => vec![Source::Key],
     };
-    let time_zone = fields.take("time_zone").and_then(|node| node.text(problems));
+    let time_zone = fields.take("time_zone").and_then(|node| {
+        let text = node.text(problems)?;
+        let zone = Zone::parse(text);
+        if zone.is_none() {
+            problems.add(
+                &node.path,
+                format!(
+                    "must be a time zone such as \"Europe/Berlin\" or \"+05:30\", but is \"{text}\""
+                ),
+            );
+        }
+        zone
+    });
     let teams = fields.take("teams").map_or_else(Vec::new, |node| {
         read_shared(&node, false, problems).into_iter().map(|(shared, _)| shared).collect()
     });
-    let tiers = fields.take("tiers").map_or_else(Vec::new, |node| read_tiers(&node, problems));
+    let tiers =
+        fields.take("tiers").map_or_else(Vec::new, |node| read_shared(&node, true, problems));
     let mut tenancy = Tenancy {
         identity,
         teams,
-        time_zone: time_zone.unwrap_or("UTC").into(),
+        tiers: tiers.iter().map(|(tier, _)| tier.clone()).collect(),
+        time_zone: time_zone.unwrap_or(Zone::UTC),
         ..Tenancy::default()
     };
     if let Some(node) = fields.take("tenants") {
@@ -79,7 +93,7 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Tenancy 
     if problems.count() == before {
         check(&tenancy, problems);
     }
-    index(&mut tenancy, &tiers);
+    add_others(&mut tenancy, &tiers);
     tenancy
 }
 
@@ -130,102 +144,109 @@ fn check(tenancy: &Tenancy, problems: &mut Problems) {
     }
 }
 
-/// Sorts what is looked up, and gives unlisted tenants of a tier the terms of that tier.
-fn index(tenancy: &mut Tenancy, tiers: &[Tier]) {
-    tenancy.keys.sort_by_key(|key| key.hash.handle());
-    // The longest says most of the name.
-    tenancy.certificates.sort_by_key(|(pattern, _)| {
-        (!pattern.is_exact(), std::cmp::Reverse(pattern.as_str().len()))
-    });
-    tenancy.tiers = tiers.iter().map(|tier| tier.shared.clone()).collect();
-    tenancy.listed = tenancy.tenants.len();
+/// Gives tenants that are not listed the terms of their tiers.
+fn add_others(tenancy: &mut Tenancy, tiers: &[Tier<'_>]) {
     let Some(others) = tenancy.others.and_then(|at| tenancy.tenants.get(at)).cloned() else {
         return;
     };
-    for tier in tiers {
-        let name = Rc::clone(&tier.shared.name);
-        tenancy.others_of.push((Rc::clone(&name), tenancy.tenants.len()));
-        tenancy.tenants.push(Tenant { tier: Some(name), ..tier.each.instead_of(&others) });
+    for (tier, each) in tiers {
+        let mut tenant = Tenant { tier: Some(Rc::clone(&tier.name)), ..others.clone() };
+        if let Some(node) = each {
+            terms::read_each(node, &mut tenant, &mut Problems::default());
+        }
+        tenancy.others_of.push((Rc::clone(&tier.name), tenancy.tenants.len()));
+        tenancy.tenants.push(tenant);
     }
 }
 
-fn read_tenants(node: &Node<'_>, tiers: &[Tier], tenancy: &mut Tenancy, problems: &mut Problems) {
+fn read_tenants(
+    node: &Node<'_>,
+    tiers: &[Tier<'_>],
+    tenancy: &mut Tenancy,
+    problems: &mut Problems,
+) {
     let entries = node.entries(problems);
     if entries.len() > MAX_TENANTS {
         problems.add(&node.path, format!("{} tenants; at most {MAX_TENANTS}", entries.len()));
     }
-    // In a `Struct` entries come in any order.
-    let mut entries: Vec<_> = entries.into_iter().take(MAX_TENANTS).collect();
-    entries.sort_by_key(|(name, _)| *name);
-    for (name, node) in entries {
+    for (name, node) in entries.into_iter().take(MAX_TENANTS) {
         check_name(name, &node.path, problems);
-        let at = tenancy.tenants.len();
+        let mut tenant = Tenant { name: name.into(), ..Tenant::default() };
         let mut fields = node.fields(problems);
-        let team = fields.take("team").and_then(|node| {
+        if let Some(node) = fields.take("team") {
             let known: Vec<&str> = tenancy.teams.iter().map(|team| &*team.name).collect();
-            one_of(&node, &known, problems)
-        });
-        let tier = fields.take("tier").and_then(|node| {
-            let known: Vec<&str> = tiers.iter().map(|tier| &*tier.shared.name).collect();
-            one_of(&node, &known, problems)
-        });
+            tenant.team = one_of(&node, &known, problems);
+        }
+        if let Some(node) = fields.take("tier") {
+            let known: Vec<&str> = tiers.iter().map(|(tier, _)| &*tier.name).collect();
+            tenant.tier = one_of(&node, &known, problems);
+            let of = tiers.iter().find(|(tier, _)| Some(&tier.name) == tenant.tier.as_ref());
+            if let Some((_, Some(each))) = of {
+                // What is wrong there has been said.
+                terms::read_each(each, &mut tenant, &mut Problems::default());
+            }
+        }
         if let Some(node) = fields.take("keys") {
-            for (index, node) in credentials(&node, problems).iter().enumerate() {
-                let read = key::read(node, at, problems);
-                tenancy.keys.extend(read.inspect(|key| {
-                    check_key(key, tenancy, name, index, node, problems);
-                }));
+            for node in credentials(&node, problems) {
+                add_key(&node, name, tenancy, problems);
             }
         }
         if let Some(node) = fields.take("certificates") {
             for node in credentials(&node, problems) {
-                let Some(text) = node.text(problems) else { continue };
-                let pattern = Pattern::new(text);
-                let earlier = tenancy.certificates.iter().find(|(known, _)| *known == pattern);
-                if let Some(owner) = earlier.and_then(|(_, at)| tenancy.tenants.get(*at)) {
-                    let message = format!("\"{text}\" belongs to \"{}\" already", owner.name);
-                    problems.add(&node.path, message);
-                } else if !text.contains("://") {
-                    problems.add(&node.path, format!("\"{text}\" is no URI, such as \"spiffe://cluster.local/ns/search/sa/*\""));
-                }
-                tenancy.certificates.push((pattern, at));
+                add_certificate(&node, name, tenancy, problems);
             }
         }
-        let own = Own::take(&mut fields, problems);
+        terms::take_each(&mut fields, &mut tenant, problems);
         fields.finish(problems);
-        let of = tier.and_then(|name| tiers.iter().find(|tier| *tier.shared.name == *name));
-        let own = match of {
-            Some(tier) => own.or(&tier.each),
-            None => own,
-        };
-        let tenant = Tenant {
-            name: name.into(),
-            team: team.map(Rc::from),
-            tier: tier.map(Rc::from),
-            ..Tenant::default()
-        };
-        tenancy.tenants.push(own.instead_of(&tenant));
+        tenancy.tenants.push(tenant);
     }
+    tenancy.listed = tenancy.tenants.len();
 }
 
-/// Reports a key that another entry holds too.
-fn check_key(
-    key: &Key,
-    tenancy: &Tenancy,
-    tenant: &str,
-    index: usize,
-    node: &Node<'_>,
-    problems: &mut Problems,
-) {
-    let Some(earlier) = tenancy.keys.iter().find(|known| known.hash.handle() == key.hash.handle())
-    else {
-        return;
+/// Reads a key of the tenant that comes next.
+fn add_key(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problems: &mut Problems) {
+    let Some(key) = key::read(node, tenancy.tenants.len(), problems) else { return };
+    let handle = key.hash.handle();
+    let keys = &tenancy.keys;
+    let known = |at: usize| keys.get(at).is_some_and(|known| known.hash.handle() == handle);
+    if let Some(at) = tenancy.handles.find(handle.number(), known) {
+        let owner = keys.get(at).and_then(|key| tenancy.tenants.get(key.tenant));
+        let owner = owner.map_or(tenant, |owner| &owner.name);
+        problems.add(&node.path, format!("is the same key ({handle}) as one of \"{owner}\"; a key stands in one place, make another with waypost key new"));
+    }
+    tenancy.handles.add(handle.number(), tenancy.keys.len());
+    tenancy.keys.push(key);
+}
+
+/// Reads a certificate of the tenant that comes next.
+fn add_certificate(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problems: &mut Problems) {
+    let Some(text) = node.text(problems) else { return };
+    if !text.contains("://") {
+        problems.add(
+            &node.path,
+            format!("\"{text}\" is no URI, such as \"spiffe://cluster.local/ns/search/sa/*\""),
+        );
+    }
+    let pattern = Pattern::new(text);
+    let known = &tenancy.certificates;
+    let same = |at: usize| known.get(at).is_some_and(|(known, _)| *known == pattern);
+    let earlier = if pattern.is_exact() {
+        tenancy.exact.find(hash(text), same)
+    } else {
+        let patterns = known.iter().filter(|(known, _)| !known.is_exact());
+        if patterns.count() == MAX_PATTERNS {
+            problems.add(&node.path, format!("at most {MAX_PATTERNS} certificates have a \"*\""));
+        }
+        (0..known.len()).find(|at| same(*at))
     };
-    let owner = tenancy.tenants.get(earlier.tenant).map_or(tenant, |owner| &owner.name);
-    problems.add(&node.path, format!(
-        "key {index} of \"{tenant}\" has the handle {} of a key of \"{owner}\": it is the same key; a key belongs to one entry, make another with waypost key new",
-        key.hash.handle()
-    ));
+    if let Some((_, at)) = earlier.and_then(|at| known.get(at)) {
+        let owner = tenancy.tenants.get(*at).map_or(tenant, |owner| &owner.name);
+        problems.add(&node.path, format!("\"{text}\" belongs to \"{owner}\" already"));
+    }
+    if pattern.is_exact() {
+        tenancy.exact.add(hash(text), known.len());
+    }
+    tenancy.certificates.push((pattern, tenancy.tenants.len()));
 }
 
 fn credentials<'a>(node: &Node<'a>, problems: &mut Problems) -> Vec<Node<'a>> {
@@ -237,38 +258,22 @@ fn credentials<'a>(node: &Node<'a>, problems: &mut Problems) -> Vec<Node<'a>> {
     nodes
 }
 
-fn read_tiers(node: &Node<'_>, problems: &mut Problems) -> Vec<Tier> {
-    let with = |(shared, each): (Shared, Option<Node<'_>>), problems: &mut Problems| {
-        let each = each.map_or_else(Own::default, |node| {
-            let mut fields = node.fields(problems);
-            let own = Own::take(&mut fields, problems);
-            fields.finish(problems);
-            own
-        });
-        Tier { shared, each }
-    };
-    let all = read_shared(node, true, problems);
-    all.into_iter().map(|one| with(one, problems)).collect()
-}
-
 /// Names with what all who have them share, and the `each_tenant` of tiers.
-fn read_shared<'a>(
-    node: &Node<'a>,
-    tiers: bool,
-    problems: &mut Problems,
-) -> Vec<(Shared, Option<Node<'a>>)> {
+fn read_shared<'a>(node: &Node<'a>, tiers: bool, problems: &mut Problems) -> Vec<Tier<'a>> {
     let mut entries = node.entries(problems);
     if entries.len() > MAX_SHARED {
         problems.add(&node.path, format!("{} entries; at most {MAX_SHARED}", entries.len()));
         entries.truncate(MAX_SHARED);
     }
-    entries.sort_by_key(|(name, _)| *name);
     let mut all = Vec::new();
     for (name, node) in entries {
         check_name(name, &node.path, problems);
         let mut fields = node.fields(problems);
-        let terms = terms::take(&mut fields, problems).unwrap_or_default();
+        let terms = terms::take(&mut fields, problems);
         let each = if tiers { fields.take("each_tenant") } else { None };
+        if let Some(node) = &each {
+            terms::read_each(node, &mut Tenant::default(), problems);
+        }
         fields.finish(problems);
         all.push((Shared { name: name.into(), terms }, each));
     }
@@ -276,13 +281,13 @@ fn read_shared<'a>(
 }
 
 /// A name that stands elsewhere; where nothing stands there, any name.
-fn one_of<'a>(node: &Node<'a>, known: &[&str], problems: &mut Problems) -> Option<&'a str> {
+fn one_of(node: &Node<'_>, known: &[&str], problems: &mut Problems) -> Option<Rc<str>> {
     let text = node.text(problems)?;
     check_name(text, &node.path, problems);
     if !known.is_empty() && !known.contains(&text) {
         problems.add(&node.path, unknown(text, known));
     }
-    Some(text)
+    Some(text.into())
 }
 
 fn check_name(name: &str, path: &str, problems: &mut Problems) {
@@ -328,10 +333,7 @@ fn read_may(node: &Node<'_>, problems: &mut Problems) -> May {
 fn read_models(node: &Node<'_>, problems: &mut Problems) -> Vec<(Pattern, Terms)> {
     let mut models = Vec::new();
     for (name, node) in node.entries(problems).into_iter().take(MAX_SHARED) {
-        let mut fields = node.fields(problems);
-        let terms = terms::take(&mut fields, problems);
-        fields.finish(problems);
-        models.push((Pattern::new(name), terms.unwrap_or_default()));
+        models.push((Pattern::new(name), terms::read(&node, problems)));
     }
     models
 }

@@ -2,10 +2,9 @@
 
 use super::{read_may, read_models};
 use crate::config::reader::{Fields, Node, Problems};
-use crate::pattern::Pattern;
 use crate::providers::catalogue::NanoUsd;
 use crate::tenancy::settings::MAX_LIMIT;
-use crate::tenancy::{Budget, Exhausted, Limits, May, Rates, Tenant, Terms};
+use crate::tenancy::{Budget, Exhausted, Limits, Rates, Tenant, Terms};
 
 /// The highest budget, in US dollars.
 pub const MAX_BUDGET_USD: f64 = 1e9;
@@ -16,72 +15,50 @@ pub const MAX_ALERTS: usize = 8;
 /// Up to which per cent of a budget cheaper candidates are asked, unless it says so.
 const STOP_AT: u16 = 120;
 
-/// What a tenant says of itself; nothing where it says nothing.
-#[derive(Default)]
-pub(super) struct Own {
-    limits: Option<Limits>,
-    budget: Option<Budget>,
-    each_user: Option<Terms>,
-    models: Option<Vec<(Pattern, Terms)>>,
-    may: Option<May>,
+/// Reads what tenants have that say nothing themselves.
+pub(super) fn read_each(node: &Node<'_>, tenant: &mut Tenant, problems: &mut Problems) {
+    let mut fields = node.fields(problems);
+    take_each(&mut fields, tenant, problems);
+    fields.finish(problems);
 }
 
-impl Own {
-    /// Takes the fields and reads them.
-    pub fn take(fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
-        Self {
-            limits: fields.take("limits").map(|node| read_limits(&node, problems)),
-            budget: fields.take("budget").map(|node| read_budget(&node, problems)),
-            each_user: fields.take("each_user").and_then(|node| {
-                let mut fields = node.fields(problems);
-                let terms = take(&mut fields, problems);
-                fields.finish(problems);
-                terms
-            }),
-            models: fields.take("models").map(|node| read_models(&node, problems)),
-            may: fields.take("may").map(|node| read_may(&node, problems)),
-        }
+/// Takes what a tenant says of itself; the rest stays as it is.
+pub(super) fn take_each(fields: &mut Fields<'_>, tenant: &mut Tenant, problems: &mut Problems) {
+    if let Some(node) = fields.take("limits") {
+        tenant.terms.limits = read_limits(&node, problems);
     }
-
-    /// The same, and what `other` says where this says nothing.
-    pub fn or(self, other: &Self) -> Self {
-        Self {
-            limits: self.limits.or(other.limits),
-            budget: self.budget.or_else(|| other.budget.clone()),
-            each_user: self.each_user.or_else(|| other.each_user.clone()),
-            models: self.models.or_else(|| other.models.clone()),
-            may: self.may.or_else(|| other.may.clone()),
-        }
+    if let Some(node) = fields.take("budget") {
+        tenant.terms.budget = Some(read_budget(&node, problems));
     }
-
-    /// A tenant to which this applies where it says something.
-    pub fn instead_of(&self, tenant: &Tenant) -> Tenant {
-        let mut tenant = tenant.clone();
-        if let Some(limits) = self.limits {
-            tenant.terms.limits = limits;
-        }
-        if self.budget.is_some() {
-            tenant.terms.budget.clone_from(&self.budget);
-        }
-        if let Some(terms) = &self.each_user {
-            tenant.each_user.clone_from(terms);
-        }
-        if let Some(models) = &self.models {
-            tenant.models.clone_from(models);
-        }
-        if let Some(may) = &self.may {
-            tenant.may.clone_from(may);
-        }
-        tenant
+    if let Some(node) = fields.take("each_user") {
+        tenant.each_user = read(&node, problems);
+    }
+    if let Some(node) = fields.take("models") {
+        tenant.models = read_models(&node, problems);
+    }
+    if let Some(node) = fields.take("may") {
+        tenant.may = read_may(&node, problems);
     }
 }
 
-/// Takes `limits` and `budget` and reads them; nothing when neither is there.
-pub(super) fn take(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Terms> {
-    let limits = fields.take("limits").map(|node| read_limits(&node, problems));
-    let budget = fields.take("budget").map(|node| read_budget(&node, problems));
-    let some = limits.is_some() || budget.is_some();
-    some.then(|| Terms { limits: limits.unwrap_or_default(), budget })
+/// Reads an object of `limits` and `budget`.
+pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Terms {
+    let mut fields = node.fields(problems);
+    let terms = take(&mut fields, problems);
+    fields.finish(problems);
+    terms
+}
+
+/// Takes `limits` and `budget` and reads them.
+pub(super) fn take(fields: &mut Fields<'_>, problems: &mut Problems) -> Terms {
+    let mut terms = Terms::default();
+    if let Some(node) = fields.take("limits") {
+        terms.limits = read_limits(&node, problems);
+    }
+    if let Some(node) = fields.take("budget") {
+        terms.budget = Some(read_budget(&node, problems));
+    }
+    terms
 }
 
 fn read_limits(node: &Node<'_>, problems: &mut Problems) -> Limits {
@@ -163,9 +140,12 @@ fn read_amounts(node: &Node<'_>, fields: &mut Fields<'_>, problems: &mut Problem
         if nodes.len() > MAX_ALERTS {
             problems.add(&node.path, format!("a budget has at most {MAX_ALERTS} alerts"));
         }
-        budget.alerts = nodes.iter().filter_map(|node| percent(node, 1, 1_000, problems)).collect();
-        budget.alerts.sort_unstable();
-        budget.alerts.dedup();
+        budget.alerts.clear();
+        for share in nodes.iter().filter_map(|node| percent(node, 1, 1_000, problems)) {
+            if let Err(at) = budget.alerts.binary_search(&share) {
+                budget.alerts.insert(at, share);
+            }
+        }
     }
     budget
 }

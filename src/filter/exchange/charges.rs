@@ -56,7 +56,9 @@ impl Exchange {
         if let Some(tab) = self.tab.take() {
             let total = self.total();
             let (tokens, cost) = (total.usage.total(), total.priced);
-            tab.settle(Charge { requests: 1, tokens, cost });
+            // Whoever left before anybody was asked used nothing.
+            let requests = u32::from(!self.attempts.tried().is_empty());
+            tab.settle(Charge { requests, tokens, cost });
         }
         let mut caps = std::mem::take(&mut self.caps);
         for (at, attempt) in self.attempts.tried().iter().enumerate() {

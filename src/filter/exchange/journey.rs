@@ -1,5 +1,7 @@
 //! What the record of a request says beside its attempts.
 
+use crate::filter::record::Spoken;
+
 /// What happened to a request on its way, beside its attempts.
 #[derive(Debug, Default)]
 pub struct Journey {
@@ -11,4 +13,6 @@ pub struct Journey {
     pub status: Option<u16>,
     /// The body that the client got, in bytes.
     pub answer_bytes: u64,
+    /// What it says, where the record wants that.
+    pub spoken: Option<Box<Spoken>>,
 }

@@ -156,7 +156,8 @@ impl Exchange {
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
         self.settle_lost();
         let (at, candidate) = self.attempts.begin(now)?;
-        self.running = Running::default();
+        let price = self.candidate(candidate).and_then(|found| found.model.price());
+        self.running = Running::at(price);
         let slot = self.slot(candidate);
         self.prepared.take_if(|prepared| prepared.candidate != candidate);
         let ahead = self.prepared.as_mut().and_then(|prepared| prepared.place.take());

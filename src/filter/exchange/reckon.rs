@@ -12,22 +12,33 @@
 //! Whatever was not counted to its end is marked as `estimated`. An answer for which a provider counts no
 //! tokens at all was not counted. A model without a price has no cost, which is not a cost of nothing.
 
+use std::sync::Arc;
+
 use super::Exchange;
 use crate::filter::asked::Asked;
 use crate::openai::bill::{Bill, Top};
 use crate::openai::{Error, Usage};
-use crate::providers::catalogue::{NanoUsd, TokenSplit};
+use crate::providers::catalogue::{NanoUsd, Price, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
 use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input};
 use crate::routing::{Outcome, Spent, Total};
 
 /// What is known of the attempt under way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Running {
+    /// The price that held when it began. A newer one is for others.
+    price: Option<Arc<Price>>,
     usage: Option<Usage>,
     text_bytes: u64,
     sent: bool,
     unread: bool,
+}
+
+impl Running {
+    /// An attempt begins that costs this much.
+    pub(super) fn at(price: Option<Arc<Price>>) -> Self {
+        Self { price, ..Self::default() }
+    }
 }
 
 /// How an attempt ended, as far as its bill goes: a line of the table each.
@@ -56,7 +67,7 @@ impl Exchange {
             return None;
         }
         let last = self.attempts.tried().last().and_then(|last| last.spent).unwrap_or_default();
-        Some(Bill { cost: self.cost(), estimated: last.estimated, usage: last.usage })
+        Some(Bill { cost: self.cost_number(), estimated: last.estimated, usage: last.usage })
     }
 
     /// Puts the bill into the end of a stream, if its client wants to know.
@@ -71,7 +82,7 @@ impl Exchange {
     }
 
     /// What all attempts cost, as a JSON number, or `null`.
-    pub(super) fn cost(&self) -> String {
+    pub(super) fn cost_number(&self) -> String {
         self.total().cost().map_or_else(|| "null".to_owned(), NanoUsd::number)
     }
 
@@ -151,7 +162,7 @@ impl Exchange {
             (End::Unseen, _) => (guess(self.wanted_output())?, true),
             (End::Unanswered | End::Free, _) => (guess(0)?, true),
         };
-        let price = model.facts.price.as_ref();
+        let price = self.running.price.as_ref();
         if price.is_some_and(|price| price.rates(usage.prompt()).cache_write_12h.is_some()) {
             usage.cache_write_12h = self.kept_for_hours(&usage);
         }

@@ -57,6 +57,9 @@ impl ProviderStream {
                 let now = host::monotonic();
                 exchange.answered(attempt.at, now);
                 exchange.journey.inside += now.saturating_sub(came);
+                if let Some(spoken) = &mut exchange.journey.spoken {
+                    spoken.answer(&body);
+                }
                 let billed = exchange.bill().and_then(|bill| bill.in_answer(&body));
                 let same = answer.body == Payload::Same && billed.is_none();
                 let body = billed.map_or(body, Cow::Owned);

@@ -1,7 +1,9 @@
 //! An attempt in a record, and who was not asked.
 
+use super::content::words;
 use super::writer::Writer;
 use super::{Candidate, Gateway};
+use crate::config::audit::Audit;
 use crate::filter::exchange::Exchange;
 use crate::routing::{Attempt, Outcome, Skipped};
 
@@ -26,14 +28,14 @@ pub(super) fn attempts(record: &mut Writer, exchange: &Exchange) {
                 whom(record, *candidate, &exchange.gateway);
             }
             record.text("rule", &exchange.rule);
-            tried_at(record, attempt, first);
+            tried_at(record, attempt, first, &exchange.gateway.audit);
             record.close(b'}');
         });
     }
     record.close(b']');
 }
 
-fn tried_at(record: &mut Writer, attempt: &Attempt, first: u64) {
+fn tried_at(record: &mut Writer, attempt: &Attempt, first: u64, audit: &Audit) {
     let since = |end: u64| end.saturating_sub(attempt.began) / 1_000_000;
     record.number("at_ms", attempt.began.saturating_sub(first) / 1_000_000);
     record.maybe_number("ms", attempt.ended.map(since));
@@ -47,7 +49,7 @@ fn tried_at(record: &mut Writer, attempt: &Attempt, first: u64) {
             record.text("outcome", "failed");
             record.maybe_number("status", status.map(u64::from));
             record.text("class", class.word());
-            record.text_within("reason", reason, MAX_REASON_BYTES);
+            words(record, "reason", reason, MAX_REASON_BYTES, audit);
         }
     }
     if let Some(spent) = &attempt.spent {

@@ -10,6 +10,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `attempt` | an attempt, and who was not asked |
+//! | [`content`] | what was asked and answered |
 //! | [`times`] | where the time went |
 //! | [`time`] | times as texts |
 //! | [`writer`] | JSON that stays one line and within its length |
@@ -19,6 +20,7 @@
 //! sent.
 
 mod attempt;
+pub mod content;
 pub mod time;
 pub mod times;
 pub mod writer;
@@ -36,6 +38,7 @@ use crate::routing::{Attempts, Candidate, Total};
 use crate::tenancy::Caller;
 
 pub use attempt::MAX_REASON_BYTES;
+pub use content::Spoken;
 pub use writer::MAX_RECORD_BYTES;
 
 /// The version of what fields mean.
@@ -102,6 +105,8 @@ pub fn of(exchange: &Exchange, unix_millis: u64, now: u64) -> String {
     warnings(&mut record, exchange.warnings());
     attempt::attempts(&mut record, exchange);
     attempt::skipped(&mut record, &mut attempts.skipped(), gateway);
+    content::prompt(&mut record, &exchange.parsed, &gateway.audit);
+    content::answer(&mut record, journey.spoken.as_deref(), &gateway.audit);
     record.end()
 }
 
@@ -112,9 +117,11 @@ pub fn unasked(request: &Unasked<'_>) -> String {
     let mut record = Writer::begin();
     begin(&mut record, clock, request.request_id, request.caller, *call);
     record.text("route", refusal.map_or("", |refusal| &*refusal.rule));
+    let model = refusal.map_or("", |refusal| &*refusal.model);
+    record.some("requested_model", model);
     record.maybe("operation", request.operation);
     record.null("provider_chosen");
-    record.text("model", "");
+    record.text("model", model);
     record.flag("fallback_used", false);
     record.flag("cache_hit", false);
     record.maybe_number("status", request.status.map(u64::from));
@@ -128,6 +135,7 @@ pub fn unasked(request: &Unasked<'_>) -> String {
         record.text("class", error.class.word());
         record.maybe("code", error.code.as_deref());
         record.maybe("param", error.param.as_deref());
+        record.maybe("limit", refusal.limit);
         record.close(b'}');
         attempt::skipped(&mut record, &mut refusal.skipped.iter(), gateway);
     }

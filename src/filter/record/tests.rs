@@ -258,3 +258,128 @@ fn hostile_texts_stay_texts_of_one_line() {
     exchange.origin.request_id = hostile.repeat(10_000);
     assert_eq!(read(&of(&exchange, 0, 0))["cut"], json!(["request_id"]));
 }
+
+fn auditing(audit: &Value) -> Rc<Gateway> {
+    let mut gateway = gateway("gpt-4o");
+    let config = Config::read(&json!({
+        "role": "gateway", "anonymous": "public", "tenants": {"public": {}}, "audit": audit,
+        "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"m": {}}}},
+    }));
+    let Ok(Config::Gateway(read)) = config else { panic!("{config:?}") };
+    Rc::get_mut(&mut gateway).unwrap().audit = read.audit;
+    gateway
+}
+
+/// The record of a request for `messages`, of which `answer` was given: whole, or as events.
+fn recorded(audit: &Value, messages: &str, answer: &[&str]) -> String {
+    let gateway = auditing(audit);
+    let body = format!(r#"{{"model":"any","messages":[{messages}]}}"#);
+    let service = service::alone(gateway);
+    let mut exchange =
+        service::open(&service, Operation::Chat, &Headers::default(), &body).unwrap();
+    if let Some(spoken) = &mut exchange.journey.spoken {
+        match answer {
+            [whole] => spoken.answer(whole.as_bytes()),
+            events => events.iter().for_each(|bytes| spoken.events(bytes.as_bytes())),
+        }
+    }
+    of(&exchange, 0, 0)
+}
+
+const WHOLE: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"write to jane@example.com"}}]}"#;
+
+#[test]
+fn nothing_of_what_is_said_is_recorded_unless_it_is_configured() {
+    for (audit, prompt, answer) in [
+        (json!({}), false, false),
+        (json!({"prompts": true}), true, false),
+        (json!({"answers": true}), false, true),
+    ] {
+        let record = recorded(&audit, r#"{"role":"user","content":"secret words"}"#, &[WHOLE]);
+        let read: Value = serde_json::from_str(&record).unwrap();
+        assert_eq!((read.get("prompt").is_some(), read.get("answer").is_some()), (prompt, answer));
+        assert_eq!(record.contains("secret words"), prompt);
+        assert_eq!(record.contains("write to"), answer);
+    }
+}
+
+#[test]
+fn what_is_said_is_recorded_by_role_without_what_is_to_be_taken_out() {
+    let audit = json!({"prompts": true, "answers": true, "redact": ["email", {"name": "employee", "pattern": "EMP-######"}]});
+    let messages = r#"{"role":"system","content":"be kind"},{"role":"user","content":[{"type":"text","text":"I am EMP-123456, j\u006fhn\u0040example.com"},{"type":"image_url","image_url":{"url":"https://x/y.png"}}]},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"mail","arguments":"{\"to\":\"john\\u0040example.com\"}"}}]},
+        {"role":"tool","tool_call_id":"c","content":"+49 30 901820"}"#;
+    let record = recorded(&audit, messages, &[WHOLE]);
+    let read: Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(
+        read["prompt"],
+        json!([
+            {"role": "system", "text": "be kind"},
+            {"role": "user", "text": "I am [employee], [email]\n[image]"},
+            {"role": "assistant", "text": "mail {\"to\":\"[email]\"}"},
+            {"role": "tool", "text": "+49 30 901820"},
+        ])
+    );
+    assert_eq!(read["answer"], json!([{"role": "assistant", "text": "write to [email]"}]));
+    assert!(read.get("cut").is_none() && !record.contains("example.com"), "{record}");
+}
+
+#[test]
+fn a_value_that_a_stream_tells_in_pieces_is_found() {
+    let stream = r#"data: {"choices":[{"index":0,"delta":{"content":"card 4111"}}]}
+
+data: {"choices":[{"index":0,"delta":{"content":" 1111 11"}}]}
+
+data: {"choices":[{"index":0,"delta":{"content":"11 1111, j"}}]}
+
+data: {"choices":[{"index":0,"delta":{"content":"ane@"}}]}
+
+data: {"choices":[{"index":0,"delta":{"content":"example.com"}}]}
+
+data: [DONE]
+
+"#;
+    for size in [1, 2, 7, 64, stream.len() - 1] {
+        let pieces: Vec<&str> = stream
+            .as_bytes()
+            .chunks(size)
+            .map(|piece| std::str::from_utf8(piece).unwrap())
+            .collect();
+        let record =
+            recorded(&json!({"answers": true}), r#"{"role":"user","content":"x"}"#, &pieces);
+        let read: Value = serde_json::from_str(&record).unwrap();
+        assert_eq!(read["answer"], json!([{"role": "assistant", "text": "card [card], [email]"}]));
+    }
+}
+
+#[test]
+fn of_a_long_conversation_the_newest_is_kept_and_the_line_stays_within_its_length() {
+    let audit = json!({"prompts": true, "answers": true, "max_content": "1KiB"});
+    let old = r#"{"role":"user","content":"old \u0001\u0001\u0001"},"#.repeat(60_000);
+    let messages = format!(r#"{old}{{"role":"user","content":"{}new"}}"#, "\\u2028".repeat(40));
+    let long = format!(
+        r#"{{"choices":[{{"index":0,"message":{{"content":"{}"}}}}]}}"#,
+        "\\n\\\"".repeat(4_000_000)
+    );
+    let record = recorded(&audit, &messages, &[&long]);
+    assert!(record.len() <= MAX_RECORD_BYTES + 2 * 1024, "{}", record.len());
+    assert!(!record.contains('\n') && !record.contains('\u{2028}'));
+    let read: Value = serde_json::from_str(&record).unwrap();
+    let prompt = read["prompt"].as_array().unwrap();
+    assert!(prompt.last().unwrap()["text"].as_str().unwrap().ends_with("new"));
+    assert!(prompt.len() > 5 && read["prompt"].to_string().len() <= 1024);
+    assert_eq!(read["cut"], json!(["prompt", "answer"]));
+}
+
+#[test]
+fn reasons_are_redacted_as_prompts_are() {
+    let mut exchange = open(&auditing(&json!({})), "\"x\"").unwrap();
+    let (at, _) = exchange.attempts.begin(0).unwrap();
+    let reason = format!("400 no user john@example.com {}", "x".repeat(900));
+    let outcome = Outcome::Failed { status: Some(400), class: Class::Client, reason };
+    exchange.attempts.end(at, outcome, 0);
+    let record = read(&of(&exchange, 0, 0));
+    let reason = record["attempts"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("400 no user [email] xx") && reason.len() > 150);
+    assert_eq!(record["cut"], json!(["reason"]));
+}

@@ -136,6 +136,16 @@ impl Writer {
         self.json.push(bracket);
     }
 
+    /// A list of entries that were written before. They do not count against its length.
+    pub fn raw<'a>(&mut self, name: &'static str, entries: impl Iterator<Item = &'a Vec<u8>>) {
+        self.open(name, b'[');
+        for entry in entries {
+            separate(&mut self.json);
+            self.json.extend_from_slice(entry);
+        }
+        self.close(b']');
+    }
+
     /// Notes that a field is not whole.
     pub fn note_cut(&mut self, name: &'static str) {
         if !self.cut.contains(&name) {

@@ -68,7 +68,7 @@ impl World {
         let world = Simulated {
             memory: Rc::clone(&memory),
             now: Rc::clone(&now),
-            metrics: Rc::clone(&told),
+            series: Rc::clone(&told),
             ..Simulated::default()
         };
         let service = Rc::new(Service::new(Rc::new(gateway), Box::new(world)));
@@ -229,7 +229,7 @@ fn a_used_up_budget_leaves_what_is_cheaper() {
     assert!(world.tenant().reserved() + world.tenant().day.money <= 3_000_000);
     assert_eq!(world.told(&[counted, "refused"].concat()), 1);
     assert_eq!(
-        world.told("waypost_alerts;kind=tenant;name=t;limit=usd_per_day;alert=exhausted"),
+        world.told("waypost_alerts;name=t;kind=tenant;limit=usd_per_day;alert=exhausted"),
         1
     );
 }

@@ -141,3 +141,26 @@ fn a_parsed_request_keeps_its_body() {
     assert_eq!(parsed.body(), body);
     assert_eq!(parsed.chat().model, "m");
 }
+
+#[test]
+fn a_bound_on_the_output_stands_in_the_body_once_and_first_or_in_the_place_of_a_null() {
+    for (body, bounded) in [
+        (r#"{"model":"m"}"#, r#"{"max_completion_tokens":7,"model":"m"}"#),
+        (" {\n \"model\":\"m\"}", " {\"max_completion_tokens\":7,\n \"model\":\"m\"}"),
+        (
+            r#"{"model":"m","max_completion_tokens": null,"x":null}"#,
+            r#"{"model":"m","max_completion_tokens": 7,"x":null}"#,
+        ),
+        (
+            r#"{"max_tokens":null,"model":"m"}"#,
+            r#"{"max_completion_tokens":7,"max_tokens":null,"model":"m"}"#,
+        ),
+    ] {
+        let parsed = ParsedChat::parse(body.as_bytes().to_vec()).unwrap();
+        assert!(!parsed.chat().altered);
+        let parsed = parsed.with_max_tokens(7).unwrap();
+        assert_eq!(std::str::from_utf8(parsed.body()).unwrap(), bounded);
+        assert_eq!((parsed.chat().max_tokens, &*parsed.chat().model), (Some(7), "m"));
+        assert!(parsed.chat().altered);
+    }
+}

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 /// One ability of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
@@ -74,8 +72,7 @@ impl fmt::Display for Capability {
 }
 
 /// A set of abilities. Its text is their names with a space between.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities(u16);
 
 impl Capabilities {
@@ -130,14 +127,6 @@ impl FromStr for Capabilities {
             capability.ok_or_else(|| format!("capability {word:?} is unknown"))
         };
         text.split_ascii_whitespace().map(known).collect()
-    }
-}
-
-impl TryFrom<String> for Capabilities {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
     }
 }
 

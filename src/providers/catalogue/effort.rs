@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 /// A reasoning effort, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effort {
@@ -55,8 +53,7 @@ impl Effort {
 
 /// Which values the effort field of a model takes, as far as it is published. For Claude it is
 /// `output_config.effort`, which has no `none`: see `ThinkingOff`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Efforts {
     accepted: u8,
     refused: u8,
@@ -97,14 +94,6 @@ impl Efforts {
         let all = Effort::ALL.into_iter().filter(usable);
         let below = all.clone().rfind(lower);
         below.or_else(|| all.clone().find(higher)).unwrap_or(wanted)
-    }
-}
-
-impl TryFrom<String> for Efforts {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
     }
 }
 

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
 use crate::openai::Usage;
 
 /// The highest price that is taken for a price, a thousand times that of the dearest model: beyond
@@ -14,8 +12,7 @@ use crate::openai::Usage;
 pub const MAX_USD_PER_MTOK: f64 = 100_000.0;
 
 /// A price in pico-dollars per token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "f64")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(u64);
 
 impl Rate {
@@ -40,16 +37,6 @@ impl Rate {
     }
 }
 
-impl TryFrom<f64> for Rate {
-    type Error = String;
-
-    fn try_from(usd: f64) -> Result<Self, Self::Error> {
-        Self::from_usd_per_mtok(usd).ok_or_else(|| {
-            format!("{usd} is not a price between 0 and {MAX_USD_PER_MTOK} USD per million tokens")
-        })
-    }
-}
-
 /// An amount of money in nano-dollars: a billion of them is one US dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NanoUsd(pub u64);
@@ -71,20 +58,17 @@ impl NanoUsd {
 }
 
 /// The price of a model.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Price {
     /// Up to the first tier.
     pub base: Rates,
     /// For longer inputs, in rising order of `above`.
-    #[serde(default)]
     pub tiers: Vec<Tier>,
 }
 
 /// The rates of a request whose input is long. They hold for all its tokens, not only for those
 /// above the limit.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
     /// The tier holds when the input has more tokens than this, cached ones included.
     pub above: u64,
@@ -93,8 +77,7 @@ pub struct Tier {
 }
 
 /// The rate of each kind of token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// Input that no cache had.
     pub input: Rate,

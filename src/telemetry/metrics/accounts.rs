@@ -1,16 +1,49 @@
-//! Metrics of limits and budgets. Users are in none of them: there is no bound to their number.
-//!
-//! | name | kind | labels | of |
-//! |---|---|---|---|
-//! | `waypost_limited` | counter | tenant, kind, limit | requests that a limit refused; `kind` says whose limit it is |
-//! | `waypost_budget_exceeded` | counter | tenant, kind, limit, outcome | requests that a budget `refused` or had `downgraded` |
-//! | `waypost_alerts` | counter | kind, name, limit, alert | what was told of an account |
-//! | `waypost_webhook` | counter | outcome | alerts that were `sent`, tries that `failed`, and alerts that were `dropped` |
-//! | `waypost_budget_spent_nano_usd` | gauge | kind, name, limit | what is spent in the period |
-//! | `waypost_budget_limit_nano_usd` | gauge | kind, name, limit | what may be |
+//! Metrics of limits and budgets, as a table. The first label is the one whose words are those of a
+//! configuration. Users are in none: there is no bound to their number.
 
-use super::Name;
-use crate::tenancy::{Kind, Span, Subject};
+use std::borrow::Cow;
+
+use super::series::{Kind, Metric};
+use crate::tenancy::{self, Span, Subject};
+
+/// Requests that a limit refused.
+pub static LIMITED: Metric =
+    Metric { name: "waypost_limited", kind: Kind::Counter, labels: &["tenant", "kind", "limit"] };
+
+/// Requests that a budget refused, or for which it left only cheaper candidates.
+pub static BUDGET_EXCEEDED: Metric = Metric {
+    name: "waypost_budget_exceeded",
+    kind: Kind::Counter,
+    labels: &["tenant", "kind", "limit", "outcome"],
+};
+
+/// What was told of accounts.
+pub static ALERTS: Metric = Metric {
+    name: "waypost_alerts",
+    kind: Kind::Counter,
+    labels: &["name", "kind", "limit", "alert"],
+};
+
+/// What became of alerts for the webhook.
+pub static WEBHOOK: Metric =
+    Metric { name: "waypost_webhook", kind: Kind::Counter, labels: &["outcome"] };
+
+/// What is spent of a budget in its period, in nano-dollars.
+pub static SPENT: Metric = Metric {
+    name: "waypost_budget_spent_nano_usd",
+    kind: Kind::Gauge,
+    labels: &["name", "kind", "limit"],
+};
+
+/// The budget, in nano-dollars.
+pub static AMOUNT: Metric = Metric {
+    name: "waypost_budget_limit_nano_usd",
+    kind: Kind::Gauge,
+    labels: &["name", "kind", "limit"],
+};
+
+/// All of this table.
+pub static ALL: [&Metric; 6] = [&LIMITED, &BUDGET_EXCEEDED, &ALERTS, &WEBHOOK, &SPENT, &AMOUNT];
 
 /// The word for a budget, as the configuration has it.
 #[must_use]
@@ -21,53 +54,13 @@ pub const fn budget(span: Span) -> &'static str {
     }
 }
 
-/// The counter of requests that a limit refused.
+/// The name of a subject. A user is called as its tenant; what a tenant uses of some models has the names
+/// of both.
 #[must_use]
-pub fn limited(tenant: &str, kind: Kind, limit: &str) -> String {
-    Name::new("limited").with("tenant", tenant).with("kind", kind.word()).with("limit", limit).0
-}
-
-/// The counter of requests that a budget refused, or for which it left only cheaper candidates.
-#[must_use]
-pub fn over_budget(tenant: &str, kind: Kind, limit: &str, outcome: &str) -> String {
-    Name::new("budget_exceeded")
-        .with("tenant", tenant)
-        .with("kind", kind.word())
-        .with("limit", limit)
-        .with("outcome", outcome)
-        .0
-}
-
-/// The counter of what was told of an account.
-#[must_use]
-pub fn alert(subject: &Subject, limit: &str, alert: &str) -> String {
-    of(Name::new("alerts"), subject).with("limit", limit).with("alert", alert).0
-}
-
-/// The counter of what became of alerts for the webhook.
-#[must_use]
-pub fn webhook(outcome: &str) -> String {
-    Name::new("webhook").with("outcome", outcome).0
-}
-
-/// The gauge of what is spent of a budget.
-#[must_use]
-pub fn spent(subject: &Subject, span: Span) -> String {
-    of(Name::new("budget_spent_nano_usd"), subject).with("limit", budget(span)).0
-}
-
-/// The gauge of a budget.
-#[must_use]
-pub fn amount(subject: &Subject, span: Span) -> String {
-    of(Name::new("budget_limit_nano_usd"), subject).with("limit", budget(span)).0
-}
-
-/// Whose it is. A user is only called one, and what a tenant uses of some models has both names.
-fn of(name: Name, subject: &Subject) -> Name {
-    let name = name.with("kind", subject.kind.word());
+pub fn name(subject: &Subject) -> Cow<'_, str> {
     match subject.parts() {
-        (Some(tenant), _) if subject.kind == Kind::User => name.with("name", tenant),
-        (Some(tenant), own) => name.with("name", &[tenant, "/", own].concat()),
-        (None, own) => name.with("name", own),
+        (Some(tenant), _) if subject.kind == tenancy::Kind::User => tenant.into(),
+        (Some(tenant), own) => [tenant, "/", own].concat().into(),
+        (None, own) => own.into(),
     }
 }

@@ -109,6 +109,24 @@ impl Meter {
         sink.define(metric.kind, &name)
     }
 
+    /// Adds to a counter or sets a gauge now and then, by the values of its labels. Where there are too
+    /// many series, a counter's first label is `other`, and a gauge is left out.
+    pub fn put(&self, metric: &Metric, values: &[&str], value: u64, sink: &dyn Sink) {
+        let named = metric.labels.first() == Some(&"tenant") && !self.settings.tenant;
+        let mut values = values.to_vec();
+        if let Some(first) = values.first_mut().filter(|_| named) {
+            *first = "";
+        }
+        if !self.claim(&metric.named(&values), sink) {
+            put(&SERIES_FOLDED, &[metric.name], 1, sink);
+            let Some(first) = values.first_mut().filter(|_| metric.kind == Kind::Counter) else {
+                return;
+            };
+            *first = "other";
+        }
+        put(metric, &values, value, sink);
+    }
+
     /// Whether there may be a series of that name. Workers that ask at the same time may make a few
     /// more than there may be: each at most one.
     pub fn claim(&self, name: &str, sink: &dyn Sink) -> bool {

@@ -23,6 +23,7 @@
 
 pub mod accounts;
 pub mod meter;
+pub mod prices;
 pub mod series;
 pub mod words;
 

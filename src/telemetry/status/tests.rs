@@ -74,7 +74,16 @@ fn times(samples: u32, p95: u32) -> Percentiles {
 }
 
 fn read(gateway: &Gateway, fleet: &[EndpointReport], traffic: &[Went]) -> Value {
-    serde_json::from_slice(&write(gateway, fleet, traffic, NOW)).unwrap()
+    serde_json::from_slice(&write(gateway, fleet, traffic, None, NOW)).unwrap()
+}
+
+#[test]
+fn the_age_of_newer_prices_is_shown() {
+    let gateway = small();
+    let prices = Some(Prices { number: 3, checked: NOW - 61_500 });
+    let json = write(&gateway, &quiet(&gateway), &idle(&gateway), prices, NOW);
+    let status: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(status["prices"], json!({"number": 3, "checked": NOW - 61_500, "age_s": 61}));
 }
 
 #[test]
@@ -137,6 +146,7 @@ fn a_gateway_that_nobody_asked_is_shown_whole() {
                     "endpoints": [endpoint("o", None, vec![model("gpt-4o")])],
                 },
             ],
+            "prices": null,
             "left_out": {"rules": 0, "endpoints": 0, "models": 0},
         })
     );

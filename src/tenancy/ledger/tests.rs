@@ -422,6 +422,36 @@ fn when_others_are_always_quicker_the_request_passes_and_is_charged_later() {
     assert_eq!(ledger.account(&subjects[0], &store, T0).day.money, 55);
 }
 
+/// A store at which another worker does something before the first write.
+struct Before<'a>(&'a Memory, Cell<Option<&'a dyn Fn()>>);
+
+impl Store for Before<'_> {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.0.read(key)
+    }
+    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        if let Some(before) = self.1.take() {
+            before();
+        }
+        self.0.write(key, value, version)
+    }
+}
+
+#[test]
+fn what_another_worker_takes_meanwhile_is_refused_and_all_is_given_back() {
+    let (store, ledger) = (Memory::new(), ledger());
+    let tenant = of(Kind::Tenant, "a", requests(per_minute(10)), Some(daily(50)));
+    let team = [of(Kind::Team, "t", concurrent(1), None)];
+    let other = || drop(ledger.reserve(&team, charge(0, 0), &store, T0).unwrap());
+    let subjects = [Rc::clone(&tenant), Rc::clone(&team[0])];
+    let between = Before(&store, Cell::new(Some(&other)));
+    let refused = ledger.reserve(&subjects, charge(0, 20), &between, T0).unwrap_err();
+    assert_eq!(refused.what, What::Concurrent);
+    let account = ledger.account(&tenant, &store, T0);
+    assert_eq!((account.in_flight(), account.reserved(), account.day.money), (0, 0, 0));
+    assert_eq!(account.remaining(&tenant.terms).requests.unwrap().remaining, 10);
+}
+
 #[test]
 fn so_many_settlements_wait_and_those_beyond_are_counted() {
     let (store, ledger) = (Memory::new(), ledger());

@@ -24,7 +24,7 @@ fn said(text: Option<Text<'_>>) -> String {
 }
 
 fn whole(record: &Record<'_>) {
-    assert_eq!(record.time, 1_795_284_706);
+    assert_eq!(record.time, 1_795_284_706_123);
     assert_eq!(said(record.tenant), "search");
     assert_eq!(said(record.team), "discovery");
     assert_eq!(said(record.user), "ané \"x\"");
@@ -34,7 +34,8 @@ fn whole(record: &Record<'_>) {
     assert_eq!(said(record.rule), "default");
     assert_eq!(said(record.provider), "openai");
     assert_eq!(said(record.model), "gpt-4o-mini");
-    assert_eq!(record.status, Some(200));
+    assert_eq!((record.status, record.latency), (Some(200), 310));
+    assert_eq!(said(record.requested), "gpt-4o");
     let cost = Some(NanoUsd(123_456));
     let answered = Used {
         input: 20,

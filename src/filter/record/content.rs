@@ -1,0 +1,120 @@
+//! What was asked and answered, if the configuration wants it in records: as text, without what is to be
+//! taken out of it.
+
+use super::writer::{Writer, quote};
+use crate::config::audit::Audit;
+use crate::filter::asked::Asked;
+use crate::guard::redact;
+use crate::guard::redact::MARGIN;
+use crate::openai::transcript::{Answers, Transcript, unescape};
+use crate::wire::sse::{Decoder, TooLarge};
+
+/// An answer on its way to the client, as far as its record wants it.
+#[derive(Debug)]
+pub struct Spoken {
+    decoder: Decoder,
+    answers: Answers,
+}
+
+impl Spoken {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(audit: &Audit) -> Self {
+        Self { decoder: Decoder::new(), answers: Answers::new(audit.max_content + MARGIN) }
+    }
+
+    /// A whole canonical answer.
+    pub fn answer(&mut self, body: &[u8]) {
+        self.answers.add(body);
+    }
+
+    /// Bytes of a canonical stream, cut anywhere.
+    pub fn events(&mut self, bytes: &[u8]) {
+        if self.answers.is_full() {
+            return;
+        }
+        let answers = &mut self.answers;
+        let _: Result<(), TooLarge> = self.decoder.push(bytes, &mut |event| {
+            answers.add(event.data);
+            Ok(())
+        });
+    }
+}
+
+/// The messages of a request. The newest are kept when not all of them fit.
+pub(super) fn prompt(record: &mut Writer, asked: &Asked, audit: &Audit) {
+    if !audit.prompts {
+        return;
+    }
+    let most = audit.max_content.saturating_add(MARGIN);
+    match asked {
+        Asked::Chat(parsed) => {
+            let newest = parsed.chat().messages.iter().rev();
+            let mut said = newest.map(|one| (one.role.word(), Transcript::of_message(one, most)));
+            let entries = fitting(record, "prompt", &mut said, audit);
+            record.raw("prompt", entries.iter().rev());
+        }
+        Asked::Embeddings(parsed) => {
+            let input = Transcript::of_input(&parsed.asked().input, most);
+            let entries = fitting(record, "prompt", &mut [("input", input)].into_iter(), audit);
+            record.raw("prompt", entries.iter());
+        }
+        Asked::Models => {}
+    }
+}
+
+/// The answer, one entry for each choice.
+pub(super) fn answer(record: &mut Writer, spoken: Option<&Spoken>, audit: &Audit) {
+    let Some(spoken) = spoken else { return };
+    let choices = spoken.answers.choices.iter();
+    let mut said = choices.map(|choice| ("assistant", choice.clone()));
+    let entries = fitting(record, "answer", &mut said, audit);
+    record.raw("answer", entries.iter());
+}
+
+/// Entries as they are written, as far as they fit; the last of them may be cut.
+fn fitting(
+    record: &mut Writer,
+    name: &'static str,
+    said: &mut dyn Iterator<Item = (&'static str, Transcript)>,
+    audit: &Audit,
+) -> Vec<Vec<u8>> {
+    let mut room = audit.max_content;
+    let mut entries = Vec::new();
+    for (role, transcript) in said {
+        let mut entry = Vec::with_capacity(transcript.text.len() + 32);
+        entry.extend_from_slice(b"{\"role\":\"");
+        entry.extend_from_slice(role.as_bytes());
+        entry.extend_from_slice(b"\",\"text\":");
+        // Quotes, the brace and a comma.
+        let left = room.checked_sub(entry.len() + 4);
+        let (kept, mut whole) =
+            redact(&unescape(&transcript.text), &audit.redact, left.unwrap_or(0));
+        whole &= quote(&mut entry, &kept, left.unwrap_or(0)) && transcript.whole;
+        entry.push(b'}');
+        if left.is_some() {
+            room -= entry.len() + 1;
+            entries.push(entry);
+        }
+        if left.is_none() || !whole {
+            record.note_cut(name);
+            break;
+        }
+    }
+    entries
+}
+
+/// A text in the words of a provider, which may repeat what it was sent.
+pub(super) fn words(
+    record: &mut Writer,
+    name: &'static str,
+    text: &str,
+    most: usize,
+    audit: &Audit,
+) {
+    let (kept, whole) = redact(text, &audit.redact, most);
+    record.text_within(name, &kept, most);
+    if !whole {
+        record.note_cut(name);
+    }
+}

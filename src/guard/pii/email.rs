@@ -1,0 +1,68 @@
+//! Addresses of electronic mail.
+
+use crate::guard::{before, byte, run};
+
+/// Longest part before the @, in bytes: RFC 5321.
+const MAX_LOCAL: usize = 64;
+
+/// Longest domain, in bytes.
+const MAX_DOMAIN: usize = 253;
+
+/// The address around the @ at `at`. One without a domain of two parts is none, so that names of
+/// packages, decorators and pictures of twice the size stay.
+pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let plain = back(text, at, is_local);
+    // Names may be of any alphabet; but where no spaces are written, the sentence is not a name.
+    let start = match before(text, plain) {
+        0x80.. => {
+            let wide = back(text, plain, |byte| is_local(byte) || byte >= 0x80);
+            if at - wide <= MAX_LOCAL { wide } else { plain }
+        }
+        _ => plain,
+    };
+    let local = text.get(start..at)?.trim_ascii_start();
+    if local.is_empty() || local.len() > MAX_LOCAL || local == b"git" {
+        return None;
+    }
+    let domain = at + 1;
+    let end = domain_end(text, domain)?;
+    let name = text.get(domain..end)?;
+    let point = name.iter().rposition(|byte| *byte == b'.')?;
+    let top = name.get(point + 1..)?;
+    let is_top = top.len() >= 2
+        && (top.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+            || top.starts_with(b"xn--"));
+    let is_size = name.first().is_some_and(u8::is_ascii_digit) && name.get(1..3) == Some(b"x.");
+    let is_code = matches!(byte(text, end), b'(' | b'[');
+    (is_top && !is_size && !is_code).then_some((start, end))
+}
+
+/// Where a run that ends at `at` begins; no further back than a name may be long.
+fn back(text: &[u8], at: usize, of: fn(u8) -> bool) -> usize {
+    let from = at.saturating_sub(MAX_LOCAL + 1);
+    let name = text.get(from..at).unwrap_or_default();
+    at - name.iter().rev().take_while(|byte| of(**byte)).count()
+}
+
+/// Where a domain ends: before what is no label.
+fn domain_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        let label = run(text, at, MAX_DOMAIN, |byte| {
+            byte.is_ascii_alphanumeric() || byte == b'-' || byte >= 0x80
+        });
+        if label - start > MAX_DOMAIN || label == at {
+            return None;
+        }
+        let follows = byte(text, label + 1);
+        at = label + 1;
+        if byte(text, label) != b'.' || !(follows.is_ascii_alphanumeric() || follows >= 0x80) {
+            let hyphens = text.get(start..label)?.iter().rev().take_while(|byte| **byte == b'-');
+            return Some(label - hyphens.count());
+        }
+    }
+}
+
+const fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+}

@@ -1,0 +1,72 @@
+//! Addresses, numbers and keys, each by its own rules: check digits, prefixes and lengths rather than
+//! shapes alone, so that ids, times and numbers in code stay what they are.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `email` | addresses of electronic mail |
+//! | `number` | telephones, cards and social security numbers |
+//! | `iban` | bank accounts |
+//! | `ip` | addresses of the Internet |
+//! | `key` | keys and tokens |
+
+mod email;
+mod iban;
+mod ip;
+mod key;
+mod number;
+
+use super::{Kind, begins, byte};
+
+/// What is found by the byte at `at`: its kind, beginning and end. Only an address of electronic mail
+/// begins before `at`.
+pub(super) fn found_at(text: &[u8], at: usize, wanted: &[Kind]) -> Option<(Kind, usize, usize)> {
+    let first = byte(text, at);
+    // Most bytes stand within a word, where nothing begins.
+    if is_inside(first) && !begins(text, at) {
+        return None;
+    }
+    let first_of: &[(Kind, fn(&[u8], usize) -> Option<usize>)] = match first {
+        b'@' => {
+            let (start, end) = email::around(text, at).filter(|_| wanted.contains(&Kind::Email))?;
+            return Some((Kind::Email, start, end));
+        }
+        b'0'..=b'9' => &[
+            (Kind::Ip, ip::end),
+            (Kind::Card, number::card),
+            (Kind::Ssn, number::ssn),
+            (Kind::Phone, number::phone),
+        ],
+        b'A'..=b'Z' | b'a'..=b'z' => {
+            &[(Kind::Key, key::end), (Kind::Iban, iban::end), (Kind::Ip, ip::end)]
+        }
+        b'+' | b'(' => &[(Kind::Phone, number::phone)],
+        b':' => &[(Kind::Ip, ip::end)],
+        b'-' => &[(Kind::Key, key::private)],
+        _ => return None,
+    };
+    let found = |(kind, end): &(Kind, fn(&[u8], usize) -> Option<usize>)| {
+        let end = wanted.contains(kind).then(|| end(text, at))??;
+        Some((*kind, at, end))
+    };
+    first_of.iter().find_map(found)
+}
+
+const fn is_inside(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a number goes on before `at`, or belongs to an id: a point or hyphen between it and a word.
+fn is_glued(text: &[u8], at: usize) -> bool {
+    let two = at.checked_sub(2).map(|at| byte(text, at));
+    matches!(super::before(text, at), b'.' | b'-')
+        && two.is_some_and(|two| two.is_ascii_alphanumeric())
+}
+
+/// Whether a number ends at `end`: no word, fraction or id goes on there.
+fn ends(text: &[u8], end: usize) -> bool {
+    let (next, second) = (byte(text, end), byte(text, end + 1));
+    !is_inside(next)
+        && !(matches!(next, b'.' | b'-')
+            && second.is_ascii_alphanumeric()
+            && !(next == b'.' && second.is_ascii_alphabetic()))
+}
