@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ PYTHON = str(VENV / "bin" / "python")
 MODULE = ROOT / "target/wasm32-wasip1/release/waypost.wasm"
 TRAP = ROOT / "target/trap/wasm32-wasip1/release/waypost.wasm"
 FUZZ_SECONDS = 12
+E2E_FILES_AT_ONCE = 3
 
 # Largest module that may be shipped, in bytes: Envoy compiles all of it for every new configuration.
 MODULE_LIMIT = 1_500_000
@@ -33,8 +35,14 @@ def run(*command, **env):
     return ("run", [str(part) for part in command], env)
 
 
+def beside(*lanes):
+    """Commands one after the other in each lane, and the lanes side by side."""
+    return ("beside", lanes)
+
+
 def steps():
     """Name, what it is, the commands. `COUNTED` steps are made of tests."""
+    e2e = [PYTHON, "-m", "pytest", "tests/e2e"]
     build = ["cargo", "build", "--release", "--lib", "--target", "wasm32-wasip1"]
     return [
         ("lint", "formatting, and warnings as errors, for every target", [
@@ -45,9 +53,11 @@ def steps():
         ("native", "unit, golden, property and command line tests", [run("cargo", "test", "--no-fail-fast")]),
         ("v8", "the unit and golden tests once more in V8", [run("bash", "tests/v8.sh")]),
         ("build", "the module, the program, and the module's size", [
-            run(*build),
-            run("cargo", "build", "--release", "--bin", "waypost"),
-            run(*build, "--features", "trap", "--target-dir", "target/trap"),
+            # Optimising one module takes one core.
+            beside(
+                [run(*build), run("cargo", "build", "--release", "--bin", "waypost")],
+                [run(*build, "--features", "trap", "--target-dir", "target/trap")],
+            ),
             ("size", MODULE, MODULE_LIMIT),
         ]),
         ("scripts", "the renderer, the fake providers, the measuring tool", [
@@ -73,7 +83,9 @@ def steps():
             run(sys.executable, "examples/demo/run.py", "--providers", "--try", "--offset", "21300"),
         ]),
         ("e2e", "a real Envoy with two workers: failover, load, hardening, TLS", [
-            run(PYTHON, "-m", "pytest", "tests/e2e", WAYPOST_TRAP_WASM=str(TRAP)),
+            # Most of them wait most of the time.
+            run(*e2e, "-n", E2E_FILES_AT_ONCE, "--dist", "loadfile", "-m", "not alone", WAYPOST_TRAP_WASM=str(TRAP)),
+            run(*e2e, "-m", "alone", WAYPOST_TRAP_WASM=str(TRAP)),
         ]),
         ("sdk-python", "the official OpenAI client for Python, every provider behind it", [run(PYTHON, "-m", "pytest", "tests/sdk/python")]),
         ("sdk-node", "the official OpenAI client for Node, every provider behind it", [
@@ -93,7 +105,7 @@ def count(log):
     for line in log.splitlines():
         if match := re.match(r"test result: \w+\. (\d+) passed; (\d+) failed", line):  # cargo
             passed, failed = passed + int(match[1]), failed + int(match[2])
-        elif match := re.match(r"tests that ran: native \d+, V8 (\d+)", line):  # tests/v8.sh
+        elif match := re.match(r"tests: native \d+, V8 (\d+)", line):  # tests/v8.sh
             passed += int(match[1])
         elif re.match(r"\S+ +ok +executions +\d+", line):  # fuzz/run.sh
             passed += 1
@@ -124,6 +136,14 @@ def execute(name, commands, envoy):
     good = True
     with path.open("w", encoding="utf-8") as log:
         for kind, *rest in commands:
+            if kind == "beside":
+                [lanes] = rest
+                names = [f"{name}-{number}" for number in range(1, len(lanes) + 1)]
+                with ThreadPoolExecutor(len(lanes)) as pool:
+                    for text, fine in pool.map(execute, names, lanes, [envoy] * len(lanes)):
+                        log.write(text)
+                        good = good and fine
+                continue
             if kind == "size":
                 module, limit = rest
                 size = module.stat().st_size if module.exists() else None

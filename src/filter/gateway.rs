@@ -175,7 +175,7 @@ impl GatewayStream {
         reply.advice.extend(refusal.limits.iter().cloned());
         if self.gateway().tracing {
             let tenant = self.caller.as_ref().map_or("", |caller| &*caller.tenant);
-            tell(span_of_refusal(&refusal, tenant));
+            tell(span_of_refusal(&refusal, self.operation, tenant));
         }
         self.refusal = Some(refusal);
         self.reply(&reply)

@@ -10,6 +10,8 @@ import pytest
 from client import Connection, request
 from gateway import Cluster, configuration, stage
 
+pytestmark = pytest.mark.alone
+
 REQUESTS = 600
 AT_ONCE = 48
 BEFORE_CONTENT = [

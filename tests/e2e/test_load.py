@@ -10,6 +10,8 @@ import pytest
 from client import ask, request
 from gateway import Cluster, closed_port, configuration, stage
 
+pytestmark = pytest.mark.alone
+
 REQUESTS = 100
 SIZES = {"1KB": 1_000, "2MiB": 2 << 20}
 DEATHS = {

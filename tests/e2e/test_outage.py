@@ -17,6 +17,8 @@ from client import request
 from crowd import Ask, Heard
 from standin import FINE, Fault, Standin
 
+pytestmark = pytest.mark.alone
+
 NOTICED = 2.0
 """Seconds within which both workers must have left a provider."""
 TRIALS = 8

@@ -13,6 +13,8 @@ from client import Response, request
 from crowd import Ask, Heard
 from standin import Fault
 
+pytestmark = pytest.mark.alone
+
 CAP = 20
 """Attempts at a time that a capped endpoint takes."""
 SLACK = 4

@@ -10,14 +10,13 @@
 
 use super::Exchange;
 use crate::filter::refusal::Refusal;
-use crate::openai::Usage;
 use crate::routing::{Attempt, Outcome, Spent};
 use crate::telemetry::convention::provider_name;
 
 /// Filter state for the spans: each is `wasm.` + name. What each says stands in docs/traces.md.
 pub const WORDS: [&str; 20] = [
     NAME,
-    "waypost_span_operation",
+    OPERATION,
     "waypost_span_provider",
     "waypost_span_asked",
     "waypost_span_stream",
@@ -28,24 +27,25 @@ pub const WORDS: [&str; 20] = [
     "waypost_span_cache_read",
     "waypost_span_cache_write",
     "waypost_span_reasoning",
+    "waypost_span_attempts",
+    "waypost_span_cost",
+    "waypost_span_estimated",
     ERROR,
     RULE,
     TENANT,
     "waypost_span_entry",
     "waypost_span_outcome",
-    "waypost_span_attempts",
-    "waypost_span_cost",
-    "waypost_span_estimated",
 ];
 
 const NAME: &str = "waypost_span";
+const OPERATION: &str = "waypost_span_operation";
 const ERROR: &str = "waypost_span_error";
 const RULE: &str = "waypost_span_rule";
 const TENANT: &str = "waypost_span_tenant";
 
 /// What its spans say, in the order of [`WORDS`]. One without a value is empty: Envoy leaves out its
 /// attribute.
-type Said = [String; WORDS.len()];
+type Said = Vec<String>;
 
 /// The trace of an exchange.
 #[derive(Debug, Default)]
@@ -79,10 +79,14 @@ impl Trace {
 
     /// What Envoy has to be told for its spans to say `said`.
     fn news(&mut self, said: Said) -> Vec<(&'static str, String)> {
-        let news = WORDS.iter().zip(self.told.iter().zip(&said));
-        let news = news.filter(|(_, (told, said))| told != said);
-        let news = news.map(|(name, (_, said))| (*name, said.clone())).collect();
-        self.told = said;
+        self.told.resize(WORDS.len(), String::new());
+        let mut news = Vec::new();
+        for ((name, told), said) in WORDS.iter().zip(&mut self.told).zip(said) {
+            if *told != said {
+                told.clone_from(&said);
+                news.push((*name, said));
+            }
+        }
         news
     }
 }
@@ -99,7 +103,7 @@ struct About<'a> {
     spent: Option<Spent>,
     error: Option<&'static str>,
     outcome: &'static str,
-    attempts: Option<usize>,
+    attempts: Option<u64>,
 }
 
 impl Exchange {
@@ -123,7 +127,7 @@ impl Exchange {
             }),
             error,
             outcome: "",
-            attempts: ended.then_some(tried.len()),
+            attempts: ended.then_some(tried.len() as u64),
         });
         self.trace.news(said)
     }
@@ -155,55 +159,66 @@ impl Exchange {
 
     fn say(&self, about: &About<'_>) -> Said {
         let found = about.by.and_then(|by| self.candidate(by.candidate));
-        let found = found.as_ref();
+        let provider = found.as_ref().map_or("", |found| &found.provider.name);
+        let convention = found.as_ref().map_or("", |found| provider_name(found.provider.api));
+        let model = found.as_ref().filter(|_| about.answered).map_or("", |found| &found.model.name);
         let operation = self.parsed.operation();
-        let name = match about.asked {
-            "" => operation.to_owned(),
-            asked => [operation, " ", asked].concat(),
-        };
         let first = about.by.and_then(|by| Some(by.first_content?.saturating_sub(by.began)));
-        let seconds = |nanos: u64| format!("{}.{:03}", nanos / NANOS, nanos % NANOS / 1_000_000);
         let usage = about.spent.map(|spent| spent.usage);
-        let count = |of: fn(&Usage) -> u64| usage.as_ref().map(of);
-        let some = |of: fn(&Usage) -> u64| count(of).filter(|count| *count > 0);
+        let some = |count: u64| (count > 0).then_some(count);
+        let (named, space) = (about.asked, if about.asked.is_empty() { "" } else { " " });
+        let mut said = Said::with_capacity(WORDS.len());
+        said.push([operation, space, named].concat());
+        for text in [
+            operation,
+            convention,
+            about.asked,
+            if self.parsed.stream() { "true" } else { "" },
+            model,
+        ] {
+            said.push(text.to_owned());
+        }
+        said.push(first.map(seconds).unwrap_or_default());
+        for count in [
+            usage.map(|usage| usage.prompt()),
+            usage.map(|usage| usage.output),
+            usage.and_then(|usage| some(usage.cache_read)),
+            usage.and_then(|usage| some(usage.cache_write)),
+            usage.and_then(|usage| some(usage.reasoning)),
+            about.attempts,
+        ] {
+            said.push(count.map(|count| count.to_string()).unwrap_or_default());
+        }
         let cost = about.spent.and_then(|spent| spent.cost);
-        [
-            name,
-            operation.to_owned(),
-            text(found.map(|found| provider_name(found.provider.api))),
-            about.asked.to_owned(),
-            text(self.parsed.stream().then_some("true")),
-            text(found.filter(|_| about.answered).map(|found| &found.model.name)),
-            first.map(seconds).unwrap_or_default(),
-            text(count(Usage::prompt)),
-            text(count(|usage| usage.output)),
-            text(some(|usage| usage.cache_read)),
-            text(some(|usage| usage.cache_write)),
-            text(some(|usage| usage.reasoning)),
-            text(about.error),
-            self.rule.clone(),
-            self.origin.caller.tenant.to_string(),
-            text(found.map(|found| &found.provider.name)),
-            about.outcome.to_owned(),
-            text(about.attempts),
-            text(cost),
-            text(about.spent.is_some_and(|spent| spent.estimated).then_some("true")),
-        ]
+        said.push(cost.map(|cost| cost.to_string()).unwrap_or_default());
+        for text in [
+            if about.spent.is_some_and(|spent| spent.estimated) { "true" } else { "" },
+            about.error.unwrap_or_default(),
+            &self.rule,
+            &self.origin.caller.tenant,
+            provider,
+            about.outcome,
+        ] {
+            said.push(text.to_owned());
+        }
+        said
     }
 }
 
-/// Nanoseconds in a second.
-const NANOS: u64 = 1_000_000_000;
-
-fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+fn seconds(nanos: u64) -> String {
+    format!("{}.{:03}", nanos / 1_000_000_000, nanos / 1_000_000 % 1_000)
 }
 
 /// What has to be told for the span of a request that was refused before anyone was asked.
 #[must_use]
-pub fn span_of_refusal(refusal: &Refusal, tenant: &str) -> Vec<(&'static str, String)> {
+pub fn span_of_refusal(
+    refusal: &Refusal,
+    operation: Option<&str>,
+    tenant: &str,
+) -> Vec<(&'static str, String)> {
     vec![
-        (NAME, "refused".to_owned()),
+        (NAME, operation.unwrap_or("refused").to_owned()),
+        (OPERATION, operation.unwrap_or_default().to_owned()),
         (ERROR, refusal.error.class.word().to_owned()),
         (RULE, refusal.rule.clone()),
         (TENANT, tenant.to_owned()),
@@ -231,7 +246,7 @@ mod tests {
     use crate::config::Config;
     use crate::config::rule::Operation;
     use crate::filter::service::tests as service;
-    use crate::openai::{Class, Error};
+    use crate::openai::{Class, Error, Usage};
     use crate::providers::Headers;
 
     fn exchange(tracing: bool, fields: &str) -> Exchange {
@@ -374,7 +389,7 @@ mod tests {
         for bad in [
             "",
             "00",
-            &good[1..],
+            good.trim_start_matches('0'),
             &format!("{good}-01"),
             &good.replace('a', "é"),
             &good.replace('a', "\n"),

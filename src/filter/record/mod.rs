@@ -85,6 +85,7 @@ pub fn of(exchange: &Exchange, unix_millis: u64, now: u64) -> String {
     let mut record = Writer::begin();
     let origin = &exchange.origin;
     begin(&mut record, &clock, &origin.request_id, Some(&origin.caller), exchange.call.as_deref());
+    record.maybe("trace_id", exchange.trace.id());
     record.text("route", &exchange.rule);
     record.some("requested_model", asked);
     record.text("operation", operation);
