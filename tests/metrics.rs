@@ -25,9 +25,13 @@ fn quoted(text: &str, open: &str) -> BTreeSet<String> {
 
 /// Names with their labels, as the code writes them: the functions that make one, and the table.
 fn written() -> Metrics {
-    let source = read("src/telemetry/metrics/mod.rs");
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let functions = code.split("\npub fn ").filter(|function| function.contains("Name::new(\""));
+    let code = |file: &str| {
+        let source = read(&format!("src/telemetry/metrics/{file}"));
+        source.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+    };
+    let code = [code("mod.rs"), code("prices.rs")].concat();
+    let functions: Vec<&str> = code.split("\npub fn ").collect();
+    let functions = functions.into_iter().filter(|function| function.contains("Name::new(\""));
     let functions = functions.map(|function| {
         let names = quoted(function, "Name::new(\"");
         assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
