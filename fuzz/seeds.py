@@ -94,6 +94,10 @@ for target in ("config", "check"):
 for kind in range(32):
     seed("health_slot", f"kind-{kind}", bytes([kind, 1]) + bytes(25) + bytes([3]) + bytes(64))
 
+# Each case of the table of what is found and what only looks like it; the first byte says where it is cut.
+for number, line in enumerate((ROOT / "tests" / "guard" / "pii.txt").read_text(encoding="utf-8").splitlines()):
+    seed("guard", f"case-{number}", bytes([number % 256]) + line.encode())
+
 # Values of accounts: whose in the first byte, then the value; and snapshots, time zones.
 for kind in range(4):
     seed("ledger", f"account-{kind}", bytes([kind, 1]) + bytes(range(248)) + b"a\0u")

@@ -18,7 +18,6 @@ use super::exchange::{Exchange, Origin, span_of_refusal};
 use super::host::{self, Buffer, Map, Packed};
 use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
-use super::meter::Ending;
 use super::mirror;
 use super::provider::is_connected;
 use super::record::{self, Unasked, times::Clock};
@@ -29,7 +28,6 @@ use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
 use crate::providers::Headers;
-use crate::routing::Outcome;
 use crate::tenancy::{Caller, Proof};
 
 /// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
@@ -175,9 +173,6 @@ impl GatewayStream {
         let refusal = refusal.into();
         let mut reply = Reply::error("waypost_refused", &refusal.error);
         reply.advice.extend(refusal.limits.iter().cloned());
-        if self.call.is_none() {
-            self.desk.service.count_refusal(self.caller.as_deref(), None, Some(&refusal));
-        }
         if self.gateway().tracing {
             let tenant = self.caller.as_ref().map_or("", |caller| &*caller.tenant);
             tell(span_of_refusal(&refusal, self.operation, tenant));
@@ -277,12 +272,12 @@ impl GatewayStream {
         }
     }
 
-    /// The record of a request that got no exchange.
+    /// Counts a request that got no exchange, and gives its record.
     fn unasked(&self) -> String {
         let packed = host::headers(Map::Request).unwrap_or_default();
         let id = Headers::new(packed.pairs()).text("x-request-id").map(str::to_owned);
         let (unix_millis, now) = (host::unix_millis(), host::monotonic());
-        record::unasked(&Unasked {
+        let unasked = Unasked {
             gateway: self.gateway(),
             refusal: self.refusal.as_ref(),
             call: self.call.as_deref(),
@@ -293,7 +288,9 @@ impl GatewayStream {
             clock: Clock { unix_millis, now, arrived: self.arrived, complete: self.complete },
             request_bytes: self.received as u64,
             answer_bytes: self.told.map_or(0, |(_, bytes)| bytes as u64),
-        })
+        };
+        self.desk.service.count_unasked(&unasked);
+        record::unasked(&unasked)
     }
 
     /// Tells the request's span what is known: in the log it is too late for that.
@@ -332,17 +329,6 @@ impl GatewayStream {
         headers.extend(signature);
         host::set_headers(Map::Response, &borrow(&headers));
         self.phase = Phase::Rewriting(body);
-    }
-}
-
-/// The status that the client got, by what is known of the last attempt.
-fn status(exchange: &Exchange) -> Option<u16> {
-    let last = exchange.attempts.tried().last()?;
-    match &last.outcome {
-        Outcome::Answered | Outcome::Flowing => Some(200),
-        Outcome::Failed { .. } if last.first_content.is_some() => Some(200),
-        Outcome::Failed { class, .. } => Some(class.status()),
-        Outcome::Pending => None,
     }
 }
 
@@ -506,8 +492,7 @@ impl HttpContext for GatewayStream {
                     exchange.journey.answer_bytes = bytes as u64;
                 }
                 let (unix, now) = (host::unix_millis(), host::monotonic());
-                let ending = Ending { now, status: status(&exchange), overhead: 0 };
-                exchange.service().count_request(&exchange, &ending);
+                exchange.service().count_request(&exchange, now);
                 host::set_property(RECORD, &record::of(&exchange, unix, now));
             }
             shared::close(id);

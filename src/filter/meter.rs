@@ -4,7 +4,8 @@
 //! answer of one attempt, eleven for a stream, and one or two more for each special kind of token.
 
 use super::exchange::Exchange;
-use super::refusal::Refusal;
+use super::record::Unasked;
+use super::reply::local_error;
 use super::service::Service;
 use crate::openai::{Class, Usage};
 use crate::routing::{Attempt, Outcome, Spent};
@@ -14,27 +15,15 @@ use crate::telemetry::metrics::series::{
 };
 use crate::telemetry::metrics::words::{
     self, ANSWERED, BROKEN, CACHE_CREATION, CACHED_INPUT, CHAT, EMBEDDINGS, FAILED, INPUT, LEFT,
-    NONE, OUTPUT, REASONING, REFUSED, Whom, Word,
+    MODELS, NONE, OUTPUT, REASONING, REFUSED, Whom, Word,
 };
 use crate::telemetry::metrics::{Meter, Metric, meter};
-use crate::tenancy::Caller;
 
 /// Nanoseconds in a millisecond.
 const MILLI: u64 = 1_000_000;
 
 /// Nanoseconds in a microsecond.
 const MICRO: u64 = 1_000;
-
-/// How a request ended. Times are in nanoseconds, of a clock that never goes back.
-#[derive(Clone, Copy, Debug)]
-pub struct Ending {
-    /// The time.
-    pub now: u64,
-    /// The status that the client got; nothing when it left before.
-    pub status: Option<u16>,
-    /// How long the gateway itself took.
-    pub overhead: u64,
-}
 
 /// One note after the other.
 struct Notes<'a> {
@@ -49,9 +38,10 @@ impl Notes<'_> {
 }
 
 impl Service {
-    /// Counts a request that may have been tried at providers. The gateway's own are counted by what
-    /// they used only: how long a probe takes is not how long requests do.
-    pub fn count_request(&self, exchange: &Exchange, ending: &Ending) {
+    /// Counts a request that may have been tried at providers; `now` is in nanoseconds of a clock that
+    /// never goes back. The gateway's own are counted by what they used only: how long a probe takes is
+    /// not how long requests do.
+    pub fn count_request(&self, exchange: &Exchange, now: u64) {
         let mut meter = self.meter.borrow_mut();
         let words = &meter.words;
         let tenant = words.tenant(&exchange.origin.caller, &self.gateway);
@@ -73,21 +63,22 @@ impl Service {
                 notes.spent(tenant, operation, whom, spent);
             }
             if !own {
-                notes.attempt(operation, whom, tried, ending.now);
+                notes.attempt(operation, whom, tried, now);
             }
             last = Some((tried, whom));
         }
         if own {
             return;
         }
-        let (outcome, error) = result(last.map(|(tried, _)| tried), ending.status);
-        let status = ending.status.map_or(NONE, words::status);
+        let status = exchange.journey.status;
+        let (outcome, error) = result(last.map(|(tried, _)| tried), status);
+        let status = status.map_or(NONE, words::status);
         notes.add(&REQUESTS, &[tenant, rule, operation, outcome, status, error], 1);
-        notes.add(&OVERHEAD, &[operation], ending.overhead / MICRO);
         let Some((tried, whom)) = last else { return };
+        notes.add(&OVERHEAD, &[operation], overhead(exchange) / MICRO);
         let Whom { convention, provider, model, .. } = whom;
         let arrived = exchange.origin.arrived;
-        let took = ending.now.saturating_sub(arrived) / MILLI;
+        let took = now.saturating_sub(arrived) / MILLI;
         let served = [operation, convention, asked, model, error, provider];
         notes.add(&REQUEST_DURATION, &served, took);
         let Some(first) = tried.first_content else { return };
@@ -110,30 +101,44 @@ impl Service {
         meter::put(&SERIES_LIMIT, &[], self.gateway.metrics.max_series.into(), &*self.world);
     }
 
-    /// Counts a request that was refused before anyone was asked, or whose client left before that.
-    pub fn count_refusal(
-        &self,
-        caller: Option<&Caller>,
-        operation: Option<&'static str>,
-        refusal: Option<&Refusal>,
-    ) {
+    /// Counts a request for which nobody was asked.
+    pub fn count_unasked(&self, unasked: &Unasked<'_>) {
+        if unasked.call.is_some() {
+            return;
+        }
         let mut meter = self.meter.borrow_mut();
         let words = &meter.words;
-        let tenant = caller.map_or(NONE, |caller| words.tenant(caller, &self.gateway));
-        let rule = refusal.map_or("", |refusal| &*refusal.rule);
-        let rule = self.gateway.rules.iter().position(|known| known.name == rule);
+        let tenant = unasked.caller.map_or(NONE, |caller| words.tenant(caller, &self.gateway));
+        let rule = unasked.refusal.and_then(|refusal| self.rule(&refusal.rule));
         let rule = rule.map_or(NONE, |rule| words.rule(Some(rule), &self.gateway));
-        let (outcome, status, error) = match refusal {
-            Some(refusal) => {
-                let error = &refusal.error;
-                (REFUSED, words::status(error.status), words::class(error.class))
-            }
-            None => (LEFT, NONE, NONE),
+        let told = unasked.status.map_or(NONE, words::status);
+        let (outcome, error) = match (unasked.refusal, unasked.status) {
+            (Some(refusal), _) => (REFUSED, words::class(refusal.error.class)),
+            (None, Some(status @ 400..)) => (REFUSED, words::class(local_error(status).class)),
+            (None, Some(_)) => (ANSWERED, NONE),
+            (None, None) => (LEFT, NONE),
         };
-        let operation = operation.map_or(NONE, self::operation);
+        let operation = unasked.operation.map_or(NONE, operation);
         let mut notes = Notes { service: self, meter: &mut meter };
-        notes.add(&REQUESTS, &[tenant, rule, operation, outcome, status, error], 1);
+        notes.add(&REQUESTS, &[tenant, rule, operation, outcome, told, error], 1);
     }
+
+    fn rule(&self, name: &str) -> Option<usize> {
+        self.gateway.rules.iter().position(|rule| rule.name == name)
+    }
+}
+
+/// How long the gateway itself kept a request, in nanoseconds: from the end of its body to the first
+/// attempt, from one attempt to the next, and what it did within attempts. What a client takes to read its
+/// answer is not in it, and the translation of a stream after its beginning is not measured.
+fn overhead(exchange: &Exchange) -> u64 {
+    let mut overhead = exchange.journey.inside;
+    let mut since = exchange.journey.complete;
+    for tried in exchange.attempts.tried() {
+        overhead = overhead.saturating_add(tried.began.saturating_sub(since));
+        since = tried.ended.unwrap_or(tried.began);
+    }
+    overhead
 }
 
 impl Notes<'_> {
@@ -207,7 +212,7 @@ fn operation(name: &str) -> Word {
     match name {
         "chat" => CHAT,
         "embeddings" => EMBEDDINGS,
-        _ => NONE,
+        _ => MODELS,
     }
 }
 
@@ -224,10 +229,13 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::config::rule::Operation;
+    use crate::filter::record::times::Clock;
+    use crate::filter::refusal::Refusal;
     use crate::filter::service::tests::{Simulated, Told, open};
     use crate::openai::Error;
     use crate::providers::Headers;
     use crate::providers::catalogue::NanoUsd;
+    use crate::tenancy::Caller;
 
     fn service() -> (Rc<Service>, Told) {
         let config = Config::read(&json!({
@@ -266,10 +274,6 @@ mod tests {
         ours.map(|(name, value)| (name, value.unwrap())).collect()
     }
 
-    fn ending(now: u64, status: Option<u16>) -> Ending {
-        Ending { now, status, overhead: 42_900 }
-    }
-
     const OF: &str = "gen_ai_operation_name=chat;gen_ai_provider_name";
 
     #[test]
@@ -279,9 +283,12 @@ mod tests {
         let (at, _) = request.begin(1_000_000).unwrap();
         request.attempts.spend(at, spent(10, 20, Some(700), false));
         request.answered(at, 31_000_000);
+        request.journey.complete = 960_000;
+        request.journey.inside = 2_900;
+        request.commit(200, 9);
         for _ in 0..2 {
             news(&told);
-            service.count_request(&request, &ending(32_500_000, Some(200)));
+            service.count_request(&request, 32_500_000);
         }
         let expected = [
             ("waypost_requests;rule=all;operation=chat;outcome=answered;status=2xx".to_owned(), 1),
@@ -329,8 +336,11 @@ mod tests {
         request.flows(second, 54_000_000);
         request.attempts.spend(second, spent(5, 21, None, false));
         request.answered(second, 154_000_000);
-        service.count_request(&request, &ending(155_000_000, Some(200)));
+        request.commit(200, 9);
+        service.count_request(&request, 155_000_000);
         let news = news(&told);
+        // A millisecond before the first attempt, and one between the two.
+        assert_eq!(news.get("waypost_overhead_microseconds;operation=chat"), Some(&2_000));
         let asked = format!(
             "{OF}=anthropic;gen_ai_request_model=other;gen_ai_response_model=claude-sonnet-4-5;provider=b"
         );
@@ -362,8 +372,9 @@ mod tests {
         let mut request = exchange(&service, "gpt-4o", true);
         let (at, _) = request.begin(0).unwrap();
         request.flows(at, 1_000_000);
+        request.commit(200, 0);
         request.attempts.spend(at, spent(5, 9, Some(3), true));
-        service.count_request(&request, &ending(2_000_000, Some(200)));
+        service.count_request(&request, 2_000_000);
         let news = news(&told);
         assert_eq!(news.get("waypost_tokens;provider=a;model=gpt-4o;type=output"), Some(&9));
         assert_eq!(news.get("waypost_estimated_attempts;provider=a;model=gpt-4o"), Some(&1));
@@ -401,19 +412,47 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_a_request_too() {
+    fn who_never_came_to_a_provider_is_a_request_too() {
         let (service, told) = service();
+        let ask = |refusal: Option<&Refusal>, status, operation| {
+            service.count_unasked(&Unasked {
+                gateway: &service.gateway,
+                refusal,
+                call: None,
+                caller: None,
+                request_id: "",
+                operation,
+                status,
+                clock: Clock::default(),
+                request_bytes: 0,
+                answer_bytes: 0,
+            });
+            let mut news = news(&told);
+            assert_eq!(news.len(), 1);
+            news.pop_first().unwrap().0
+        };
         let refusal = Refusal::from(Error::new(Class::RateLimit, "slow down"));
-        service.count_refusal(None, Some("chat"), Some(&refusal));
-        let name =
-            "waypost_requests;operation=chat;outcome=refused;status=4xx;error_type=rate_limit";
-        assert_eq!(news(&told), BTreeMap::from([(name.to_owned(), 1)]));
+        assert_eq!(
+            ask(Some(&refusal), Some(429), Some("chat")),
+            "waypost_requests;operation=chat;outcome=refused;status=4xx;error_type=rate_limit"
+        );
         let refusal = Refusal { rule: "all".to_owned(), ..refusal };
-        service.count_refusal(None, None, Some(&refusal));
-        let name = "waypost_requests;rule=all;outcome=refused;status=4xx;error_type=rate_limit";
-        assert_eq!(news(&told).get(name), Some(&1));
-        service.count_refusal(None, Some("models"), None);
-        assert_eq!(news(&told), BTreeMap::from([("waypost_requests;outcome=left".to_owned(), 1)]));
+        assert_eq!(
+            ask(Some(&refusal), Some(429), None),
+            "waypost_requests;rule=all;outcome=refused;status=4xx;error_type=rate_limit"
+        );
+        assert_eq!(
+            ask(None, Some(408), Some("chat")),
+            "waypost_requests;operation=chat;outcome=refused;status=4xx;error_type=timeout"
+        );
+        assert_eq!(
+            ask(None, Some(200), Some("models")),
+            "waypost_requests;operation=models;outcome=answered;status=2xx"
+        );
+        assert_eq!(
+            ask(None, None, Some("embeddings")),
+            "waypost_requests;operation=embeddings;outcome=left"
+        );
     }
 
     #[test]
@@ -428,7 +467,7 @@ mod tests {
         own.attempts.spend(at, spent(1, 2, Some(3), false));
         own.answered(at, 9);
         let (service, told) = service();
-        service.count_request(&own, &ending(10, Some(200)));
+        service.count_request(&own, 10);
         let news = news(&told);
         let spend = "waypost_spend_nano_usd;tenant=gateway;provider=b;model=claude-sonnet-4-5";
         assert_eq!(news.get(spend), Some(&3));

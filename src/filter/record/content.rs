@@ -79,7 +79,8 @@ fn fitting(
     said: &mut dyn Iterator<Item = (&'static str, Transcript)>,
     audit: &Audit,
 ) -> Vec<Vec<u8>> {
-    let mut room = audit.max_content;
+    // An entry counts with a comma; there is one less of those than entries, and there are two brackets.
+    let mut room = audit.max_content.saturating_sub(1);
     let mut entries = Vec::new();
     for (role, transcript) in said {
         let mut entry = Vec::with_capacity(transcript.text.len() + 32);

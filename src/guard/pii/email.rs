@@ -33,7 +33,9 @@ pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
         && (top.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
             || top.starts_with(b"xn--"));
     let is_size = name.first().is_some_and(u8::is_ascii_digit) && name.get(1..3) == Some(b"x.");
-    let is_code = matches!(byte(text, end), b'(' | b'[');
+    // A product of matrices: `w@x.reshape(3, 4)`.
+    let is_code =
+        matches!(byte(text, end), b'(' | b'[') && byte(text, end + 1).is_ascii_alphanumeric();
     (is_top && !is_size && !is_code).then_some((start, end))
 }
 

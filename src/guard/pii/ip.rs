@@ -76,5 +76,5 @@ fn sixth(text: &[u8], at: usize) -> Option<usize> {
     let telling = given == 8
         || address.contains('.')
         || (address.bytes().any(|byte| byte.is_ascii_digit()) && (first >= 3 || given >= 3));
-    (telling && !plain && ends(text, end) && byte(text, end) != b':').then_some(end)
+    (telling && !plain && ends(text, end)).then_some(end)
 }

@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use crate::guard::{before, begins, is_word, run};
+use crate::guard::{before, begins, byte, is_word, run};
 
 /// How keys begin, and the fewest characters behind that.
 const PREFIXES: &[(&[u8], usize)] = &[
@@ -42,6 +42,9 @@ fn is_token(byte: u8) -> bool {
 
 /// Where a key that begins at `at` ends.
 pub fn end(text: &[u8], at: usize) -> Option<usize> {
+    if byte(text, at) == b'-' {
+        return private(text, at);
+    }
     // What looks like the beginning of a key within one is none.
     if is_token(before(text, at)) && !begins(text, at) || before(text, at) == b'-' {
         return None;
@@ -75,7 +78,7 @@ fn token(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Where a private key in PEM that begins at `at` ends; with the text, where it has no end.
-pub fn private(text: &[u8], at: usize) -> Option<usize> {
+fn private(text: &[u8], at: usize) -> Option<usize> {
     /// Room for the longest of its names, `ENCRYPTED PRIVATE KEY`.
     const NAME: usize = 40;
     let rest = text.get(at..)?.strip_prefix(b"-----BEGIN ")?;

@@ -25,30 +25,33 @@ pub(super) fn found_at(text: &[u8], at: usize, wanted: &[Kind]) -> Option<(Kind,
     if is_inside(first) && !begins(text, at) {
         return None;
     }
-    let first_of: &[(Kind, fn(&[u8], usize) -> Option<usize>)] = match first {
+    let kinds: &[Kind] = match first {
         b'@' => {
             let (start, end) = email::around(text, at).filter(|_| wanted.contains(&Kind::Email))?;
             return Some((Kind::Email, start, end));
         }
-        b'0'..=b'9' => &[
-            (Kind::Ip, ip::end),
-            (Kind::Card, number::card),
-            (Kind::Ssn, number::ssn),
-            (Kind::Phone, number::phone),
-        ],
-        b'A'..=b'Z' | b'a'..=b'z' => {
-            &[(Kind::Key, key::end), (Kind::Iban, iban::end), (Kind::Ip, ip::end)]
-        }
-        b'+' | b'(' => &[(Kind::Phone, number::phone)],
-        b':' => &[(Kind::Ip, ip::end)],
-        b'-' => &[(Kind::Key, key::private)],
+        b'0'..=b'9' => &[Kind::Ip, Kind::Card, Kind::Ssn, Kind::Phone],
+        b'A'..=b'Z' | b'a'..=b'z' => &[Kind::Key, Kind::Iban, Kind::Ip],
+        b'+' | b'(' => &[Kind::Phone],
+        b':' => &[Kind::Ip],
+        b'-' => &[Kind::Key],
         _ => return None,
     };
-    let found = |(kind, end): &(Kind, fn(&[u8], usize) -> Option<usize>)| {
-        let end = wanted.contains(kind).then(|| end(text, at))??;
-        Some((*kind, at, end))
-    };
-    first_of.iter().find_map(found)
+    let mut kinds = kinds.iter().filter(|kind| wanted.contains(kind));
+    kinds.find_map(|kind| Some((*kind, at, end(*kind, text, at)?)))
+}
+
+/// Where something of a kind that begins at `at` ends.
+fn end(kind: Kind, text: &[u8], at: usize) -> Option<usize> {
+    match kind {
+        Kind::Email => None,
+        Kind::Phone => number::phone(text, at),
+        Kind::Card => number::card(text, at),
+        Kind::Iban => iban::end(text, at),
+        Kind::Ssn => number::ssn(text, at),
+        Kind::Ip => ip::end(text, at),
+        Kind::Key => key::end(text, at),
+    }
 }
 
 const fn is_inside(byte: u8) -> bool {

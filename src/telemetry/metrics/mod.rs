@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | [`accounts`] | metrics of limits and budgets |
 //! | [`series`] | metrics of requests and attempts, as a table |
 //! | [`words`] | what may stand in their labels |
 //! | [`meter`] | their series: each is named once, and there is a bounded number of them |

@@ -44,6 +44,7 @@ mod fixed {
         SERVER_ERROR = "5xx",
         CHAT = "chat",
         EMBEDDINGS = "embeddings",
+        MODELS = "models",
         INPUT = "input",
         OUTPUT = "output",
         CACHED_INPUT = "cached_input",
@@ -56,7 +57,7 @@ mod fixed {
 
 pub use fixed::{
     ANSWERED, BROKEN, CACHE_CREATION, CACHED_INPUT, CHAT, CLIENT_ERROR, EMBEDDINGS, FAILED,
-    GATEWAY, INPUT, LEFT, NONE, OTHER, OUTPUT, REASONING, REFUSED, SERVER_ERROR, SUCCESS,
+    GATEWAY, INPUT, LEFT, MODELS, NONE, OTHER, OUTPUT, REASONING, REFUSED, SERVER_ERROR, SUCCESS,
 };
 
 /// Words of a candidate.
@@ -160,11 +161,10 @@ impl Words {
     /// The tenant of a request: a tenant that is not listed is `other`, the gateway itself `gateway`.
     #[must_use]
     pub fn tenant(&self, caller: &Caller, gateway: &Gateway) -> Word {
-        let listed = gateway.tenancy.tenants.get(caller.terms);
-        match listed {
+        match gateway.tenancy.tenants.get(caller.terms) {
             _ if caller.proof == Proof::Own => GATEWAY,
+            _ if caller.tenant.is_empty() => NONE,
             Some(tenant) if tenant.name == caller.tenant => at(self.tenants, caller.terms),
-            None if caller.tenant.is_empty() => NONE,
             _ => OTHER,
         }
     }
@@ -186,8 +186,8 @@ impl Words {
     /// name is `other`.
     #[must_use]
     pub fn asked(&self, model: &str) -> Word {
-        let short = || self.asked.get(model.split_once('/')?.1);
-        self.asked.get(model).or_else(short).copied().unwrap_or(OTHER)
+        let names = [Some(model), model.split_once('/').map(|(_, name)| name)];
+        names.iter().flatten().find_map(|name| self.asked.get(*name)).copied().unwrap_or(OTHER)
     }
 
     /// Whom a candidate means.
