@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use waypost::guard::{Finder, Shape, redact, redact::MARGIN};
 
 /// What stands around a value and belongs to none.
-const AROUND: [&str; 12] = ["", " ", "\n", "(", "\"", ": ", "=", ", ", " é ", " 号", "\t", ";"];
+const AROUND: [&str; 12] = ["", " ", "\n", "(", "\"", ": ", "=", ", ", " é ", " 号 ", "\t", ";"];
 
 fn digits(count: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(0..10_u8, count)
