@@ -29,19 +29,14 @@ fn written() -> Metrics {
         let source = read(&format!("src/telemetry/metrics/{file}"));
         source.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
     };
-    let code = [code("mod.rs"), code("accounts.rs")].concat();
+    let code = [code("mod.rs"), code("prices.rs")].concat();
     let functions: Vec<&str> = code.split("\npub fn ").collect();
     let functions = functions.into_iter().filter(|function| function.contains("Name::new(\""));
     let functions = functions.map(|function| {
-        let function = function.split("\nfn ").next().unwrap_or_default();
         let names = quoted(function, "Name::new(\"");
         assert_eq!(names.len(), 1, "one metric for a function: {names:?}");
         let name = names.first().map_or_else(String::new, |name| format!("waypost_{name}"));
-        let mut labels = quoted(function, ".with(\"");
-        if function.contains("of(Name::new(") {
-            labels.extend(["kind".to_owned(), "name".to_owned()]);
-        }
-        (name, labels)
+        (name, quoted(function, ".with(\""))
     });
     let tables = series::ALL.iter().chain(&accounts::ALL);
     let tables = tables.map(|metric| {

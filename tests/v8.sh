@@ -27,18 +27,22 @@ fi
 # The goldens are compiled in, and cargo does not see a new file among them.
 touch tests/support/fixtures.rs
 
-count() { awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }'; }
+listed() { awk '/^[0-9]+ tests?, / { sum += $1 } END { print sum + 0 }'; }
+passed() { awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }'; }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# Runs a command, and counts by its output.
 run() {
+    local count=$1
+    shift
     if ! "$@" >"$log" 2>&1; then
         cat "$log" >&2
         return 1
     fi
-    count <"$log"
+    "$count" <"$log"
 }
-native=$(cargo test --quiet --lib --test golden --test invoices -- --list | awk '/^[0-9]+ tests?, / { sum += $1 } END { print sum + 0 }')
-v8=$(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$runner run \
+native=$(run listed cargo test --lib --test golden --test invoices -- --list)
+v8=$(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$runner run passed \
     cargo test --target "$target" --lib --test golden --test invoices)
 
 echo "tests: native $native, V8 $v8"

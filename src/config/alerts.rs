@@ -119,9 +119,9 @@ mod tests {
 
     use super::*;
 
-    fn of(value: Value) -> Result<Alerts, Vec<String>> {
+    fn of(value: &Value) -> Result<Alerts, Vec<String>> {
         let mut problems = Problems::default();
-        let alerts = read(&Node::root(&(&value).into()), &[], Some("back"), &mut problems);
+        let alerts = read(&Node::root(&value.into()), &[], Some("back"), &mut problems);
         let problems: Vec<String> = problems.into_vec().iter().map(ToString::to_string).collect();
         if problems.is_empty() { Ok(alerts) } else { Err(problems) }
     }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_webhook_is_a_cluster_with_a_host_and_a_path() {
         let alerts = of(
-            json!({"cluster": "hooks", "authority": "hooks.example.com", "path": "/a?b", "anomaly": {}}),
+            &json!({"cluster": "hooks", "authority": "hooks.example.com", "path": "/a?b", "anomaly": {}}),
         );
         let webhook = Webhook {
             cluster: "hooks".to_owned(),
@@ -138,13 +138,13 @@ mod tests {
         };
         let wanted = Alerts { webhook: Some(webhook), anomaly: Some(USUAL) };
         assert_eq!(alerts, Ok(wanted));
-        let short = of(json!({"cluster": "hooks"})).unwrap().webhook.unwrap();
+        let short = of(&json!({"cluster": "hooks"})).unwrap().webhook.unwrap();
         assert_eq!((&*short.authority, &*short.path), ("hooks", "/"));
     }
 
     #[test]
     fn unusual_is_said_by_a_factor_and_a_least_amount() {
-        let alerts = of(json!({"anomaly": {"factor": 2.5, "at_least_usd": 0.25}})).unwrap();
+        let alerts = of(&json!({"anomaly": {"factor": 2.5, "at_least_usd": 0.25}})).unwrap();
         let wanted = Anomaly { percent: 250, at_least: NanoUsd(250_000_000) };
         assert_eq!(alerts, Alerts { webhook: None, anomaly: Some(wanted) });
     }
@@ -159,7 +159,7 @@ mod tests {
             (json!({"anomaly": {"factor": 1}}), "anomaly.factor: must be"),
             (json!({"url": "x"}), "url: there is no such field"),
         ] {
-            let problems = of(value).unwrap_err();
+            let problems = of(&value).unwrap_err();
             assert!(problems[0].starts_with(path), "{problems:?}");
         }
     }

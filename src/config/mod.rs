@@ -16,7 +16,6 @@
 //! | `budgets` | who may tell what was spent before |
 //! | [`prices`] | where newer prices come from, and the document that holds them |
 //! | [`rule`] | an entry of `rules` |
-//! | [`value`] | a configuration before it is understood |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
 
@@ -34,9 +33,8 @@ pub mod reader;
 pub mod rule;
 pub mod structure;
 pub mod tenancy;
-pub mod value;
 
-use value::Value;
+use crate::openai::value::{self, Value};
 
 pub use gateway::{Gateway, Limits};
 pub use metrics::Metrics;
@@ -103,7 +101,7 @@ impl Config {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
             return Err(vec![Problem { path: String::new(), message }]);
         }
-        let value: Value = match value::parse(bytes) {
+        let value: Value = match value::parse(bytes, structure::MAX_DEPTH) {
             Ok(value) => value,
             Err(error) => structure::read(bytes).ok_or_else(|| {
                 let message = format!("the configuration is neither a Struct nor JSON: {error}");

@@ -14,7 +14,8 @@ use super::gateway::Gateway;
 use super::price;
 use super::provider::Provider;
 use super::reader::{Node, Problem, Problems};
-use super::value;
+use super::structure::MAX_DEPTH;
+use crate::openai::value;
 use crate::providers::catalogue::{Mode, Price};
 use crate::tenancy::key::Hash;
 
@@ -141,7 +142,7 @@ fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Documen
         problems.add("", format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
         return document;
     }
-    let value = match value::parse(bytes) {
+    let value = match value::parse(bytes, MAX_DEPTH) {
         Ok(value) => value,
         Err(error) => {
             problems.add("", format!("the document is not JSON: {error}"));

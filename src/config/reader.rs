@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::value::{Map, Value};
+use crate::openai::value::{Map, Value};
 
 /// Most problems that are gathered; whoever has more mends these first.
 pub const MAX_PROBLEMS: usize = 50;
@@ -113,10 +113,8 @@ impl<'a> Node<'a> {
             self.wrong::<()>("an object", problems);
             return Vec::new();
         };
-        object
-            .iter()
-            .map(|(key, value)| (key.as_str(), Node { path: join(&self.path, key), value }))
-            .collect()
+        let node = |(key, value)| (key, Node { path: join(&self.path, key), value });
+        object.sorted().into_iter().map(node).collect()
     }
 
     /// The entries of a list.
@@ -313,8 +311,8 @@ impl<'a> Fields<'a> {
 
     /// Reports the fields that nobody asked for.
     pub fn finish(self, problems: &mut Problems) {
-        for name in self.object.into_iter().flat_map(Map::keys) {
-            if !self.known.contains(&name.as_str()) {
+        for (name, _) in self.object.into_iter().flat_map(Map::sorted) {
+            if !self.known.contains(&name) {
                 problems.add(join(&self.path, name), unknown_field(name, &self.known));
             }
         }

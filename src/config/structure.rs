@@ -4,7 +4,7 @@
 //! 1.40). Only what `Struct`, `Value` and `ListValue` are made of is read; unknown fields are
 //! skipped, as protobuf asks.
 
-use super::value::{Map, Value};
+use crate::openai::value::{Map, Value};
 
 /// Deepest nesting of a configuration.
 pub const MAX_DEPTH: usize = 64;
@@ -27,7 +27,7 @@ fn structure(bytes: &[u8], depth: usize) -> Option<Value> {
                     _ => {}
                 }
             }
-            map.insert(key, value);
+            map.push(key, value);
         }
     }
     Some(Value::Object(map))

@@ -163,14 +163,16 @@ fn prices_polled(
     // Without an answer there are no headers, and nothing may ask for them.
     let packed = (headers > 0).then(|| host::headers(Map::CallResponse)).flatten();
     let packed = packed.unwrap_or_default();
-    let status = Headers::new(packed.pairs()).text(":status").unwrap_or("no answer").to_owned();
+    let answered = Headers::new(packed.pairs());
+    let status = answered.text(":status");
+    let why = status.map_or_else(|| "no answer".to_owned(), |status| ["status ", status].concat());
     let body = || {
         // A longer one is refused for its length, which one byte more shows too.
         host::buffer(Buffer::CallResponse, size.min(MAX_DOCUMENT_BYTES + 1)).unwrap_or_default()
     };
-    let body: Result<&dyn Fn() -> Vec<u8>, &str> = match &*status {
-        "200" => Ok(&body),
-        other => Err(other),
+    let body: Result<&dyn Fn() -> Vec<u8>, &str> = match status {
+        Some("200") => Ok(&body),
+        _ => Err(&why),
     };
     refresher.answered(service, call, body, &mut Outside)
 }

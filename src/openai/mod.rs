@@ -19,6 +19,7 @@
 //! | [`usage`] | tokens, one canonical split |
 //! | [`bill`] | what a request cost, told to its client |
 //! | [`validate`] | what the canonical API allows |
+//! | [`value`] | JSON of any form |
 //! | [`embeddings`] | an embeddings request, parsed once, borrowing from the body |
 //! | [`vectors`] | its answer, in either encoding |
 //! | [`error`] | every error a client can see |
@@ -43,6 +44,7 @@ pub mod request;
 pub mod transcript;
 pub mod usage;
 pub mod validate;
+pub mod value;
 pub mod vectors;
 
 pub use embeddings::Embeddings;

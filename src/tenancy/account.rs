@@ -449,17 +449,23 @@ impl Account {
     /// What is left of the limits.
     #[must_use]
     pub fn remaining(&self, terms: &Terms) -> Remaining {
-        let mut all = Remaining::default();
-        let limits = self.levels.iter().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
-        for (at, ((level, window), limit)) in limits {
-            let left = limit.map(|limit| level.left(limit, window));
-            all = all.and(if at < Window::ALL.len() {
-                Remaining { requests: left, tokens: None }
-            } else {
-                Remaining { requests: None, tokens: left }
-            });
+        let tightest = |levels: &[Bucket], rates: &Rates| {
+            let limits = [rates.second, rates.minute, rates.day];
+            let mut least: Option<(u64, Bucket, u64, Window)> = None;
+            for ((level, limit), window) in levels.iter().zip(limits).zip(Window::ALL) {
+                let Some(limit) = limit else { continue };
+                let room = level.room(limit, window);
+                if least.is_none_or(|(least, ..)| room < least) {
+                    least = Some((room, *level, limit, window));
+                }
+            }
+            least.map(|(_, level, limit, window)| level.left(limit, window))
+        };
+        let (requests, tokens) = self.levels.split_at(Window::ALL.len());
+        Remaining {
+            requests: tightest(requests, &terms.limits.requests),
+            tokens: tightest(tokens, &terms.limits.tokens),
         }
-        all
     }
 
     /// Whether anything is reserved.

@@ -90,12 +90,23 @@ impl Bucket {
         Some(over.div_ceil(limit))
     }
 
+    /// How many fit now.
+    #[must_use]
+    pub const fn room(self, limit: u64, window: Window) -> u64 {
+        let room = limit.saturating_mul(window.millis()).saturating_sub(self.0);
+        // By numbers that the compiler knows, as a division takes long.
+        match window {
+            Window::Second => room / Window::Second.millis(),
+            Window::Minute => room / Window::Minute.millis(),
+            Window::Day => room / Window::Day.millis(),
+        }
+    }
+
     /// What is left.
     #[must_use]
     pub const fn left(self, limit: u64, window: Window) -> Left {
-        let room = limit.saturating_mul(window.millis()).saturating_sub(self.0);
         let reset = if limit == 0 { 0 } else { self.0.div_ceil(limit) };
-        Left { window, limit, remaining: room / window.millis(), reset }
+        Left { window, limit, remaining: self.room(limit, window), reset }
     }
 }
 

@@ -86,8 +86,10 @@ pub enum Header<'a> {
     Absent,
     /// The one.
     One(&'a str),
-    /// It stands there more than once, or is no text: who wrote which cannot be told.
-    Unclear,
+    /// It is no text.
+    Bytes,
+    /// It stands there more than once: who wrote which cannot be told.
+    Twice,
 }
 
 impl<'a> Header<'a> {
@@ -97,8 +99,8 @@ impl<'a> Header<'a> {
         let mut all = headers.all(name);
         match (all.next(), all.next()) {
             (None, _) | (Some(b""), None) => Self::Absent,
-            (Some(value), None) => std::str::from_utf8(value).map_or(Self::Unclear, Self::One),
-            (Some(_), Some(_)) => Self::Unclear,
+            (Some(value), None) => std::str::from_utf8(value).map_or(Self::Bytes, Self::One),
+            (Some(_), Some(_)) => Self::Twice,
         }
     }
 }
@@ -133,7 +135,7 @@ impl Tenancy {
                     let value = |name: &str| match shown.header(name) {
                         Header::Absent => Ok(None),
                         Header::One(value) => text(value.as_bytes().to_vec()).map(Some),
-                        Header::Unclear => Err(unclear()),
+                        Header::Bytes | Header::Twice => Err(unclear()),
                     };
                     self.named(named, &value, Proof::Headers)?
                 }
@@ -161,9 +163,9 @@ impl Tenancy {
 
     fn key(&self, shown: &dyn Shown, now: Millis) -> Result<Option<Caller>, Error> {
         let value = match shown.header("authorization") {
-            Header::Absent => return Ok(None),
+            Header::Absent | Header::Bytes => return Ok(None),
             Header::One(value) => value,
-            Header::Unclear => {
+            Header::Twice => {
                 return Err(refused("The request has more than one Authorization header."));
             }
         };

@@ -140,7 +140,6 @@ impl Ledger {
         store: &dyn Store,
         moment: &Moment,
     ) -> Result<Hold, Box<Exceeded>> {
-        let mut remaining = Remaining::default();
         let mut worst: Option<(&Rc<Subject>, Excess)> = None;
         let mut all = Vec::with_capacity(subjects.len());
         for subject in subjects {
@@ -152,15 +151,18 @@ impl Ledger {
                 {
                     worst = Some((subject, excess));
                 }
-                remaining = remaining.and(found.account.remaining(&subject.terms));
             }
             all.push(found);
         }
+        let mut remaining = Remaining::default();
         if let Some((subject, mut excess)) = worst {
+            for (subject, found) in subjects.iter().zip(&all) {
+                let left = found.as_ref().map(|found| found.account.remaining(&subject.terms));
+                remaining = remaining.and(left.unwrap_or_default());
+            }
             excess.first = excess.first && self.refused(subject, excess, store, moment);
             return Err(exceeded(subject, excess, remaining, downgraded));
         }
-        remaining = Remaining::default();
         let mut held = Vec::with_capacity(subjects.len());
         for (subject, found) in subjects.iter().zip(all) {
             let mut excess = None;

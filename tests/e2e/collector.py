@@ -75,6 +75,18 @@ class Collector:
         self._sink = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
         threading.Thread(target=self._sink.serve_forever, daemon=True).start()
         self._directory = tempfile.TemporaryDirectory(prefix="waypost-otlp-")
+        self._output = (Path(self._directory.name) / "output").open("wb")
+        # Somebody else may have taken a port that was free.
+        for _ in range(3):
+            self._start()
+            if self._wait_ready(self.grpc_port) and self._wait_ready(self.http_port):
+                return
+            self._process.kill()
+            self._process.wait()
+        self.stop()
+        raise RuntimeError("the collector was not ready")
+
+    def _start(self) -> None:
         self.grpc_port, self.http_port = free_ports(2)
         specification = importlib.util.find_spec("rotel")
         assert specification and specification.origin, "no collector: pip install rotel"
@@ -82,27 +94,19 @@ class Collector:
         command += ["--pid-file", f"{self._directory.name}/pid", "--log-file", f"{self._directory.name}/log"]
         command += ["--otlp-grpc-endpoint", f"127.0.0.1:{self.grpc_port}"]
         command += ["--otlp-http-endpoint", f"127.0.0.1:{self.http_port}"]
-        command += ["--exporter", "otlp", "--otlp-exporter-protocol", "http", "--otlp-exporter-compression", "none"]
+        command += ["--exporter", "otlp", "--otlp-exporter-protocol", "http"]
         command += ["--otlp-exporter-endpoint", f"http://127.0.0.1:{self._sink.server_port}", "--disable-batching"]
-        self._output = (Path(self._directory.name) / "output").open("wb")
         self._process = subprocess.Popen(command, stdout=self._output, stderr=subprocess.STDOUT)
-        try:
-            for port in (self.grpc_port, self.http_port):
-                self._wait_ready(port)
-        except BaseException:
-            self.stop()
-            raise
 
-    def _wait_ready(self, port: int) -> None:
+    def _wait_ready(self, port: int) -> bool:
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
-                return
+                return True
             except OSError:
-                assert self._process.poll() is None, self.tail()
                 time.sleep(0.02)
-        raise AssertionError(f"the collector was not ready\n{self.tail()}")
+        return False
 
     def tail(self) -> str:
         return (Path(self._directory.name) / "output").read_text(encoding="utf-8", errors="replace")[-2000:]

@@ -257,7 +257,8 @@ def test_prices_are_polled_and_hold_at_all_workers(priced):
     time.sleep(1.2)
     assert rates(priced) == {(7.0, 70.0)}
     assert counter(priced, "taken") == 1 and standing(priced)["age_s"] <= 30
-    assert b"prices: document 1 is taken: 1 models, and 1 that are not configured" in priced.gateway.log()
+    said = b"prices: document 1 is taken: 1 models, and 1 that are not configured"
+    assert becomes(lambda: said in priced.gateway.log(), True)
     polled = priced.prices.served
     assert becomes(lambda: priced.prices.served >= polled + 2, True)
     assert standing(priced)["number"] == 1
@@ -274,7 +275,7 @@ def test_what_is_no_document_is_refused_and_the_last_prices_hold(priced, bad, st
     # A failed poll is tried again within a second, as prices are due each second.
     priced.prices.give(bad, status)
     assert becomes(lambda: counter(priced, "refused") > refused, True)
-    assert said in priced.gateway.log()
+    assert becomes(lambda: said in priced.gateway.log(), True)
     assert standing(priced)["number"] == 1 and rates(priced, 4) == {(7.0, 70.0)}
 
 

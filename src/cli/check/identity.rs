@@ -69,7 +69,8 @@ fn check_certificates(manager: &Manager<'_>, findings: &mut Findings) {
             findings.error(chain.path_of("transport_socket"), "asks for no certificate (validation_context), but identity names \"certificate\": nobody could be known by one");
             continue;
         };
-        let validation = validation.get("default_validation_context").unwrap_or(validation.clone());
+        let validation =
+            validation.get("default_validation_context").unwrap_or_else(|| validation.clone());
         if validation.text("trust_chain_verification") == Some("ACCEPT_UNTRUSTED") {
             findings.error(validation.path_of("trust_chain_verification"), "lets every certificate in, and identity believes what stands in it: anybody could be anybody; remove it");
         }

@@ -190,7 +190,7 @@ fn who_asks_is_named_or_shown_as_in_envoy_and_a_key_that_does_not_hold_is_refuse
         let told: Value = serde_json::from_slice(&printed.bytes).unwrap();
         let decision = &told["gateways"][0]["decisions"][0];
         let tenant = told["gateways"][0]["request"]["tenant"].as_str().map(str::to_owned);
-        (tenant, decision["rule"].clone(), decision["error"]["code"].clone())
+        (tenant, decision["rule"].clone(), decision["error"]["body"]["error"]["code"].clone())
     };
     let a = Some("a".to_owned());
     assert_eq!(

@@ -79,7 +79,10 @@ fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         Some(b'r') => '\r',
         Some(b'b') => '\u{8}',
         Some(b'f') => '\u{c}',
-        Some(mark @ (b'"' | b'\\' | b'/')) => char::from(*mark),
+        Some(mark @ (b'"' | b'\\' | b'/')) => {
+            out.push(*mark);
+            return text.get(2..).unwrap_or_default();
+        }
         Some(b'u') => {
             let first = unit(text);
             let second = text.get(6..).and_then(unit);

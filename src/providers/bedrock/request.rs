@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use serde_json::Value;
+use crate::openai::value::{self, Value};
 
 use super::cache::Points;
 use super::effort::{self, Reasoning};
@@ -29,8 +29,11 @@ const SEARCH: &str = "web_search_options";
 /// Most entries of `requestMetadata`.
 const MAX_METADATA: usize = 16;
 
+/// Deepest nesting of metadata, which has texts only.
+const MAX_METADATA_DEPTH: usize = 8;
+
 /// Longest text of `metadata` that is read, in bytes: more than what fits takes in any writing.
-const MAX_METADATA_BYTES: usize = 64 << 10;
+const MAX_METADATA_BYTES: usize = 16 << 10;
 
 /// Longest key and value of `requestMetadata`, in characters.
 const MAX_METADATA_LENGTH: usize = 256;
@@ -271,7 +274,7 @@ fn write_service_tier(
 fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
     let Some(value) = chat.field("metadata") else { return };
     let text = Some(value.get()).filter(|text| text.len() <= MAX_METADATA_BYTES);
-    let read = text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
+    let read = text.and_then(|text| value::parse(text.as_bytes(), MAX_METADATA_DEPTH).ok());
     let Some(Value::Object(entries)) = read else {
         warnings.dropped("metadata");
         return;
@@ -281,7 +284,7 @@ fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
     out.push(b'{');
     let empty = out.len();
     let mut count = 0;
-    for (key, value) in &entries {
+    for (key, value) in entries.sorted() {
         match value.as_str() {
             Some(value)
                 if count < MAX_METADATA && !key.is_empty() && is_plain(key) && is_plain(value) =>

@@ -1,12 +1,15 @@
 //! What a refusal's body says, in any of the shapes that providers use.
 
-use serde_json::{Map, Value};
+use crate::openai::value::{self, Map, Value};
 
 use super::{class, wait};
 
 /// Most bytes of a body that are read as JSON. A longer one is taken for text, of which the start
 /// counts: no provider explains itself at such length.
 pub const MAX_BODY_BYTES: usize = 256 << 10;
+
+/// Deepest nesting of a body that is read as JSON.
+pub const MAX_DEPTH: usize = 16;
 
 /// Most entries of a list of faults that make it into the message.
 pub const MAX_FAULTS: usize = 8;
@@ -45,9 +48,8 @@ impl Said {
     /// Reads a body of any shape.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
-        let json = (body.len() <= MAX_BODY_BYTES)
-            .then(|| serde_json::from_slice::<Value>(body).ok())
-            .flatten();
+        let json =
+            (body.len() <= MAX_BODY_BYTES).then(|| value::parse(body, MAX_DEPTH).ok()).flatten();
         let mut said = Self::default();
         match &json {
             Some(json) => said.value(json),
@@ -80,7 +82,7 @@ impl Said {
     }
 
     /// Takes what is not known yet, so the inner object is read before the outer one.
-    fn object(&mut self, object: &Map<String, Value>) {
+    fn object(&mut self, object: &Map) {
         const MESSAGES: [&str; 6] =
             ["message", "Message", "msg", "detail", "errors", "error_description"];
         for name in MESSAGES {
@@ -99,7 +101,7 @@ impl Said {
         for name in STATUSES {
             match object.get(name) {
                 Some(Value::Number(number)) => {
-                    self.status = self.status.or_else(|| as_status(number.as_u64()?));
+                    self.status = self.status.or_else(|| as_status(*number as u64));
                 }
                 Some(Value::String(text)) => match text.parse() {
                     Ok(number) => self.status = self.status.or_else(|| as_status(number)),

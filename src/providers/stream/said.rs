@@ -7,7 +7,7 @@
 use memchr::{memchr, memchr2};
 
 /// How many pieces of a stream are looked at before most are not.
-const ALL_OF: u64 = 32;
+const ALL_OF: u64 = 8;
 
 /// Of how many pieces behind those one is looked at.
 const ONE_OF: u64 = 16;

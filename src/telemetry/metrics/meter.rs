@@ -129,7 +129,7 @@ impl Meter {
 
     /// Whether there may be a series of that name. Workers that ask at the same time may make a few
     /// more than there may be: each at most one.
-    pub fn claim(&self, name: &str, sink: &dyn Sink) -> bool {
+    fn claim(&self, name: &str, sink: &dyn Sink) -> bool {
         const COUNT: &str = "series";
         let key = ["series/", name].concat();
         if sink.read(&key).is_some() {

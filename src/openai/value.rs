@@ -1,4 +1,4 @@
-//! A configuration before it is understood.
+//! JSON of any form.
 //!
 //! `serde_json::Value` would do the same in 60 KB of the module: its maps are trees, and its reader is
 //! one of its own.
@@ -8,11 +8,10 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use crate::openai::fault::Fault;
-use crate::openai::json::{self, RawStr};
-use crate::openai::place::{self, Entries, Place, Slot};
-
-use super::structure::MAX_DEPTH;
+use super::fault::Fault;
+use super::json::{self, RawStr};
+use super::order::ordered;
+use super::place::{self, Entries, Place, Slot};
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,41 +30,30 @@ pub enum Value {
     Object(Map),
 }
 
-/// The members of an object, in the order of their names. Of those with the same name it is the last.
+/// The members of an object, as they stood. Of those with the same name the last one counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map(Vec<(String, Value)>);
 
 impl Map {
-    /// Adds a member, in the place of one that has its name.
-    pub fn insert(&mut self, name: String, value: Value) {
-        match self.find(&name) {
-            Ok(at) => {
-                if let Some(known) = self.0.get_mut(at) {
-                    known.1 = value;
-                }
-            }
-            Err(at) => self.0.insert(at, (name, value)),
-        }
+    /// Adds a member.
+    pub fn push(&mut self, name: String, value: Value) {
+        self.0.push((name, value));
     }
 
-    /// The value of a member.
+    /// The value of a member. Linear in their number.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(self.find(name).ok()?).map(|(_, value)| value)
+        self.0.iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| (**known).cmp(name))
-    }
-
-    /// All members.
-    pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.0.iter().map(|(name, value)| (name, value))
-    }
-
-    /// All names.
-    pub fn keys(&self) -> impl Iterator<Item = &String> {
-        self.0.iter().map(|(name, _)| name)
+    /// All members that count, in the order of their names. Meant for what users write: see
+    /// [`ordered`].
+    #[must_use]
+    pub fn sorted(&self) -> Vec<(&str, &Value)> {
+        let all = self.0.iter().rev().map(|(name, value)| (&**name, value)).collect();
+        let mut all = ordered(all, |(name, _)| *name);
+        all.dedup_by_key(|(name, _)| *name);
+        all
     }
 
     /// Whether there are none.
@@ -147,7 +135,7 @@ impl fmt::Display for Value {
                 f.write_str(if list.is_empty() { "[]" } else { "]" })
             }
             Self::Object(map) => {
-                for (at, (name, value)) in map.iter().enumerate() {
+                for (at, (name, value)) in map.0.iter().enumerate() {
                     f.write_str(if at == 0 { "{" } else { "," })?;
                     f.write_str(&quoted(name))?;
                     f.write_str(":")?;
@@ -167,18 +155,20 @@ fn quoted(text: &str) -> String {
 
 /// Reads JSON.
 ///
+/// Takes as long as reading its text once for each level, of which there may be `depth`.
+///
 /// # Errors
-/// It is none, or nested deeper than [`MAX_DEPTH`].
-pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+/// It is none, or nested deeper.
+pub fn parse(bytes: &[u8], depth: usize) -> Result<Value, String> {
     let raw: &RawValue = place::from_slice(bytes).map_err(|error| error.to_string())?;
-    read(raw, MAX_DEPTH)
+    read(raw, depth)
 }
 
 /// A value, each level of it once more from its text: the parser passes over what is inside.
 fn read(raw: &RawValue, depth: usize) -> Result<Value, String> {
     let text = raw.get();
     let broken = |error: serde_json::Error| error.to_string();
-    let deeper = || depth.checked_sub(1).ok_or_else(|| format!("nested deeper than {MAX_DEPTH}"));
+    let deeper = || depth.checked_sub(1).ok_or_else(|| "it is nested too deeply".to_owned());
     Ok(match text.bytes().next() {
         Some(b'"') => {
             let text = RawStr::from_raw(raw).map(RawStr::decode);
@@ -194,7 +184,7 @@ fn read(raw: &RawValue, depth: usize) -> Result<Value, String> {
             let mut map = Map::default();
             let Members(members) = place::from_str(text).map_err(broken)?;
             for (name, raw) in members {
-                map.insert(name.into_owned(), read(raw, depth)?);
+                map.push(name.into_owned(), read(raw, depth)?);
             }
             Value::Object(map)
         }
@@ -246,33 +236,34 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use serde_json::json;
-
     use super::*;
+
+    const DEPTH: usize = 64;
 
     #[test]
     fn json_is_read_and_shown_as_it_stands() {
         let text = r#"{"a":[1,2.5,"x\"é",null,true,{}],"b":{"c":[]},"z":-3}"#;
-        let value = parse(text.as_bytes()).unwrap();
+        let value = parse(text.as_bytes(), DEPTH).unwrap();
         assert_eq!(value, Value::from(&serde_json::from_str::<serde_json::Value>(text).unwrap()));
         assert_eq!(value.to_string(), text);
     }
 
     #[test]
-    fn members_are_in_order_and_the_last_of_a_name_holds() {
-        let value = parse(br#"{"b":1,"a":2,"b":3}"#).unwrap();
-        assert_eq!(value, Value::from(&json!({"a": 2, "b": 3})));
+    fn the_last_of_a_name_counts() {
+        let value = parse(br#"{"b":1,"a":2,"b":3}"#, DEPTH).unwrap();
         assert_eq!(value.get("b").and_then(Value::as_f64), Some(3.0));
         assert!(value.get("c").is_none());
+        let sorted: Vec<_> = value.as_object().unwrap().sorted();
+        assert_eq!(sorted, [("a", &Value::Number(2.0)), ("b", &Value::Number(3.0))]);
     }
 
     #[test]
     fn what_is_no_json_or_nested_too_deeply_is_an_error() {
         let deep = |depth: usize| [&*"[".repeat(depth), &"]".repeat(depth)].concat();
-        assert!(parse(deep(MAX_DEPTH).as_bytes()).is_ok());
-        let deep = deep(MAX_DEPTH + 1);
-        for text in ["", "{", "[1,]", "{\"a\"}", "nul", "1 2", &deep] {
-            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        assert!(parse(deep(DEPTH).as_bytes(), DEPTH).is_ok());
+        let (one, many) = (deep(DEPTH + 1), deep(100_000));
+        for text in ["", "{", "[1,]", "{\"a\"}", "nul", "1 2", &one, &many] {
+            assert!(parse(text.as_bytes(), DEPTH).is_err());
         }
     }
 }
