@@ -79,10 +79,7 @@ pub(super) fn check_cluster(
 ) {
     let mut endpoints = providers.iter().flat_map(|provider| &provider.endpoints);
     if loopback == Some(cluster) || endpoints.any(|endpoint| endpoint.cluster == cluster) {
-        problems.add(
-            &node.path,
-            format!("the cluster \"{cluster}\" is one in which this module runs; {what} need one of their own"),
-        );
+        problems.say(&node.path, format_args!("the cluster \"{cluster}\" is one in which this module runs; {what} need one of their own"));
     }
 }
 

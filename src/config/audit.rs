@@ -62,7 +62,7 @@ fn read_finder(node: &Node<'_>, problems: &mut Problems) -> Finder {
         }
     }
     if finder.shapes.len() > MAX_SHAPES {
-        problems.add(&node.path, format!("at most {MAX_SHAPES} patterns"));
+        problems.say(&node.path, format_args!("at most {MAX_SHAPES} patterns"));
     }
     finder
 }
@@ -76,8 +76,10 @@ fn read_shape(node: &Node<'_>, problems: &mut Problems) -> Option<(String, Shape
     let word = name.text(problems)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if word.len() > MAX_NAME || !word.bytes().all(plain) {
-        let message = format!("must be letters, digits, - and _, at most {MAX_NAME} of them");
-        problems.add(&name.path, message);
+        problems.say(
+            &name.path,
+            format_args!("must be letters, digits, - and _, at most {MAX_NAME} of them"),
+        );
     }
     match Shape::parse(pattern.text(problems)?) {
         Ok(shape) => Some((word.to_owned(), shape)),

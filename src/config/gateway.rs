@@ -151,7 +151,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
     if let Some(node) = fields.need("providers", problems) {
         let entries = node.entries(problems);
         if node.value.is_object() && (entries.is_empty() || entries.len() > MAX_PROVIDERS) {
-            problems.add(&node.path, format!("there must be 1 to {MAX_PROVIDERS} providers"));
+            problems.say(&node.path, format_args!("there must be 1 to {MAX_PROVIDERS} providers"));
         }
         for (name, node) in entries.iter().take(MAX_PROVIDERS) {
             providers.extend(provider::read(name, node, &catalogue, defaults, problems));
@@ -160,7 +160,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         check_count(&node.path, &providers, problems);
         for (name, node) in &entries {
             if loopback.is_none() && node.has("probe") {
-                problems.add(format!("{}.probe", node.path), format!("needs loopback at the top: the cluster that leads back to this gateway, through which \"{name}\" is asked"));
+                problems.say(&format!("{}.probe", node.path), format_args!("needs loopback at the top: the cluster that leads back to this gateway, through which \"{name}\" is asked"));
             }
         }
     }
@@ -253,11 +253,10 @@ fn read_loopback(
     let cluster = node.text(problems)?;
     let owns = |provider: &&Provider| provider.endpoints.iter().any(|at| at.cluster == cluster);
     if let Some(owner) = providers.iter().find(owns) {
-        let message = format!(
+        problems.say(&node.path, format_args!(
             "the cluster \"{cluster}\" belongs to \"{}\"; the way back to this gateway is a cluster of its own",
             owner.name
-        );
-        problems.add(&node.path, message);
+        ));
     }
     Some(cluster.to_owned())
 }
@@ -266,7 +265,7 @@ fn read_loopback(
 fn check_count(path: &str, providers: &[Provider], problems: &mut Problems) {
     let targets: usize = providers.iter().map(|at| at.models.len() * at.endpoints.len()).sum();
     if targets > MAX_TARGETS {
-        problems.add(path, format!("{targets} targets (models, counted at each endpoint that has them); at most {MAX_TARGETS} are watched"));
+        problems.say(path, format_args!("{targets} targets (models, counted at each endpoint that has them); at most {MAX_TARGETS} are watched"));
     }
 }
 
@@ -276,10 +275,7 @@ fn check_clusters(path: &str, providers: &[Provider], problems: &mut Problems) {
     for provider in providers {
         for endpoint in &provider.endpoints {
             match seen.iter().find(|(cluster, _)| *cluster == endpoint.cluster) {
-                Some((cluster, owner)) => problems.add(
-                    format!("{path}.{}", provider.name),
-                    format!("the cluster \"{cluster}\" belongs to \"{owner}\" already; give each provider clusters of its own"),
-                ),
+                Some((cluster, owner)) => problems.say(&format!("{path}.{}", provider.name), format_args!("the cluster \"{cluster}\" belongs to \"{owner}\" already; give each provider clusters of its own")),
                 None => seen.push((&endpoint.cluster, &provider.name)),
             }
         }

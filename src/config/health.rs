@@ -69,9 +69,9 @@ pub(super) fn read_breaker(
     }
     fields.finish(problems);
     if breaker.open_for > breaker.max_open {
-        problems.add(
+        problems.say(
             &node.path,
-            format!(
+            format_args!(
                 "open_for ({}) is longer than max_open ({}); raise max_open, or shorten open_for",
                 show(breaker.open_for),
                 show(breaker.max_open)
@@ -112,16 +112,13 @@ pub(super) fn read_probe(
     let ask = match models.iter().position(|model| model.name == word) {
         Some(at) if known.contains(&word) => ProbeAsk::Chat(at),
         Some(_) => {
-            problems.add(
-                path,
-                format!("\"{word}\" is for embeddings; a probe asks for one token of a chat (models for that: {})", known.join(", ")),
-            );
+            problems.say(path, format_args!("\"{word}\" is for embeddings; a probe asks for one token of a chat (models for that: {})", known.join(", ")));
             return None;
         }
         None if word == "models" && !lists => {
-            problems.add(
+            problems.say(
                 path,
-                format!(
+                format_args!(
                     "\"{}\" has no list of models to ask for; write ask: and one of: {}",
                     api.name,
                     known.join(", ")
@@ -132,9 +129,9 @@ pub(super) fn read_probe(
         None if word == "models" => ProbeAsk::Models,
         None => {
             let hint = nearest(word, &known);
-            problems.add(
+            problems.say(
                 path,
-                format!(
+                format_args!(
                     "there is no model \"{word}\"{hint} (write \"models\", or one of: {})",
                     known.join(", ")
                 ),

@@ -150,10 +150,12 @@ fn read_quality(node: &Node<'_>, problems: &mut Problems) -> Quality {
     }
     let entries = node.entries(problems);
     if entries.is_empty() || entries.len() > MAX_TASKS {
-        let message = format!(
-            "needs 1 to {MAX_TASKS} scores, such as {{ general: 0.7, classification: 0.95 }}"
+        problems.say(
+            &node.path,
+            format_args!(
+                "needs 1 to {MAX_TASKS} scores, such as {{ general: 0.7, classification: 0.95 }}"
+            ),
         );
-        problems.add(&node.path, message);
     }
     for (task, node) in entries.into_iter().take(MAX_TASKS) {
         let Some(score) = read_score(&node, problems) else { continue };
@@ -208,18 +210,21 @@ fn read_model(
             let known: Vec<&str> =
                 among.iter().flat_map(|family| catalogue.models(family)).map(|(n, _)| n).collect();
             let hint = nearest(name, &known);
-            problems.add(
+            problems.say(
                 &node.path,
-                format!("the catalogue has no model \"{name}\"{of}{hint}{SEE_CATALOGUE}"),
+                format_args!("the catalogue has no model \"{name}\"{of}{hint}{SEE_CATALOGUE}"),
             );
             None
         }
         several => {
             let names: Vec<String> =
                 several.iter().map(|(family, _)| format!("\"{family}/{text}\"")).collect();
-            problems.add(
+            problems.say(
                 &node.path,
-                format!("several families have a model \"{text}\": write {}", names.join(" or ")),
+                format_args!(
+                    "several families have a model \"{text}\": write {}",
+                    names.join(" or ")
+                ),
             );
             None
         }

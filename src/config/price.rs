@@ -25,7 +25,7 @@ pub(super) fn read_rate(node: &Node<'_>, problems: &mut Problems) -> Option<Rate
 fn read_tiers(node: &Node<'_>, mode: Mode, problems: &mut Problems) -> Vec<Tier> {
     let nodes = node.list(problems);
     if nodes.len() > MAX_TIERS {
-        problems.add(&node.path, format!("a price has at most {MAX_TIERS} tiers"));
+        problems.say(&node.path, format_args!("a price has at most {MAX_TIERS} tiers"));
     }
     let mut tiers: Vec<Tier> = Vec::new();
     for node in nodes.iter().take(MAX_TIERS) {

@@ -139,13 +139,13 @@ pub fn read_document(bytes: &[u8], gateway: &Gateway) -> Result<Document, Vec<Pr
 fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Document {
     let mut document = Document::default();
     if bytes.len() > MAX_DOCUMENT_BYTES {
-        problems.add("", format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
+        problems.say("", format_args!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
         return document;
     }
     let value = match value::parse(bytes, MAX_DEPTH) {
         Ok(value) => value,
         Err(error) => {
-            problems.add("", format!("the document is not JSON: {error}"));
+            problems.say("", format_args!("the document is not JSON: {error}"));
             return document;
         }
     };
@@ -157,9 +157,9 @@ fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Documen
     fields.finish(problems);
     let (entries, path) = entries.unwrap_or_default();
     if entries.len() > MAX_PRICES {
-        problems.add(
-            path,
-            format!("there are {} prices; at most {MAX_PRICES} are taken", entries.len()),
+        problems.say(
+            &path,
+            format_args!("there are {} prices; at most {MAX_PRICES} are taken", entries.len()),
         );
         return document;
     }

@@ -206,8 +206,10 @@ fn read_entry(
                 // On the command line an entry may be missing; the path shows what belongs there.
                 settings.0.push((setting.name, setting.name.to_ascii_uppercase()));
             } else if !node.has(setting.name) {
-                let message = format!("the API \"{}\" needs \"{}\"", api.name, setting.name);
-                problems.add(&node.path, message);
+                problems.say(
+                    &node.path,
+                    format_args!("the API \"{}\" needs \"{}\"", api.name, setting.name),
+                );
             }
         }
     }
@@ -223,17 +225,20 @@ fn read_entry(
             Ok(url) => {
                 let base = Base::parse(&url);
                 if base.is_none() {
-                    let message = format!("the settings give {url:?}, which is no URL");
-                    problems.add(&node.path, message);
+                    problems.say(
+                        &node.path,
+                        format_args!("the settings give {url:?}, which is no URL"),
+                    );
                 }
                 base
             }
             Err(_) if alone.is_some() => Base::parse("https://localhost"),
             Err(missing) if node.has(missing) => None,
             Err(missing) => {
-                let message =
-                    format!("the API \"{}\" needs \"{missing}\", or a \"base_url\"", api.name);
-                problems.add(&node.path, message);
+                problems.say(
+                    &node.path,
+                    format_args!("the API \"{}\" needs \"{missing}\", or a \"base_url\"", api.name),
+                );
                 None
             }
         },
@@ -271,9 +276,9 @@ fn read_api(
     let api = registry::find(word);
     match (api, wanted) {
         (None, _) => problems.add(&node.path, unknown(word, &registry::names())),
-        (Some(api), Some(wanted)) if api.name != wanted.name => problems.add(
+        (Some(api), Some(wanted)) if api.name != wanted.name => problems.say(
             &node.path,
-            format!("is \"{word}\", but the API that is spoken here is \"{}\"", wanted.name),
+            format_args!("is \"{word}\", but the API that is spoken here is \"{}\"", wanted.name),
         ),
         _ => {}
     }
@@ -300,9 +305,10 @@ pub fn read_policy(node: &Node<'_>, mut policy: Policy, problems: &mut Problems)
 fn read_endpoints(node: &Node<'_>, problems: &mut Problems) -> Vec<Endpoint> {
     let nodes = node.list(problems);
     if node.value.is_array() && (nodes.is_empty() || nodes.len() > MAX_ENDPOINTS) {
-        let message =
-            format!("a provider has 1 to {MAX_ENDPOINTS} endpoints, one Envoy cluster each");
-        problems.add(&node.path, message);
+        problems.say(
+            &node.path,
+            format_args!("a provider has 1 to {MAX_ENDPOINTS} endpoints, one Envoy cluster each"),
+        );
     }
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for node in nodes.iter().take(MAX_ENDPOINTS) {
@@ -312,7 +318,7 @@ fn read_endpoints(node: &Node<'_>, problems: &mut Problems) -> Vec<Endpoint> {
         fields.finish(problems);
         let Some(cluster) = cluster else { continue };
         if endpoints.iter().any(|endpoint| endpoint.cluster == cluster) {
-            problems.add(&node.path, format!("the cluster \"{cluster}\" is listed twice"));
+            problems.say(&node.path, format_args!("the cluster \"{cluster}\" is listed twice"));
             continue;
         }
         endpoints.push(Endpoint {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::openai::order::ordered;
 use crate::openai::value::{Map, Value};
 
 /// Most problems that are gathered; whoever has more mends these first.
@@ -43,7 +44,15 @@ impl Problems {
         self.push(path.as_ref(), message.as_ref());
     }
 
+    /// Adds one whose message is put together.
+    #[cold]
+    #[inline(never)]
+    pub fn say(&mut self, path: &str, message: fmt::Arguments<'_>) {
+        self.push(path, &message.to_string());
+    }
+
     // Texts are copied in one place, and not in each that finds something wrong: there are many.
+    #[cold]
     #[inline(never)]
     fn push(&mut self, path: &str, message: &str) {
         if self.0.len() < MAX_PROBLEMS {
@@ -266,7 +275,7 @@ impl<'a> Node<'a> {
         // Who writes a key where its name belongs must not find it in a log.
         let secret = self.path.starts_with("credentials") || self.path.contains(".keys");
         let found = if secret { String::new() } else { format!(", but is {}", quote(self.value)) };
-        problems.add(&self.path, format!("must be {wanted}{found}"));
+        problems.say(&self.path, format_args!("must be {wanted}{found}"));
         None
     }
 }
@@ -298,7 +307,7 @@ impl<'a> Fields<'a> {
     pub fn need(&mut self, name: &'static str, problems: &mut Problems) -> Option<Node<'a>> {
         let node = self.take(name);
         if node.is_none() && self.object.is_some() {
-            problems.add(&self.path, format!("needs the field \"{name}\""));
+            problems.say(&self.path, format_args!("needs the field \"{name}\""));
         }
         node
     }
@@ -327,9 +336,13 @@ pub fn unknown(word: &str, known: &[&str]) -> String {
 
 fn unknown_field(name: &str, known: &[&'static str]) -> String {
     let hint = nearest(name, known);
-    let mut known = known.to_vec();
-    known.sort_unstable();
+    let known = sorted(known.to_vec());
     format!("there is no such field here{hint} (there are: {})", known.join(", "))
+}
+
+/// Words in their order.
+pub(super) fn sorted(words: Vec<&str>) -> Vec<&str> {
+    ordered(words, |word| *word)
 }
 
 /// `; did you mean "…"?` when a known word is near.

@@ -9,6 +9,7 @@ use super::entry;
 use super::epoch::hash;
 use super::window::{self, Ring};
 use super::{Slot, Watched};
+use crate::openai::order::ordered;
 use crate::store::bytes::{Reader, Writer};
 use crate::store::{ABSENT, Millis, ROUNDS, Store};
 
@@ -53,8 +54,8 @@ impl Traffic {
 
     /// Tick: writes what is pending. What cannot be written waits for the next one.
     pub fn flush(&mut self, store: &dyn Store, now: Millis) {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.sort_unstable();
+        let waiting = std::mem::take(&mut self.waiting);
+        let waiting = ordered(waiting, |(rule, target, _)| (*rule, *target));
         for of_rule in waiting.chunk_by(|one, other| one.0 == other.0) {
             let rule = of_rule.first().and_then(|first| self.rules.get(first.0));
             let Some(key) = rule.map(|rule| key(rule)) else { continue };
@@ -82,7 +83,7 @@ impl Traffic {
     pub fn report(&self, store: &dyn Store, now: Millis) -> Vec<(String, Vec<(Slot, u32)>)> {
         let of = |rule: &String| {
             let counts = store.read(&key(rule)).and_then(|(value, _)| Counted::decode(&value));
-            let mut found: Vec<(Slot, u32)> = counts
+            let found: Vec<(Slot, u32)> = counts
                 .unwrap_or_default()
                 .sums(now)
                 .filter_map(|(hash, count)| {
@@ -90,8 +91,7 @@ impl Traffic {
                     Some((*slot, count))
                 })
                 .collect();
-            found.sort_by_key(|(slot, count)| (u32::MAX - count, slot.target));
-            (rule.clone(), found)
+            (rule.clone(), ordered(found, |(slot, count)| (u32::MAX - count, slot.target)))
         };
         self.rules.iter().map(of).collect()
     }

@@ -222,12 +222,12 @@ fn check(
             "\"failover\" needs a second target, or a second endpoint of this one, to go to",
         ),
         Strategy::Cost | Strategy::Quality | Strategy::Latency | Strategy::Canary if !several => {
-            problems.add(path, format!("\"{}\" needs a second target to choose from (the endpoints of one are ordered by its provider's balance)", strategy.word()));
+            problems.say(path, format_args!("\"{}\" needs a second target to choose from (the endpoints of one are ordered by its provider's balance)", strategy.word()));
         }
         Strategy::Cost => {
             for ((_, model), node) in models().zip(&targets.nodes) {
                 if model.facts.price.is_none() {
-                    problems.add(&node.path, format!("\"{}\" has no price, so \"cost\" cannot compare it; give it a price, or say with \"model\" what it is", model.name));
+                    problems.say(&node.path, format_args!("\"{}\" has no price, so \"cost\" cannot compare it; give it a price, or say with \"model\" what it is", model.name));
                 }
             }
         }
@@ -269,9 +269,9 @@ fn read_sticky(node: &Node<'_>, problems: &mut Problems) -> Option<Sticky> {
         }
         Some(("metadata", name)) if !name.is_empty() => Some(Sticky::Metadata(name.to_owned())),
         _ => {
-            problems.add(
+            problems.say(
                 &node.path,
-                format!("\"{text}\" is not one of user, tenant, header:NAME, metadata:NAME"),
+                format_args!("\"{text}\" is not one of user, tenant, header:NAME, metadata:NAME"),
             );
             None
         }

@@ -50,21 +50,18 @@ pub(super) fn read(
         && targets.whole
         && possible::serve_only(mode, &targets.list, around.providers)
     {
-        problems.add(
+        problems.say(
             &target_node.path,
-            format!(
+            format_args!(
                 "is known to be for {other}, and none of the targets is: it could answer no copy"
             ),
         );
     }
     if !provider.endpoints.iter().any(|endpoint| require.allows(endpoint.region.as_deref())) {
-        problems.add(
-            &target_node.path,
-            format!(
+        problems.say(&target_node.path, format_args!(
                 "has no endpoint in the region that the rule requires ({}), and the copy must not leave it either",
                 require.region.join(", ")
-            ),
-        );
+            ));
     }
     Some(Mirror { target, share: share? })
 }

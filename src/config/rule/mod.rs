@@ -79,16 +79,16 @@ pub fn read(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Vec
         let Some(rule) = read_rule(&node, around, problems) else { continue };
         let understood = problems.count() == before;
         if rules.iter().any(|earlier| earlier.name == rule.name) {
-            problems.add(&node.path, format!("a rule named \"{}\" stands above", rule.name));
+            problems.say(&node.path, format_args!("a rule named \"{}\" stands above", rule.name));
         } else if let Some(earlier) = rules.iter().find(|earlier| {
             understood
                 && !around.by_name
                 && !doubtful.contains(&earlier.name)
                 && earlier.when.covers(&rule.when)
         }) {
-            problems.add(
+            problems.say(
                 &node.path,
-                format!(
+                format_args!(
                     "the rule \"{}\" can never match: \"{}\" above takes every request it is for",
                     rule.name, earlier.name
                 ),

@@ -5,7 +5,7 @@ use super::target::Targets;
 use super::{Operation, Require, TargetId, When};
 use crate::config::model::Model;
 use crate::config::provider::Provider;
-use crate::config::reader::{Problems, nearest};
+use crate::config::reader::{Problems, nearest, sorted};
 use crate::providers::catalogue::{Capabilities, Mode, Rates};
 
 /// Reports an operation that no target is known for.
@@ -21,9 +21,9 @@ pub(super) fn check_operation(
         None => return,
     };
     if targets.whole && serve_only(mode, &targets.list, providers) {
-        problems.add(
+        problems.say(
             &targets.path,
-            format!("no target could ever answer: each is known to be for {other}"),
+            format_args!("no target could ever answer: each is known to be for {other}"),
         );
     }
 }
@@ -57,9 +57,9 @@ pub(super) fn check(
             })
             .collect();
         if let Some(lacks) = lacks {
-            problems.add(
-                format!("{path}.{name}"),
-                format!(
+            problems.say(
+                &format!("{path}.{name}"),
+                format_args!(
                     "no target could ever answer: {}; ask for less, or add a target",
                     lacks.join(", ")
                 ),
@@ -93,17 +93,16 @@ fn check_region(
     if endpoints().any(|endpoint| require.allows(endpoint.region.as_deref())) {
         return;
     }
-    let mut known: Vec<&str> = endpoints().filter_map(|at| at.region.as_deref()).collect();
-    known.sort_unstable();
+    let mut known = sorted(endpoints().filter_map(|at| at.region.as_deref()).collect());
     known.dedup();
     let hint = require.region.first().map(|region| nearest(region, &known)).unwrap_or_default();
     let there = match known.as_slice() {
         [] => "none of them says its region".to_owned(),
         known => format!("they are in: {}", known.join(", ")),
     };
-    problems.add(
-        format!("{path}.region"),
-        format!(
+    problems.say(
+        &format!("{path}.region"),
+        format_args!(
             "no endpoint of any target is in \"{}\", so nobody could ever answer{hint} ({there})",
             require.region.join("\" or \"")
         ),

@@ -74,7 +74,7 @@ fn read_regions(node: &Node<'_>, problems: &mut Problems) -> Vec<String> {
     for node in nodes {
         let Some(region) = node.text(problems) else { continue };
         if regions.iter().any(|known| known == region) {
-            problems.add(&node.path, format!("the region \"{region}\" is listed twice"));
+            problems.say(&node.path, format_args!("the region \"{region}\" is listed twice"));
         } else {
             regions.push(region.to_owned());
         }

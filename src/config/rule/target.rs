@@ -78,7 +78,7 @@ pub(super) fn read<'a>(
         };
         if targets.list.iter().any(|known| known.is(target)) {
             let text = named.value.as_str().unwrap_or_default();
-            problems.add(&named.path, format!("\"{text}\" stands above already"));
+            problems.say(&named.path, format_args!("\"{text}\" stands above already"));
         } else {
             targets.list.push(target);
             targets.nodes.push(named);
@@ -92,9 +92,9 @@ pub(super) fn read<'a>(
         |target: &TargetId| providers.get(target.provider).map_or(0, |at| at.endpoints.len());
     targets.candidates = targets.list.iter().map(endpoints).sum();
     if targets.candidates > MAX_CANDIDATES {
-        problems.add(
+        problems.say(
             &targets.path,
-            format!(
+            format_args!(
                 "{} candidates (endpoints of all targets); at most {MAX_CANDIDATES} are tried",
                 targets.candidates
             ),
@@ -136,14 +136,14 @@ pub(super) fn resolve(
     let text = node.text(problems)?;
     // A model's name may hold slashes, a provider's may not.
     let Some((provider, model)) = text.split_once('/') else {
-        problems.add(&node.path, format!("\"{text}\" is not of the form \"provider/model\""));
+        problems.say(&node.path, format_args!("\"{text}\" is not of the form \"provider/model\""));
         return None;
     };
     let Some(at) = providers.iter().position(|known| known.name == provider) else {
         let known: Vec<&str> = providers.iter().map(|provider| &*provider.name).collect();
-        problems.add(
+        problems.say(
             &node.path,
-            format!(
+            format_args!(
                 "there is no provider \"{provider}\"{} (there are: {})",
                 nearest(provider, &known),
                 known.join(", ")
@@ -154,9 +154,9 @@ pub(super) fn resolve(
     let models = providers.get(at).map_or(&[][..], |provider| &provider.models);
     let Some(model_at) = models.iter().position(|known| known.name == model) else {
         let known: Vec<&str> = models.iter().map(|model| &*model.name).collect();
-        problems.add(
+        problems.say(
             &node.path,
-            format!(
+            format_args!(
                 "\"{provider}\" has no model \"{model}\"{} (it has: {})",
                 nearest(model, &known),
                 known.join(", ")
@@ -185,13 +185,10 @@ fn check_vectors(
         let Some(model) = model(target) else { continue };
         let first = *first.get_or_insert(model);
         if first.canonical() != model.canonical() {
-            problems.add(
-                &node.path,
-                format!(
+            problems.say(&node.path, format_args!(
                     "never takes over from \"{}\": vectors of different models cannot be compared; give \"{}\" a rule of its own",
                     first.name, model.name
-                ),
-            );
+                ));
         }
     }
 }

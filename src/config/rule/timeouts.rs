@@ -58,9 +58,9 @@ pub fn read_timeouts(node: &Node<'_>, mut timeouts: Timeouts, problems: &mut Pro
         [("first_token", &mut timeouts.first_token), ("answer", &mut timeouts.answer)]
     {
         if *time > total && said.contains(&name) {
-            problems.add(
+            problems.say(
                 &node.path,
-                format!(
+                format_args!(
                     "{name} ({}) is longer than total ({}) and could never be reached",
                     show(*time),
                     show(total)

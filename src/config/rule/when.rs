@@ -215,9 +215,11 @@ fn read_tokens(node: &Node<'_>, problems: &mut Problems) -> (Option<u64>, Option
     if let (Some(low), Some(high)) = (least, most)
         && low > high
     {
-        problems.add(
+        problems.say(
             &node.path,
-            format!("at_least ({low}) is above at_most ({high}), so the rule could never match"),
+            format_args!(
+                "at_least ({low}) is above at_most ({high}), so the rule could never match"
+            ),
         );
     }
     (least, most)
@@ -229,9 +231,9 @@ fn read_expression(node: &Node<'_>, problems: &mut Problems) -> Option<Expressio
     if text.trim().is_empty() {
         problems.add(&node.path, "must not be empty");
     } else if text.len() > MAX_EXPRESSION_BYTES {
-        problems.add(
+        problems.say(
             &node.path,
-            format!(
+            format_args!(
                 "is {} bytes long; an expression has at most {MAX_EXPRESSION_BYTES}",
                 text.len()
             ),

@@ -38,9 +38,11 @@ fn read_source(node: &Node<'_>, problems: &mut Problems) -> Option<Source> {
         Some("key") => return Some(Source::Key),
         Some("certificate") => return Some(Source::Certificate),
         Some(word @ ("claims" | "headers")) => {
-            problems.add(
+            problems.say(
                 &node.path,
-                format!("\"{word}\" needs to be told where: write {{ {word}: {{ tenant: … }} }}"),
+                format_args!(
+                    "\"{word}\" needs to be told where: write {{ {word}: {{ tenant: … }} }}"
+                ),
             );
             return None;
         }
@@ -80,7 +82,7 @@ fn read_claims(node: &Node<'_>, problems: &mut Problems) -> Option<Named> {
     let steps = fields.take("metadata");
     let steps = steps.map_or_else(Vec::new, |node| node.one_or_more(problems));
     if steps.len() > MAX_STEPS {
-        problems.add(&node.path, format!("metadata is a path of at most {MAX_STEPS} names"));
+        problems.say(&node.path, format_args!("metadata is a path of at most {MAX_STEPS} names"));
     }
     for step in steps.iter().take(MAX_STEPS).filter_map(|node| node.text(problems)) {
         place.push('\0');

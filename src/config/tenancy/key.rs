@@ -45,7 +45,7 @@ fn read_moment(node: &Node<'_>, rest: u64, problems: &mut Problems) -> Option<u6
     let text = node.text(problems)?;
     let moment = moment(text, rest);
     if moment.is_none() {
-        problems.add(&node.path, format!("must be a date or a time in UTC, such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\", but is \"{text}\""));
+        problems.say(&node.path, format_args!("must be a date or a time in UTC, such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\", but is \"{text}\""));
     }
     moment
 }

@@ -46,19 +46,17 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Tenancy 
         Some(node) => identity::read(&node, problems),
         None => vec![Source::Key],
     };
-    let time_zone = fields.take("time_zone").and_then(|node| {
-        let text = node.text(problems)?;
-        let zone = Zone::parse(text);
-        if zone.is_none() {
-            problems.add(
-                &node.path,
-                format!(
+    let time_zone =
+        fields.take("time_zone").and_then(|node| {
+            let text = node.text(problems)?;
+            let zone = Zone::parse(text);
+            if zone.is_none() {
+                problems.say(&node.path, format_args!(
                     "must be a time zone such as \"Europe/Berlin\" or \"+05:30\", but is \"{text}\""
-                ),
-            );
-        }
-        zone
-    });
+                ));
+            }
+            zone
+        });
     let teams = fields.take("teams").map_or_else(Vec::new, |node| {
         read_shared(&node, false, problems).into_iter().map(|(shared, _)| shared).collect()
     });
@@ -128,7 +126,10 @@ fn check(tenancy: &Tenancy, problems: &mut Problems) {
             && !knows(&wanted)
         {
             let path = format!("tenants.{}.{field}", tenant.name);
-            problems.add(path, format!("nobody looks at them: identity does not name \"{word}\""));
+            problems.say(
+                &path,
+                format_args!("nobody looks at them: identity does not name \"{word}\""),
+            );
         }
     }
     if tenancy.others.is_some() && !named && !knows(&Source::Certificate) {
@@ -167,7 +168,7 @@ fn read_tenants(
 ) {
     let entries = node.entries(problems);
     if entries.len() > MAX_TENANTS {
-        problems.add(&node.path, format!("{} tenants; at most {MAX_TENANTS}", entries.len()));
+        problems.say(&node.path, format_args!("{} tenants; at most {MAX_TENANTS}", entries.len()));
     }
     for (name, node) in entries.into_iter().take(MAX_TENANTS) {
         check_name(name, &node.path, problems);
@@ -212,7 +213,7 @@ fn add_key(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problems: &mut 
     if let Some(at) = tenancy.handles.find(handle.number(), known) {
         let owner = keys.get(at).and_then(|key| tenancy.tenants.get(key.tenant));
         let owner = owner.map_or(tenant, |owner| &owner.name);
-        problems.add(&node.path, format!("is the same key ({handle}) as one of \"{owner}\"; a key stands in one place, make another with waypost key new"));
+        problems.say(&node.path, format_args!("is the same key ({handle}) as one of \"{owner}\"; a key stands in one place, make another with waypost key new"));
     }
     tenancy.handles.add(handle.number(), tenancy.keys.len());
     tenancy.keys.push(key);
@@ -222,9 +223,9 @@ fn add_key(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problems: &mut 
 fn add_certificate(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problems: &mut Problems) {
     let Some(text) = node.text(problems) else { return };
     if !text.contains("://") {
-        problems.add(
+        problems.say(
             &node.path,
-            format!("\"{text}\" is no URI, such as \"spiffe://cluster.local/ns/search/sa/*\""),
+            format_args!("\"{text}\" is no URI, such as \"spiffe://cluster.local/ns/search/sa/*\""),
         );
     }
     let pattern = Pattern::new(text);
@@ -235,13 +236,14 @@ fn add_certificate(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problem
     } else {
         let patterns = known.iter().filter(|(known, _)| !known.is_exact());
         if patterns.count() == MAX_PATTERNS {
-            problems.add(&node.path, format!("at most {MAX_PATTERNS} certificates have a \"*\""));
+            problems
+                .say(&node.path, format_args!("at most {MAX_PATTERNS} certificates have a \"*\""));
         }
         (0..known.len()).find(|at| same(*at))
     };
     if let Some((_, at)) = earlier.and_then(|at| known.get(at)) {
         let owner = tenancy.tenants.get(*at).map_or(tenant, |owner| &owner.name);
-        problems.add(&node.path, format!("\"{text}\" belongs to \"{owner}\" already"));
+        problems.say(&node.path, format_args!("\"{text}\" belongs to \"{owner}\" already"));
     }
     if pattern.is_exact() {
         tenancy.exact.add(hash(text), known.len());
@@ -252,7 +254,8 @@ fn add_certificate(node: &Node<'_>, tenant: &str, tenancy: &mut Tenancy, problem
 fn credentials<'a>(node: &Node<'a>, problems: &mut Problems) -> Vec<Node<'a>> {
     let mut nodes = node.list(problems);
     if nodes.len() > MAX_CREDENTIALS {
-        problems.add(&node.path, format!("{} entries; at most {MAX_CREDENTIALS}", nodes.len()));
+        problems
+            .say(&node.path, format_args!("{} entries; at most {MAX_CREDENTIALS}", nodes.len()));
         nodes.truncate(MAX_CREDENTIALS);
     }
     nodes
@@ -262,7 +265,7 @@ fn credentials<'a>(node: &Node<'a>, problems: &mut Problems) -> Vec<Node<'a>> {
 fn read_shared<'a>(node: &Node<'a>, tiers: bool, problems: &mut Problems) -> Vec<Tier<'a>> {
     let mut entries = node.entries(problems);
     if entries.len() > MAX_SHARED {
-        problems.add(&node.path, format!("{} entries; at most {MAX_SHARED}", entries.len()));
+        problems.say(&node.path, format_args!("{} entries; at most {MAX_SHARED}", entries.len()));
         entries.truncate(MAX_SHARED);
     }
     let mut all = Vec::new();
@@ -293,9 +296,9 @@ fn one_of(node: &Node<'_>, known: &[&str], problems: &mut Problems) -> Option<Rc
 fn check_name(name: &str, path: &str, problems: &mut Problems) {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
     if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(plain) {
-        problems.add(
+        problems.say(
             path,
-            format!("a name here is 1 to {MAX_NAME_BYTES} letters, digits and . _ - / : @"),
+            format_args!("a name here is 1 to {MAX_NAME_BYTES} letters, digits and . _ - / : @"),
         );
     }
 }

@@ -138,7 +138,7 @@ fn read_amounts(node: &Node<'_>, fields: &mut Fields<'_>, problems: &mut Problem
     if let Some(node) = fields.take("alerts") {
         let nodes = node.list(problems);
         if nodes.len() > MAX_ALERTS {
-            problems.add(&node.path, format!("a budget has at most {MAX_ALERTS} alerts"));
+            problems.say(&node.path, format_args!("a budget has at most {MAX_ALERTS} alerts"));
         }
         budget.alerts.clear();
         for share in nodes.iter().filter_map(|node| percent(node, 1, 1_000, problems)) {
@@ -157,8 +157,10 @@ fn percent(node: &Node<'_>, low: u16, high: u16, problems: &mut Problems) -> Opt
     let number = number.and_then(|digits| digits.parse::<u16>().ok());
     let number = number.filter(|number| (low..=high).contains(number));
     if number.is_none() {
-        let message = format!("must be a share from {low}% to {high}%, but is \"{text}\"");
-        problems.add(&node.path, message);
+        problems.say(
+            &node.path,
+            format_args!("must be a share from {low}% to {high}%, but is \"{text}\""),
+        );
     }
     number
 }
