@@ -157,6 +157,27 @@ pub fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
+/// Pieces of JSON being appended, as calls: written out at each of some hundred places, what a `Vec`
+/// does for them is 10 KB of the module.
+pub trait Append {
+    /// Appends bytes.
+    fn put(&mut self, json: &[u8]);
+    /// Appends one byte.
+    fn mark(&mut self, byte: u8);
+}
+
+impl Append for Vec<u8> {
+    #[inline(never)]
+    fn put(&mut self, json: &[u8]) {
+        self.extend_from_slice(json);
+    }
+
+    #[inline(never)]
+    fn mark(&mut self, byte: u8) {
+        self.push(byte);
+    }
+}
+
 /// Appends `text` as a JSON string.
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
     // Writing to a Vec cannot fail, and a str always has a JSON form.

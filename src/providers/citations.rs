@@ -1,6 +1,6 @@
 //! Where what an answer says was found, as OpenAI's annotations.
 
-use crate::openai::json::RawStr;
+use crate::openai::json::{Append, RawStr};
 
 /// Most bytes of citations of one answer that are passed on. Further ones are left out.
 pub(crate) const MAX_CITATION_BYTES: usize = 256 << 10;
@@ -20,7 +20,7 @@ impl Annotations {
             return;
         }
         let begin = if self.json.is_empty() { '[' } else { ',' };
-        self.json.extend_from_slice(
+        self.json.put(
             format!(
                 r#"{begin}{{"type":"url_citation","url_citation":{{"start_index":{start},"end_index":{end},"title":{title},"url":{url}}}}}"#
             )
@@ -34,7 +34,7 @@ impl Annotations {
         if json.is_empty() {
             return None;
         }
-        json.push(b']');
+        json.mark(b']');
         String::from_utf8(json).ok()
     }
 }

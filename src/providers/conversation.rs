@@ -8,7 +8,7 @@ use super::Target;
 use super::ids::Ids;
 use super::warnings::{Warnings, unsupported};
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_object, separate, write_str};
+use crate::openai::json::{Append, RawStr, is_object, separate, write_str};
 use crate::openai::message::{ImageUrl, Items, Message, Part, Role, ToolCall};
 use crate::openai::place::from_str;
 use crate::openai::request::read;
@@ -118,9 +118,9 @@ pub(crate) fn no_prefill(index: usize, target: &Target<'_>) -> Error {
 /// Appends a text part in OpenAI's form, which several APIs have taken over.
 pub(crate) fn write_text(text: RawStr<'_>, out: &mut Vec<u8>) {
     separate(out);
-    out.extend_from_slice(br#"{"type":"text","text":"#);
-    out.extend_from_slice(text.as_written().as_bytes());
-    out.push(b'}');
+    out.put(br#"{"type":"text","text":"#);
+    out.put(text.as_written().as_bytes());
+    out.mark(b'}');
 }
 
 /// Appends a picture's part in the same form. Of the details all take `low` and `high`; another is
@@ -132,13 +132,13 @@ pub(crate) fn write_image(image: &ImageUrl<'_>, out: &mut Vec<u8>, warnings: &mu
         warnings.dropped("messages[].content[].image_url.detail");
     }
     separate(out);
-    out.extend_from_slice(br#"{"type":"image_url","image_url":{"url":"#);
-    out.extend_from_slice(image.url.as_written().as_bytes());
+    out.put(br#"{"type":"image_url","image_url":{"url":"#);
+    out.put(image.url.as_written().as_bytes());
     if let Some(detail) = known {
-        out.extend_from_slice(b",\"detail\":");
-        out.extend_from_slice(detail.as_written().as_bytes());
+        out.put(b",\"detail\":");
+        out.put(detail.as_written().as_bytes());
     }
-    out.extend_from_slice(b"}}");
+    out.put(b"}}");
 }
 
 /// Appends `,"tool_calls":[…]` in the same form, if the message at `index` makes any calls. `api` is
@@ -157,19 +157,19 @@ pub(crate) fn write_calls(
     if calls.is_empty() {
         return Ok(());
     }
-    out.extend_from_slice(b",\"tool_calls\":[");
+    out.put(b",\"tool_calls\":[");
     for (place, call) in calls.iter().enumerate() {
         let Called { name: written, arguments } = called(index, place, call, api)?;
         separate(out);
-        out.extend_from_slice(b"{\"id\":");
+        out.put(b"{\"id\":");
         write_str(out, ids.fit(&call.id.decode()));
-        out.extend_from_slice(br#","type":"function","function":{"name":"#);
+        out.put(br#","type":"function","function":{"name":"#);
         write_str(out, &name(&written));
-        out.extend_from_slice(b",\"arguments\":");
+        out.put(b",\"arguments\":");
         write_str(out, arguments.trim_ascii());
-        out.extend_from_slice(b"}}");
+        out.put(b"}}");
     }
-    out.push(b']');
+    out.mark(b']');
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Target;
 use super::warnings::{Warnings, unsupported};
-use crate::openai::json::{RawStr, Texts, separate, write_str};
+use crate::openai::json::{Append, RawStr, Texts, separate, write_str};
 use crate::openai::message::{Function, Tool};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
@@ -127,7 +127,7 @@ pub(crate) fn choice<'a>(
 /// by some. An absent one is that of a function without arguments.
 pub(crate) fn write_schema(schema: Option<&RawValue>, out: &mut Vec<u8>) {
     let Some(schema) = schema else {
-        out.extend_from_slice(br#"{"type":"object","properties":{}}"#);
+        out.put(br#"{"type":"object","properties":{}}"#);
         return;
     };
     let text = schema.get();
@@ -135,18 +135,18 @@ pub(crate) fn write_schema(schema: Option<&RawValue>, out: &mut Vec<u8>) {
     let members = named.then(|| from_str::<Members<'_>>(text));
     match members {
         Some(Ok(members)) => {
-            out.push(b'{');
+            out.mark(b'{');
             for (name, value) in &members.0 {
                 if !matches!(&**name, "$schema" | "$id") {
                     separate(out);
                     write_str(out, name);
-                    out.push(b':');
-                    out.extend_from_slice(value.get().as_bytes());
+                    out.mark(b':');
+                    out.put(value.get().as_bytes());
                 }
             }
-            out.push(b'}');
+            out.mark(b'}');
         }
-        _ => out.extend_from_slice(text.as_bytes()),
+        _ => out.put(text.as_bytes()),
     }
 }
 

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::openai::json::write_str;
+use crate::openai::json::{Append, write_str};
 
 /// A `data:` URL with base64.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ pub(crate) fn has_scheme(url: &str, scheme: &str) -> bool {
 pub(crate) fn quote(out: &mut Vec<u8>, text: &Cow<'_, str>) {
     match text {
         Cow::Borrowed(plain) => {
-            out.push(b'"');
-            out.extend_from_slice(plain.as_bytes());
-            out.push(b'"');
+            out.mark(b'"');
+            out.put(plain.as_bytes());
+            out.mark(b'"');
         }
         Cow::Owned(text) => write_str(out, text),
     }

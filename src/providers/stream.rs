@@ -18,7 +18,7 @@ use said::Said;
 
 use super::{Call, Progress, Translator, answering_model};
 use crate::openai::chunk::ChunkWriter;
-use crate::openai::json::RawStr;
+use crate::openai::json::{Append, RawStr};
 use crate::openai::{Class, Error, Usage};
 use crate::wire::sse::{Decoder, Event};
 
@@ -147,7 +147,7 @@ impl Stream {
     }
 
     fn broken(&mut self, error: Error, out: &mut Vec<u8>) {
-        out.extend_from_slice(&error.event());
+        out.put(&error.event());
         self.error = Some(error);
         self.phase = Phase::Broken;
     }

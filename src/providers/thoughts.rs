@@ -1,6 +1,6 @@
 //! Thinking with the signatures that its provider wants back.
 
-use crate::openai::json::RawStr;
+use crate::openai::json::{Append, RawStr};
 
 /// Stands before a signature that Mistral made, so that it is never taken for Anthropic's: theirs are
 /// base64 without a mark.
@@ -30,7 +30,7 @@ impl Thoughts {
     pub(crate) fn add(&mut self, thinking: &str, signature: &str) {
         if !signature.is_empty() {
             self.begin();
-            self.json.extend_from_slice(
+            self.json.put(
                 format!(
                     r#"{{"type":"thinking","thinking":"{thinking}","signature":"{signature}"}}"#
                 )
@@ -42,9 +42,9 @@ impl Thoughts {
     /// A block that only the provider can read.
     pub(crate) fn add_redacted(&mut self, data: RawStr<'_>) {
         self.begin();
-        self.json.extend_from_slice(br#"{"type":"redacted_thinking","data":"#);
-        self.json.extend_from_slice(data.as_written().as_bytes());
-        self.json.push(b'}');
+        self.json.put(br#"{"type":"redacted_thinking","data":"#);
+        self.json.put(data.as_written().as_bytes());
+        self.json.mark(b'}');
     }
 
     fn begin(&mut self) {
@@ -57,7 +57,7 @@ impl Thoughts {
             return None;
         }
         let mut json = self.json;
-        json.push(b']');
+        json.mark(b']');
         String::from_utf8(json).ok()
     }
 }

@@ -14,18 +14,25 @@ use crate::openai::{Chat, Error, OWN_FIELDS};
 pub(crate) struct Warnings(pub(crate) Vec<Warning>);
 
 impl Warnings {
+    #[inline(never)]
     pub(crate) fn add(&mut self, warning: Warning) {
         if !self.0.contains(&warning) {
             self.0.push(warning);
         }
     }
 
+    #[inline(never)]
     pub(crate) fn dropped(&mut self, param: &'static str) {
         self.add(Warning::Dropped(param.into()));
     }
 
     pub(crate) fn changed(&mut self, param: &'static str, to: impl Into<String>) {
-        self.add(Warning::Changed { param: param.into(), to: to.into() });
+        self.changed_to(param, to.into());
+    }
+
+    #[inline(never)]
+    fn changed_to(&mut self, param: &'static str, to: String) {
+        self.add(Warning::Changed { param: param.into(), to });
     }
 
     /// A speaker's name has no place in most APIs.
@@ -69,6 +76,17 @@ pub(crate) fn unsupported(
     param: impl Into<String>,
     dropped: &'static str,
     message: impl Into<String>,
+    target: &Target<'_>,
+    warnings: &mut Warnings,
+) -> Result<(), Error> {
+    refuse_or_drop(param.into(), dropped, message.into(), target, warnings)
+}
+
+#[inline(never)]
+fn refuse_or_drop(
+    param: String,
+    dropped: &'static str,
+    message: String,
     target: &Target<'_>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use super::thinking::Surroundings;
 use super::turns::Turns;
-use crate::openai::json::{separate, write_str};
+use crate::openai::json::{Append, separate, write_str};
 use crate::openai::message::{Content, Message, Role, ToolCall};
 use crate::openai::{Chat, Error};
 use crate::providers::claude::assistant::{self, Own, Voice, has_thoughts};
@@ -25,7 +25,7 @@ impl<'a> Turns<'_, 'a> {
         }
         let begin = out.len();
         separate(out);
-        out.extend_from_slice(br#"{"role":"assistant","content":"#);
+        out.put(br#"{"role":"assistant","content":"#);
         if let [message] = run
             && let Content::Text(text) = message.content
             && !last
@@ -33,11 +33,11 @@ impl<'a> Turns<'_, 'a> {
             && is_plain(message)
         {
             self.warnings.drop_name(message);
-            out.extend_from_slice(text.as_written().as_bytes());
-            out.push(b'}');
+            out.put(text.as_written().as_bytes());
+            out.mark(b'}');
             return Ok(());
         }
-        out.push(b'[');
+        out.mark(b'[');
         let empty = out.len();
         for (index, message) in (at..).zip(run) {
             let last = last && index + 1 == at + run.len();
@@ -46,7 +46,7 @@ impl<'a> Turns<'_, 'a> {
         if out.len() == empty {
             out.truncate(begin);
         } else {
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         }
         Ok(())
     }
@@ -77,13 +77,13 @@ impl<'a> Turns<'_, 'a> {
     ) -> Result<(), Error> {
         let Called { name, arguments } = called(index, place, call, "Anthropic")?;
         separate(out);
-        out.extend_from_slice(br#"{"type":"tool_use","id":"#);
+        out.put(br#"{"type":"tool_use","id":"#);
         write_str(out, self.ids.fit(&call.id.decode()));
-        out.extend_from_slice(b",\"name\":");
+        out.put(b",\"name\":");
         write_str(out, &ids::fit_name(&name));
-        out.extend_from_slice(b",\"input\":");
-        out.extend_from_slice(arguments.trim_ascii().as_bytes());
-        out.push(b'}');
+        out.put(b",\"input\":");
+        out.put(arguments.trim_ascii().as_bytes());
+        out.mark(b'}');
         Ok(())
     }
 }
@@ -95,7 +95,7 @@ impl Voice for Turns<'_, '_> {
 
     fn thought(&mut self, thought: &Own<'_>, out: &mut Vec<u8>) -> bool {
         separate(out);
-        out.extend_from_slice(b"{\"type\":");
+        out.put(b"{\"type\":");
         write_str(out, &thought.kind);
         for (name, text) in [
             ("thinking", thought.thinking),
@@ -103,11 +103,11 @@ impl Voice for Turns<'_, '_> {
             ("data", thought.data),
         ] {
             if let Some(text) = text {
-                out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-                out.extend_from_slice(text.as_written().as_bytes());
+                out.put(format!(",\"{name}\":").as_bytes());
+                out.put(text.as_written().as_bytes());
             }
         }
-        out.push(b'}');
+        out.mark(b'}');
         true
     }
 

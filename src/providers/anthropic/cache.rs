@@ -1,5 +1,6 @@
 //! Marks for the prompt cache, as members of what they are about.
 
+use crate::openai::json::Append;
 use crate::providers::claude::marks::{MAX_MARKS, Mark};
 use crate::providers::warnings::Warnings;
 
@@ -24,7 +25,7 @@ impl Marks {
             return;
         };
         self.left = left;
-        out.extend_from_slice(match mark {
+        out.put(match mark {
             Mark::Default => br#","cache_control":{"type":"ephemeral"}"#.as_slice(),
             Mark::Minutes5 => br#","cache_control":{"type":"ephemeral","ttl":"5m"}"#,
             Mark::Hour => br#","cache_control":{"type":"ephemeral","ttl":"1h"}"#,

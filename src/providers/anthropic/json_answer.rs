@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use super::schema;
-use crate::openai::json::write_str;
+use crate::openai::json::{Append, write_str};
 use crate::openai::request::ResponseFormat;
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Facts};
@@ -45,7 +45,7 @@ pub(super) fn way(chat: &Chat<'_>, facts: &Facts) -> JsonAnswer {
 /// # Errors
 /// A 400 for what is no schema.
 pub(super) fn write_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-    out.extend_from_slice(b"{\"name\":");
+    out.put(b"{\"name\":");
     write_str(out, JSON_TOOL);
     let mut schema = None;
     let mut description = None;
@@ -53,14 +53,14 @@ pub(super) fn write_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error
         schema = wanted.schema;
         description = wanted.description.filter(|text| !text.is_empty());
     }
-    out.extend_from_slice(b",\"description\":");
+    out.put(b",\"description\":");
     match description {
-        Some(text) => out.extend_from_slice(text.as_written().as_bytes()),
+        Some(text) => out.put(text.as_written().as_bytes()),
         None => write_str(out, "Gives the answer as JSON. Always answer through this tool."),
     }
-    out.extend_from_slice(b",\"input_schema\":");
+    out.put(b",\"input_schema\":");
     schema::write(schema, out).map_err(bad_format)?;
-    out.push(b'}');
+    out.mark(b'}');
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Host;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::message::File;
 use crate::providers::media::{DataUrl, decode_base64, has_scheme, quote};
 
@@ -113,38 +113,38 @@ impl<'a> Media<'a> {
             Self::Image { .. } | Self::ImageUrl(_) => br#"{"type":"image","source":{"type":""#,
             _ => br#"{"type":"document","source":{"type":""#,
         };
-        out.extend_from_slice(kind);
+        out.put(kind);
         match self {
             Self::Image { media_type, data } => {
-                out.extend_from_slice(br#"base64","media_type":""#);
-                out.extend_from_slice(media_type.as_bytes());
-                out.extend_from_slice(br#"","data":"#);
+                out.put(br#"base64","media_type":""#);
+                out.put(media_type.as_bytes());
+                out.put(br#"","data":"#);
                 quote(out, data);
             }
             Self::Pdf(data) => {
-                out.extend_from_slice(br#"base64","media_type":"application/pdf","data":"#);
+                out.put(br#"base64","media_type":"application/pdf","data":"#);
                 quote(out, data);
             }
             Self::ImageUrl(url) | Self::PdfUrl(url) => {
-                out.extend_from_slice(br#"url","url":"#);
+                out.put(br#"url","url":"#);
                 quote(out, url);
             }
             Self::Text(text) => {
-                out.extend_from_slice(br#"text","media_type":"text/plain","data":"#);
+                out.put(br#"text","media_type":"text/plain","data":"#);
                 write_str(out, text);
             }
             Self::File(id) => {
-                out.extend_from_slice(br#"file","file_id":"#);
+                out.put(br#"file","file_id":"#);
                 quote(out, id);
             }
         }
-        out.push(b'}');
+        out.mark(b'}');
         if let (Self::Pdf(_) | Self::PdfUrl(_) | Self::Text(_) | Self::File(_), Some(title)) =
             (self, title)
             && !title.is_blank()
         {
-            out.extend_from_slice(b",\"title\":");
-            out.extend_from_slice(title.as_written().as_bytes());
+            out.put(b",\"title\":");
+            out.put(title.as_written().as_bytes());
         }
     }
 }

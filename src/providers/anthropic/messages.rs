@@ -8,7 +8,7 @@ use super::media::Media;
 use super::turns::Turns;
 use crate::openai::Error;
 use crate::openai::json::separate;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
 use crate::providers::claude::json_answer::write_instruction;
 use crate::providers::claude::marks::{self, Mark};
@@ -27,7 +27,7 @@ impl<'a> Turns<'_, 'a> {
         // Instructions alone are no conversation; then they are what the user says.
         let leading = if leading == messages.len() { 0 } else { leading };
         self.write_system(messages.get(..leading).unwrap_or_default(), out)?;
-        out.extend_from_slice(b",\"messages\":[");
+        out.put(b",\"messages\":[");
         let empty = out.len();
         let mut at = leading;
         while let Some(message) = messages.get(at) {
@@ -48,7 +48,7 @@ impl<'a> Turns<'_, 'a> {
             let message = "All messages are empty, which Anthropic refuses.";
             return Err(Error::invalid("messages", message));
         }
-        out.push(b']');
+        out.mark(b']');
         Ok(())
     }
 
@@ -62,22 +62,22 @@ impl<'a> Turns<'_, 'a> {
         match texts.as_slice() {
             [] if !instruction => {}
             [(text, None)] if !instruction => {
-                out.extend_from_slice(b",\"system\":");
-                out.extend_from_slice(text.as_written().as_bytes());
+                out.put(b",\"system\":");
+                out.put(text.as_written().as_bytes());
             }
             texts => {
-                out.extend_from_slice(b",\"system\":[");
+                out.put(b",\"system\":[");
                 for (text, mark) in texts {
                     self.write_text(text.as_written(), *mark, out);
                 }
                 if instruction {
                     self.warnings.changed("response_format", "an instruction");
                     separate(out);
-                    out.extend_from_slice(br#"{"type":"text","text":"#);
+                    out.put(br#"{"type":"text","text":"#);
                     write_instruction(self.chat, out);
-                    out.push(b'}');
+                    out.mark(b'}');
                 }
-                out.push(b']');
+                out.mark(b']');
             }
         }
         Ok(())
@@ -131,13 +131,13 @@ impl<'a> Turns<'_, 'a> {
             said.iter().for_each(|message| self.warnings.drop_name(message));
             if !text.is_blank() {
                 separate(out);
-                out.extend_from_slice(br#"{"role":"user","content":"#);
-                out.extend_from_slice(text.as_written().as_bytes());
-                out.push(b'}');
+                out.put(br#"{"role":"user","content":"#);
+                out.put(text.as_written().as_bytes());
+                out.mark(b'}');
             }
         } else {
             separate(out);
-            out.extend_from_slice(br#"{"role":"user","content":["#);
+            out.put(br#"{"role":"user","content":["#);
             let empty = out.len();
             for (index, message) in (at..).zip(said) {
                 if message.role == Role::Tool {
@@ -152,7 +152,7 @@ impl<'a> Turns<'_, 'a> {
             if out.len() == empty {
                 out.truncate(begin);
             } else {
-                out.extend_from_slice(b"]}");
+                out.put(b"]}");
             }
         }
         if out.len() == begin && last {
@@ -170,11 +170,11 @@ impl<'a> Turns<'_, 'a> {
         // Where nothing was said before them, they are what is said.
         let role = if out.len() == begin { "user" } else { "system" };
         separate(out);
-        out.extend_from_slice(format!(r#"{{"role":"{role}","content":["#).as_bytes());
+        out.put(format!(r#"{{"role":"{role}","content":["#).as_bytes());
         for (text, mark) in texts {
             self.write_text(text.as_written(), mark, out);
         }
-        out.extend_from_slice(b"]}");
+        out.put(b"]}");
         Ok(())
     }
 
@@ -217,18 +217,18 @@ impl<'a> Turns<'_, 'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         separate(out);
-        out.extend_from_slice(br#"{"type":"tool_result","tool_use_id":"#);
+        out.put(br#"{"type":"tool_result","tool_use_id":"#);
         let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
         write_str(out, self.ids.fit(&id));
         match message.content {
             Content::Text(text) if !text.is_blank() => {
-                out.extend_from_slice(b",\"content\":");
-                out.extend_from_slice(text.as_written().as_bytes());
+                out.put(b",\"content\":");
+                out.put(text.as_written().as_bytes());
             }
             Content::Absent | Content::Null | Content::Text(_) => {}
             Content::Parts(parts) => {
                 let begin = out.len();
-                out.extend_from_slice(b",\"content\":[");
+                out.put(b",\"content\":[");
                 let empty = out.len();
                 for (place, part) in parts_of(index, parts)?.iter().enumerate() {
                     self.write_part(Place { message: index, part: place }, part, out)?;
@@ -236,13 +236,13 @@ impl<'a> Turns<'_, 'a> {
                 if out.len() == empty {
                     out.truncate(begin);
                 } else {
-                    out.push(b']');
+                    out.mark(b']');
                 }
             }
         }
         let mark = marks::on_message(message, &mut self.warnings);
         self.marks.write(out, mark, &mut self.warnings);
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 
@@ -288,7 +288,7 @@ impl<'a> Turns<'_, 'a> {
         separate(out);
         media.write(out, part.file.as_ref().and_then(|file: &File<'_>| file.filename));
         self.marks.write(out, mark, &mut self.warnings);
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 }

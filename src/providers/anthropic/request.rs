@@ -13,7 +13,7 @@ use crate::providers::claude::marks;
 use crate::providers::claude::sampling::Sampling;
 use crate::providers::ids::Ids;
 
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::warnings::{
@@ -101,11 +101,11 @@ pub(in crate::providers) fn write(
     let mut out = Vec::with_capacity(length + length / 8 + 512);
     match host {
         Host::Own => {
-            out.extend_from_slice(b"{\"model\":");
+            out.put(b"{\"model\":");
             write_str(&mut out, target.model);
         }
         Host::Vertex => {
-            out.extend_from_slice(b"{\"anthropic_version\":");
+            out.put(b"{\"anthropic_version\":");
             write_str(&mut out, version);
         }
     }
@@ -129,9 +129,9 @@ pub(in crate::providers) fn write(
     write_user(chat, &mut out, &mut warnings)?;
     write_service_tier(chat, &mut out, &mut warnings)?;
     if chat.stream {
-        out.extend_from_slice(b",\"stream\":true");
+        out.put(b",\"stream\":true");
     }
-    out.push(b'}');
+    out.mark(b'}');
     // The API refuses a request with a field that it does not know.
     warnings.dropped_but(chat, PLACED);
 
@@ -211,13 +211,13 @@ fn write_output_config(
         } else {
             b",\"output_config\":{\"format\":"
         };
-        out.extend_from_slice(begin);
-        out.extend_from_slice(br#"{"type":"json_schema","schema":"#);
+        out.put(begin);
+        out.put(br#"{"type":"json_schema","schema":"#);
         json_answer::write_format(schema, out, warnings)?;
-        out.push(b'}');
+        out.mark(b'}');
     }
     if plan.effort.is_some() || schema.is_some() {
-        out.push(b'}');
+        out.mark(b'}');
     }
     Ok(())
 }
@@ -257,9 +257,9 @@ fn write_service_tier(
 ) -> Result<(), Error> {
     let Some(value) = chat.field("service_tier") else { return Ok(()) };
     match &*read::<RawStr<'_>>("service_tier", value)?.decode() {
-        "auto" => out.extend_from_slice(br#","service_tier":"auto""#),
+        "auto" => out.put(br#","service_tier":"auto""#),
         "default" | "standard_only" => {
-            out.extend_from_slice(br#","service_tier":"standard_only""#);
+            out.put(br#","service_tier":"standard_only""#);
         }
         _ => warnings.dropped("service_tier"),
     }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use serde_json::value::RawValue;
 
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_object, write_compact, write_str};
+use crate::openai::json::{Append, RawStr, is_object, write_compact, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::providers::warnings::Warnings;
@@ -63,19 +63,19 @@ pub(crate) fn write_parameters(
 /// Appends a schema as it is, but with `"type":"object"` at its top, which the API demands.
 pub(crate) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let Some(schema) = schema else {
-        out.extend_from_slice(br#"{"type":"object","properties":{}}"#);
+        out.put(br#"{"type":"object","properties":{}}"#);
         return Ok(());
     };
     let text = schema.get();
     // What nearly every client writes needs no closer look.
     if text.starts_with(r#"{"type":"object""#) || text.starts_with(r#"{"type": "object""#) {
-        out.extend_from_slice(text.as_bytes());
+        out.put(text.as_bytes());
         return Ok(());
     }
     let fields = members(schema)?;
     match fields.find("type").map(RawValue::get) {
         Some("\"object\"") => {
-            out.extend_from_slice(text.as_bytes());
+            out.put(text.as_bytes());
             return Ok(());
         }
         None | Some("null") => {}
@@ -83,17 +83,17 @@ pub(crate) fn write(schema: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), 
         Some(list) if list.starts_with('[') && list.contains("\"object\"") => {}
         Some(_) => return Err(NO_OBJECT),
     }
-    out.extend_from_slice(br#"{"type":"object""#);
+    out.put(br#"{"type":"object""#);
     if fields.0.is_empty() {
-        out.extend_from_slice(br#","properties":{}"#);
+        out.put(br#","properties":{}"#);
     }
     for (name, value) in fields.0.iter().filter(|(name, _)| name != "type") {
-        out.push(b',');
+        out.mark(b',');
         write_str(out, name);
-        out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
+        out.mark(b':');
+        out.put(value.get().as_bytes());
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(())
 }
 
@@ -124,7 +124,7 @@ impl Enforced<'_> {
         self.left = left;
         if !is_object(schema) {
             // `true` and `false` are schemas too; what else it is, the provider says.
-            self.out.extend_from_slice(schema.get().as_bytes());
+            self.out.put(schema.get().as_bytes());
             return Ok(());
         }
         let fields = members(schema)?;
@@ -137,7 +137,7 @@ impl Enforced<'_> {
         let mut list = List::new(self.out);
         if closed && kind.is_none() {
             list.name("type", self.out);
-            self.out.extend_from_slice(b"\"object\"");
+            self.out.put(b"\"object\"");
         }
         let mut rest = Vec::new();
         let mut any_of = false;
@@ -149,7 +149,7 @@ impl Enforced<'_> {
                 }
                 "$ref" => {
                     list.name("$ref", self.out);
-                    self.out.extend_from_slice(value.get().as_bytes());
+                    self.out.put(value.get().as_bytes());
                 }
                 // Beside a reference nothing else may stand.
                 _ if reference => self.narrowed = true,
@@ -172,15 +172,15 @@ impl Enforced<'_> {
                 }
                 "type" | "enum" | "const" | "title" | "required" => {
                     list.name(name, self.out);
-                    self.out.extend_from_slice(value.get().as_bytes());
+                    self.out.put(value.get().as_bytes());
                 }
                 "format" if is_one_of(value, FORMATS) => {
                     list.name("format", self.out);
-                    self.out.extend_from_slice(value.get().as_bytes());
+                    self.out.put(value.get().as_bytes());
                 }
                 "minItems" if matches!(value.get(), "0" | "1") => {
                     list.name("minItems", self.out);
-                    self.out.extend_from_slice(value.get().as_bytes());
+                    self.out.put(value.get().as_bytes());
                 }
                 "additionalProperties" if closed => {}
                 "description" | "$schema" | "$id" => {}
@@ -188,16 +188,16 @@ impl Enforced<'_> {
             }
         }
         if reference {
-            self.out.push(b'}');
+            self.out.mark(b'}');
             return Ok(());
         }
         if closed {
             list.name("additionalProperties", self.out);
-            self.out.extend_from_slice(b"false");
+            self.out.put(b"false");
         }
         self.narrowed |= !rest.is_empty();
         self.describe(fields.find("description"), &rest, &mut list);
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 
@@ -207,7 +207,7 @@ impl Enforced<'_> {
         if rest.is_empty() {
             if let Some(given) = given {
                 list.name("description", self.out);
-                self.out.extend_from_slice(given.as_written().as_bytes());
+                self.out.put(given.as_written().as_bytes());
             }
             return;
         }
@@ -234,21 +234,21 @@ impl Enforced<'_> {
             list.name(name, self.out);
             self.node(schema, depth + 1)?;
         }
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 
     /// A list of schemas.
     fn list(&mut self, schemas: &RawValue, depth: usize) -> Result<(), Fault> {
         let schemas: Vec<&RawValue> = from_str(schemas.get()).map_err(|_| "is no JSON Schema")?;
-        self.out.push(b'[');
+        self.out.mark(b'[');
         for (at, schema) in schemas.iter().enumerate() {
             if at > 0 {
-                self.out.push(b',');
+                self.out.mark(b',');
             }
             self.node(schema, depth + 1)?;
         }
-        self.out.push(b']');
+        self.out.mark(b']');
         Ok(())
     }
 }
@@ -260,13 +260,13 @@ struct List {
 
 impl List {
     fn new(out: &mut Vec<u8>) -> Self {
-        out.push(b'{');
+        out.mark(b'{');
         Self { first: true }
     }
 
     fn name(&mut self, name: &str, out: &mut Vec<u8>) {
         if !std::mem::take(&mut self.first) {
-            out.push(b',');
+            out.mark(b',');
         }
         write_str(out, name);
         // Writing to a Vec cannot fail.

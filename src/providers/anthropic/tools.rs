@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::cache::Marks;
 use super::json_answer::{self, JsonAnswer};
 use super::schema;
-use crate::openai::json::{RawStr, separate, write_str};
+use crate::openai::json::{Append, RawStr, separate, write_str};
 use crate::openai::message::Function;
 use crate::openai::place::members;
 use crate::openai::request::read;
@@ -38,7 +38,7 @@ pub(super) fn write(
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
     let start = out.len();
-    out.extend_from_slice(b",\"tools\":[");
+    out.put(b",\"tools\":[");
     let empty = out.len();
     let allowed = Allowed::by(chat);
     for (index, tool) in chat.tools.iter().enumerate() {
@@ -49,7 +49,7 @@ pub(super) fn write(
         write_function(index, function, target, out, warnings)?;
         let mark = marks::mark(tool.cache_control, None, warnings);
         marks.write(out, mark, warnings);
-        out.push(b'}');
+        out.mark(b'}');
     }
     let functions = out.len() > empty;
     let json = json_answer::way(chat, target.facts) == JsonAnswer::Tool;
@@ -64,7 +64,7 @@ pub(super) fn write(
         out.truncate(start);
         return Ok(());
     }
-    out.push(b']');
+    out.mark(b']');
     write_choice(chat, target, Offered { functions, json }, out, warnings)
 }
 
@@ -85,21 +85,21 @@ fn write_function(
     out: &mut Vec<u8>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    out.extend_from_slice(b"{\"name\":");
-    out.extend_from_slice(function.name.as_written().as_bytes());
+    out.put(b"{\"name\":");
+    out.put(function.name.as_written().as_bytes());
     if let Some(description) = function.description.filter(|text| !text.is_empty()) {
-        out.extend_from_slice(b",\"description\":");
-        out.extend_from_slice(description.as_written().as_bytes());
+        out.put(b",\"description\":");
+        out.put(description.as_written().as_bytes());
     }
     let wanted = function.strict == Some(true);
     let strict = wanted && target.facts.capabilities.has(Capability::JsonSchema);
     if wanted && !strict {
         warnings.dropped("tools[].function.strict");
     }
-    out.extend_from_slice(b",\"input_schema\":");
+    out.put(b",\"input_schema\":");
     schema::write_parameters(index, function.parameters, strict, out, warnings)?;
     if strict {
-        out.extend_from_slice(b",\"strict\":true");
+        out.put(b",\"strict\":true");
     }
     Ok(())
 }
@@ -136,9 +136,9 @@ fn write_web_search(
         warnings.dropped("web_search_options.search_context_size");
     }
     separate(out);
-    out.extend_from_slice(br#"{"type":"web_search_20260318","name":"web_search""#);
+    out.put(br#"{"type":"web_search_20260318","name":"web_search""#);
     if let Some(place) = options.user_location.and_then(|location| location.approximate) {
-        out.extend_from_slice(br#","user_location":{"type":"approximate""#);
+        out.put(br#","user_location":{"type":"approximate""#);
         for (name, value) in [
             ("city", place.city),
             ("country", place.country),
@@ -146,12 +146,12 @@ fn write_web_search(
             ("timezone", place.timezone),
         ] {
             if let Some(value) = value.filter(|value| !value.is_blank()) {
-                out.extend_from_slice(format!(",\"{name}\":{}", value.as_written()).as_bytes());
+                out.put(format!(",\"{name}\":{}", value.as_written()).as_bytes());
             }
         }
-        out.push(b'}');
+        out.mark(b'}');
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(())
 }
 
@@ -183,15 +183,15 @@ fn write_choice(
         Choice::None => br#","tool_choice":{"type":"none""#,
         Choice::Named(_) => br#","tool_choice":{"type":"tool","name":"#,
     };
-    out.extend_from_slice(kind);
+    out.put(kind);
     match choice {
         _ if json => write_str(out, JSON_TOOL),
-        Choice::Named(name) => out.extend_from_slice(name.as_written().as_bytes()),
+        Choice::Named(name) => out.put(name.as_written().as_bytes()),
         Choice::Unsaid | Choice::Auto | Choice::Required | Choice::None => {}
     }
     if one_call {
-        out.extend_from_slice(br#","disable_parallel_tool_use":true"#);
+        out.put(br#","disable_parallel_tool_use":true"#);
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(())
 }

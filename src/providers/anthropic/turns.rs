@@ -3,7 +3,7 @@
 use super::Host;
 use super::cache::Marks;
 use crate::openai::Chat;
-use crate::openai::json::separate;
+use crate::openai::json::{Append, separate};
 use crate::openai::message::Part;
 use crate::providers::Target;
 use crate::providers::claude::marks::{self, Mark};
@@ -29,10 +29,10 @@ impl Turns<'_, '_> {
     /// Appends a text block. `written` is a JSON string.
     pub(super) fn write_text(&mut self, written: &str, mark: Option<Mark>, out: &mut Vec<u8>) {
         separate(out);
-        out.extend_from_slice(br#"{"type":"text","text":"#);
-        out.extend_from_slice(written.as_bytes());
+        out.put(br#"{"type":"text","text":"#);
+        out.put(written.as_bytes());
         self.marks.write(out, mark, &mut self.warnings);
-        out.push(b'}');
+        out.mark(b'}');
     }
 
     /// The mark on a part.

@@ -3,7 +3,7 @@
 use super::family::Family;
 use super::turns::Turns;
 use crate::openai::Error;
-use crate::openai::json::{separate, write_str};
+use crate::openai::json::{Append, separate, write_str};
 use crate::openai::message::{Message, ToolCall};
 use crate::providers::claude::assistant::{self, Own, Voice};
 use crate::providers::claude::marks::Mark;
@@ -55,13 +55,13 @@ impl<'a> Turns<'_, 'a> {
     ) -> Result<(), Error> {
         let Called { name, arguments } = called(index, place, call, "Bedrock")?;
         separate(out);
-        out.extend_from_slice(br#"{"toolUse":{"toolUseId":"#);
+        out.put(br#"{"toolUse":{"toolUseId":"#);
         write_str(out, self.ids.fit(&call.id.decode()));
-        out.extend_from_slice(b",\"name\":");
+        out.put(b",\"name\":");
         write_str(out, self.names.fit(&name));
-        out.extend_from_slice(b",\"input\":");
-        out.extend_from_slice(arguments.trim_ascii().as_bytes());
-        out.extend_from_slice(b"}}");
+        out.put(b",\"input\":");
+        out.put(arguments.trim_ascii().as_bytes());
+        out.put(b"}}");
         Ok(())
     }
 }
@@ -80,18 +80,18 @@ impl Voice for Turns<'_, '_> {
         match (thought.data, thought.thinking, thought.signature) {
             (_, Some(text), Some(signature)) if thought.kind == "thinking" => {
                 separate(out);
-                out.extend_from_slice(br#"{"reasoningContent":{"reasoningText":{"text":"#);
-                out.extend_from_slice(text.as_written().as_bytes());
-                out.extend_from_slice(b",\"signature\":");
-                out.extend_from_slice(signature.as_written().as_bytes());
-                out.extend_from_slice(b"}}}");
+                out.put(br#"{"reasoningContent":{"reasoningText":{"text":"#);
+                out.put(text.as_written().as_bytes());
+                out.put(b",\"signature\":");
+                out.put(signature.as_written().as_bytes());
+                out.put(b"}}}");
                 true
             }
             (Some(data), ..) if thought.kind == "redacted_thinking" && !data.is_empty() => {
                 separate(out);
-                out.extend_from_slice(br#"{"reasoningContent":{"redactedContent":"#);
-                out.extend_from_slice(data.as_written().as_bytes());
-                out.extend_from_slice(b"}}");
+                out.put(br#"{"reasoningContent":{"redactedContent":"#);
+                out.put(data.as_written().as_bytes());
+                out.put(b"}}");
                 true
             }
             _ => false,

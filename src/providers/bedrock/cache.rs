@@ -1,7 +1,7 @@
 //! Marks for the prompt cache: blocks of their own, behind what they are about.
 
 use super::family::Family;
-use crate::openai::json::separate;
+use crate::openai::json::{Append, separate};
 use crate::providers::Target;
 use crate::providers::catalogue::Capability;
 use crate::providers::claude::marks::{MAX_MARKS, Mark};
@@ -32,7 +32,7 @@ impl Points {
         };
         self.left = left;
         separate(out);
-        out.extend_from_slice(match mark {
+        out.put(match mark {
             Mark::Hour if self.hour => {
                 br#"{"cachePoint":{"type":"default","ttl":"1h"}}"#.as_slice()
             }

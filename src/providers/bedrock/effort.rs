@@ -4,7 +4,7 @@
 use super::family::Family;
 use super::tools;
 use super::turns::member;
-use crate::openai::json::write_str;
+use crate::openai::json::{Append, write_str};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::anthropic::assistant::surroundings;
@@ -122,18 +122,18 @@ impl Reasoning {
                     thinking.write(&mut written);
                     // It comes with a comma, which the first member must not have.
                     let first = out.last() == Some(&b'{');
-                    out.extend_from_slice(written.get(usize::from(first)..).unwrap_or_default());
+                    out.put(written.get(usize::from(first)..).unwrap_or_default());
                 }
             }
             Self::Nova(step) => {
                 member(out, "reasoningConfig");
                 match step {
                     Some(step) => {
-                        out.extend_from_slice(br#"{"type":"enabled","maxReasoningEffort":"#);
+                        out.put(br#"{"type":"enabled","maxReasoningEffort":"#);
                         write_str(out, step.name());
-                        out.push(b'}');
+                        out.mark(b'}');
                     }
-                    None => out.extend_from_slice(br#"{"type":"disabled"}"#),
+                    None => out.put(br#"{"type":"disabled"}"#),
                 }
             }
             Self::Word(effort) => {
@@ -142,9 +142,9 @@ impl Reasoning {
             }
             Self::Object(effort) => {
                 member(out, "reasoning");
-                out.extend_from_slice(b"{\"effort\":");
+                out.put(b"{\"effort\":");
                 write_str(out, effort.name());
-                out.push(b'}');
+                out.mark(b'}');
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::family::Family;
 use super::turns::member;
-use crate::openai::json::{write_compact, write_str};
+use crate::openai::json::{Append, write_compact, write_str};
 use crate::openai::request::ResponseFormat;
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
@@ -51,7 +51,7 @@ pub(super) fn way(chat: &Chat<'_>, target: &Target<'_>, family: Family) -> JsonA
 /// # Errors
 /// A 400 for what is no schema.
 pub(super) fn write_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-    out.extend_from_slice(br#"{"toolSpec":{"name":"#);
+    out.put(br#"{"toolSpec":{"name":"#);
     write_str(out, JSON_TOOL);
     let mut schema = None;
     let mut description = None;
@@ -59,14 +59,14 @@ pub(super) fn write_tool(chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), Error
         schema = wanted.schema;
         description = wanted.description.filter(|text| !text.is_blank());
     }
-    out.extend_from_slice(b",\"description\":");
+    out.put(b",\"description\":");
     match description {
-        Some(text) => out.extend_from_slice(text.as_written().as_bytes()),
+        Some(text) => out.put(text.as_written().as_bytes()),
         None => write_str(out, "Gives the answer as JSON. Always answer through this tool."),
     }
-    out.extend_from_slice(br#","inputSchema":{"json":"#);
+    out.put(br#","inputSchema":{"json":"#);
     schema::write(schema, out).map_err(bad_format)?;
-    out.extend_from_slice(b"}}}");
+    out.put(b"}}}");
     Ok(())
 }
 
@@ -89,14 +89,14 @@ pub(super) fn write_format(
     let mut compact = Vec::with_capacity(enforced.len());
     write_compact(&mut compact, &String::from_utf8_lossy(&enforced));
     member(out, "textFormat");
-    out.extend_from_slice(br#"{"type":"json_schema","structure":{"jsonSchema":{"schema":"#);
+    out.put(br#"{"type":"json_schema","structure":{"jsonSchema":{"schema":"#);
     write_str(out, &String::from_utf8_lossy(&compact));
     for (name, text) in [("name", Some(wanted.name)), ("description", wanted.description)] {
         if let Some(text) = text.filter(|text| !text.is_blank()) {
             member(out, name);
-            out.extend_from_slice(text.as_written().as_bytes());
+            out.put(text.as_written().as_bytes());
         }
     }
-    out.extend_from_slice(b"}}}");
+    out.put(b"}}}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::openai::json::{RawStr, Texts, write_str};
+use crate::openai::json::{Append, RawStr, Texts, write_str};
 use crate::openai::message::{File, InputAudio};
 use crate::providers::media::{DataUrl, has_scheme, quote};
 
@@ -142,18 +142,18 @@ impl<'a> Media<'a> {
             Kind::Document => "document",
             Kind::Image => "image",
         };
-        out.extend_from_slice(format!(r#"{{"{kind}":{{"format":"{}""#, self.format).as_bytes());
+        out.put(format!(r#"{{"{kind}":{{"format":"{}""#, self.format).as_bytes());
         if self.is_document() {
-            out.extend_from_slice(b",\"name\":");
+            out.put(b",\"name\":");
             write_str(out, &documents.name(&filename.map(RawStr::decode).unwrap_or_default()));
         }
         let (before, value): (&[u8], _) = match &self.source {
             Source::Bytes(data) => (br#","source":{"bytes":"#, data),
             Source::S3(uri) => (br#","source":{"s3Location":{"uri":"#, uri),
         };
-        out.extend_from_slice(before);
+        out.put(before);
         quote(out, value);
-        out.extend_from_slice(match self.source {
+        out.put(match self.source {
             Source::Bytes(_) => b"}}}",
             Source::S3(_) => b"}}}}",
         });

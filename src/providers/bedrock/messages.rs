@@ -9,7 +9,7 @@ use super::media::Media;
 use super::turns::{Turns, member};
 use crate::openai::Error;
 use crate::openai::json::separate;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
 use crate::providers::Warning;
 use crate::providers::claude::json_answer::write_instruction;
@@ -53,7 +53,7 @@ impl<'a> Turns<'_, 'a> {
         let leading = if none { 0 } else { leading };
         self.write_system(messages.get(..leading).unwrap_or_default(), out)?;
         member(out, "messages");
-        out.push(b'[');
+        out.mark(b'[');
         let mut before = None;
         let mut at = leading;
         while let Some(message) = messages.get(at) {
@@ -69,7 +69,7 @@ impl<'a> Turns<'_, 'a> {
             let message = "All messages are empty, which Bedrock refuses.";
             return Err(Error::invalid("messages", message));
         }
-        out.push(b']');
+        out.mark(b']');
         Ok(())
     }
 
@@ -92,10 +92,10 @@ impl<'a> Turns<'_, 'a> {
             out.truncate(begin.saturating_sub(2));
         } else {
             if assistant && before.is_none() {
-                out.extend_from_slice(BEGINNING);
+                out.put(BEGINNING);
             }
             separate(out);
-            out.extend_from_slice(match speaker {
+            out.put(match speaker {
                 Speaker::Assistant => br#"{"role":"assistant","content":["#.as_slice(),
                 Speaker::User => br#"{"role":"user","content":["#,
             });
@@ -111,12 +111,12 @@ impl<'a> Turns<'_, 'a> {
                 let to = "begin with the user's turn \"Begin.\"".to_owned();
                 self.warnings.add(Warning::Changed { param: "messages".into(), to });
             }
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
             *before = Some(speaker);
             return Ok(());
         }
         if joined {
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         } else {
             out.truncate(begin);
         }
@@ -131,7 +131,7 @@ impl<'a> Turns<'_, 'a> {
     fn write_system(&mut self, run: &[Message<'a>], out: &mut Vec<u8>) -> Result<(), Error> {
         let begin = out.len();
         member(out, "system");
-        out.push(b'[');
+        out.mark(b'[');
         let empty = out.len();
         for (index, message) in run.iter().enumerate() {
             self.warnings.drop_name(message);
@@ -156,14 +156,14 @@ impl<'a> Turns<'_, 'a> {
         if json_answer::way(self.chat, self.target, self.family) == JsonAnswer::Instruction {
             self.warnings.changed("response_format", "an instruction");
             separate(out);
-            out.extend_from_slice(b"{\"text\":");
+            out.put(b"{\"text\":");
             write_instruction(self.chat, out);
-            out.push(b'}');
+            out.mark(b'}');
         }
         if out.len() == empty {
             out.truncate(begin);
         } else {
-            out.push(b']');
+            out.mark(b']');
         }
         Ok(())
     }
@@ -235,10 +235,10 @@ impl<'a> Turns<'_, 'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         separate(out);
-        out.extend_from_slice(br#"{"toolResult":{"toolUseId":"#);
+        out.put(br#"{"toolResult":{"toolUseId":"#);
         let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
         write_str(out, self.ids.fit(&id));
-        out.extend_from_slice(b",\"content\":[");
+        out.put(b",\"content\":[");
         let empty = out.len();
         let mut mark = self.mark_on(message);
         match message.content {
@@ -258,7 +258,7 @@ impl<'a> Turns<'_, 'a> {
         if out.len() == empty {
             self.write_text(NO_RESULT, None, out);
         }
-        out.extend_from_slice(b"]}}");
+        out.put(b"]}}");
         self.points.write(mark, out, &mut self.warnings);
         Ok(())
     }

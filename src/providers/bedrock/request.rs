@@ -11,7 +11,7 @@ use super::family::Family;
 use super::json_answer::{self, JsonAnswer};
 use super::tools;
 use super::turns::{Turns, member};
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::request::read;
 use crate::openai::{Chat, Error};
 use crate::providers::claude::sampling::Sampling;
@@ -89,7 +89,7 @@ pub(super) fn write(
     let reasoning = effort::plan(chat, target, family, max_tokens, &mut warnings)?;
 
     let mut out = Vec::with_capacity(length + length / 8 + 512);
-    out.push(b'{');
+    out.mark(b'{');
     let mut points = Points::new(target, family);
     let told = tools::write(chat, target, family, &mut out, &mut points, &mut warnings)?;
     let mut turns = Turns::new(chat, target, family, points, warnings);
@@ -108,23 +108,23 @@ pub(super) fn write(
 
     member(&mut out, "additionalModelRequestFields");
     let start = out.len();
-    out.push(b'{');
+    out.mark(b'{');
     reasoning.write(&mut out);
     if told.one_call {
         member(&mut out, "tool_choice");
-        out.extend_from_slice(br#"{"type":"auto","disable_parallel_tool_use":true}"#);
+        out.put(br#"{"type":"auto","disable_parallel_tool_use":true}"#);
     }
     write_top_k(&sampling, family, &mut out);
     if out.len() == start + 1 {
         // With the name and its comma: there are messages before it.
         out.truncate(start - r#","additionalModelRequestFields":"#.len());
     } else {
-        out.push(b'}');
+        out.mark(b'}');
     }
     write_service_tier(chat, &mut out, &mut warnings)?;
     write_metadata(chat, &mut out, &mut warnings);
     write_guardrail(target, &mut out);
-    out.push(b'}');
+    out.mark(b'}');
     warnings.dropped_but(chat, PLACED);
 
     let action = if chat.stream { "converse-stream" } else { "converse" };
@@ -181,7 +181,7 @@ fn write_top_k(sampling: &Sampling<'_>, family: Family, out: &mut Vec<u8>) {
         let _ = write!(out, r#"{{"topK":{number}}}"#);
     } else {
         member(out, "top_k");
-        out.extend_from_slice(number.as_bytes());
+        out.put(number.as_bytes());
     }
 }
 
@@ -201,7 +201,7 @@ fn write_inference(
     for (name, number) in [("temperature", sampling.temperature), ("topP", sampling.top_p)] {
         if let Some(number) = number {
             member(&mut config, name);
-            config.extend_from_slice(number.as_bytes());
+            config.put(number.as_bytes());
         }
     }
     // Claude refuses sequences that are only white space, and the API empty ones.
@@ -221,7 +221,7 @@ fn write_inference(
     if config.len() > 1 {
         member(out, "inferenceConfig");
         out.append(&mut config);
-        out.push(b'}');
+        out.mark(b'}');
     }
 }
 
@@ -244,7 +244,7 @@ fn write_output(
     if config.len() > 1 {
         member(out, "outputConfig");
         out.append(&mut config);
-        out.push(b'}');
+        out.mark(b'}');
     }
     Ok(())
 }
@@ -281,7 +281,7 @@ fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
     };
     let start = out.len();
     member(out, "requestMetadata");
-    out.push(b'{');
+    out.mark(b'{');
     let empty = out.len();
     let mut count = 0;
     for (key, value) in entries.sorted() {
@@ -299,7 +299,7 @@ fn write_metadata(chat: &Chat<'_>, out: &mut Vec<u8>, warnings: &mut Warnings) {
     if out.len() == empty {
         out.truncate(start);
     } else {
-        out.push(b'}');
+        out.mark(b'}');
     }
 }
 
@@ -315,11 +315,11 @@ fn write_guardrail(target: &Target<'_>, out: &mut Vec<u8>) {
     let Some(id) = target.settings.value("guardrail_id") else { return };
     let version = target.settings.value("guardrail_version").unwrap_or("DRAFT");
     member(out, "guardrailConfig");
-    out.extend_from_slice(br#"{"guardrailIdentifier":"#);
+    out.put(br#"{"guardrailIdentifier":"#);
     write_str(out, id);
     member(out, "guardrailVersion");
     write_str(out, version);
-    out.push(b'}');
+    out.mark(b'}');
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use super::cache::Points;
 use super::family::Family;
 use super::json_answer::{self, JsonAnswer};
 use super::turns::member;
-use crate::openai::json::separate;
 use crate::openai::json::write_str;
+use crate::openai::json::{Append, separate};
 use crate::openai::message::{Function, Message, Role};
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
@@ -54,7 +54,7 @@ pub(super) fn write(
     let past_calls = chat.messages.iter().any(has_calls);
     let start = out.len();
     member(out, "toolConfig");
-    out.extend_from_slice(b"{\"tools\":[");
+    out.put(b"{\"tools\":[");
     let empty = out.len();
     let allowed = Allowed::by(chat);
     // The API has no word for "none": what is not offered is not called.
@@ -78,15 +78,15 @@ pub(super) fn write(
         json_answer::write_tool(chat, out)?;
     }
     if out.len() == empty && past_calls {
-        out.extend_from_slice(NO_TOOL);
+        out.put(NO_TOOL);
     }
     if out.len() == empty {
         out.truncate(start);
         return Ok(Told::default());
     }
-    out.push(b']');
+    out.mark(b']');
     let told = write_choice(chat, target, family, Offered { functions, json }, out, warnings)?;
-    out.push(b'}');
+    out.mark(b'}');
     Ok(told)
 }
 
@@ -112,11 +112,11 @@ fn write_function(
     out: &mut Vec<u8>,
     warnings: &mut Warnings,
 ) -> Result<(), Error> {
-    out.extend_from_slice(br#"{"toolSpec":{"name":"#);
-    out.extend_from_slice(function.name.as_written().as_bytes());
+    out.put(br#"{"toolSpec":{"name":"#);
+    out.put(function.name.as_written().as_bytes());
     if let Some(description) = function.description.filter(|text| !text.is_blank()) {
-        out.extend_from_slice(b",\"description\":");
-        out.extend_from_slice(description.as_written().as_bytes());
+        out.put(b",\"description\":");
+        out.put(description.as_written().as_bytes());
     }
     let wanted = function.strict == Some(true);
     let enforces = family != Family::Nova && target.facts.capabilities.has(Capability::JsonSchema);
@@ -124,13 +124,13 @@ fn write_function(
     if wanted && !strict {
         warnings.dropped("tools[].function.strict");
     }
-    out.extend_from_slice(br#","inputSchema":{"json":"#);
+    out.put(br#","inputSchema":{"json":"#);
     schema::write_parameters(index, function.parameters, strict, out, warnings)?;
-    out.push(b'}');
+    out.mark(b'}');
     if strict {
-        out.extend_from_slice(b",\"strict\":true");
+        out.put(b",\"strict\":true");
     }
-    out.extend_from_slice(b"}}");
+    out.put(b"}}");
     Ok(())
 }
 
@@ -175,18 +175,18 @@ fn write_choice(
     match choice {
         _ if json => write_named(out, |out| write_str(out, JSON_TOOL)),
         Choice::Named(name) => {
-            write_named(out, |out| out.extend_from_slice(name.as_written().as_bytes()));
+            write_named(out, |out| out.put(name.as_written().as_bytes()));
         }
         Choice::Unsaid | Choice::None => {}
-        Choice::Auto => out.extend_from_slice(br#","toolChoice":{"auto":{}}"#),
-        Choice::Required => out.extend_from_slice(br#","toolChoice":{"any":{}}"#),
+        Choice::Auto => out.put(br#","toolChoice":{"auto":{}}"#),
+        Choice::Required => out.put(br#","toolChoice":{"any":{}}"#),
     }
     Ok(told)
 }
 
 /// Appends the choice of one tool. `name` appends its name.
 fn write_named(out: &mut Vec<u8>, name: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(br#","toolChoice":{"tool":{"name":"#);
+    out.put(br#","toolChoice":{"tool":{"name":"#);
     name(out);
-    out.extend_from_slice(b"}}");
+    out.put(b"}}");
 }

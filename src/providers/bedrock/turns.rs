@@ -4,7 +4,7 @@ use super::cache::Points;
 use super::family::Family;
 use super::media::Names;
 use crate::openai::Chat;
-use crate::openai::json::separate;
+use crate::openai::json::{Append, separate};
 use crate::openai::message::{Message, Part};
 use crate::providers::Target;
 use crate::providers::claude::marks::{self, Mark};
@@ -62,9 +62,9 @@ impl<'c, 'a> Turns<'c, 'a> {
     /// Appends a text block and its mark. `written` is a JSON string.
     pub(super) fn write_text(&mut self, written: &str, mark: Option<Mark>, out: &mut Vec<u8>) {
         separate(out);
-        out.extend_from_slice(b"{\"text\":");
-        out.extend_from_slice(written.as_bytes());
-        out.push(b'}');
+        out.put(b"{\"text\":");
+        out.put(written.as_bytes());
+        out.mark(b'}');
         self.points.write(mark, out, &mut self.warnings);
     }
 
@@ -82,9 +82,9 @@ impl<'c, 'a> Turns<'c, 'a> {
 /// Begins a member of the object that `out` ends in.
 pub(super) fn member(out: &mut Vec<u8>, name: &str) {
     if out.last() != Some(&b'{') {
-        out.push(b',');
+        out.mark(b',');
     }
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+    out.mark(b'"');
+    out.put(name.as_bytes());
+    out.put(b"\":");
 }

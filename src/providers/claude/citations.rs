@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::openai::json::{RawStr, string};
+use crate::openai::json::{Append, RawStr, string};
 use crate::openai::place::{from_str, members};
 use crate::providers::citations::{MAX_CITATION_BYTES, characters};
 
@@ -55,8 +55,8 @@ impl Citations {
         if self.json.len() + self.open.len() + title.len() + url.len() > MAX_CITATION_BYTES {
             return;
         }
-        self.open.extend_from_slice(format!(r#""title":{title},"url":{url}}}}}"#).as_bytes());
-        self.open.push(b'\n');
+        self.open.put(format!(r#""title":{title},"url":{url}}}}}"#).as_bytes());
+        self.open.mark(b'\n');
     }
 
     /// The citations of a list.
@@ -78,8 +78,8 @@ impl Citations {
                 self.start,
                 self.end
             );
-            self.json.extend_from_slice(head.as_bytes());
-            self.json.extend_from_slice(rest);
+            self.json.put(head.as_bytes());
+            self.json.put(rest);
         }
     }
 
@@ -89,7 +89,7 @@ impl Citations {
             return None;
         }
         let mut json = self.json;
-        json.push(b']');
+        json.mark(b']');
         String::from_utf8(json).ok()
     }
 }

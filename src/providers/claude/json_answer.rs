@@ -1,7 +1,7 @@
 //! JSON from a model that has no means of its own to give it.
 
 use crate::openai::Chat;
-use crate::openai::json::{write_compact, write_str};
+use crate::openai::json::{Append, write_compact, write_str};
 use crate::openai::request::{ResponseFormat, ToolChoice};
 
 /// The tool through which a model without JSON answers gives one. Its call never reaches the
@@ -23,7 +23,7 @@ pub(crate) fn write_instruction(chat: &Chat<'_>, out: &mut Vec<u8>) {
     if let Some(ResponseFormat::JsonSchema(wanted)) = &chat.response_format
         && let Some(schema) = wanted.schema
     {
-        text.extend_from_slice(b" It must follow this JSON Schema: ");
+        text.put(b" It must follow this JSON Schema: ");
         write_compact(&mut text, schema.get());
     }
     write_str(out, &String::from_utf8_lossy(&text));

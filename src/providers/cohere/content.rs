@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::names;
 use crate::openai::chunk::FinishReason;
-use crate::openai::json::{RawStr, escape, is_object, string, write_compact, write_str};
+use crate::openai::json::{Append, RawStr, escape, is_object, string, write_compact, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::place::{from_str, members};
 use crate::openai::usage::{Count, Usage};
@@ -215,7 +215,7 @@ fn failed(reason: &str, explained: Option<RawStr<'_>>) -> Error {
     if let Some(text) = explained.filter(|text| !text.is_blank()) {
         let mut json = b"{\"message\":".to_vec();
         write_str(&mut json, &text.decode());
-        json.push(b'}');
+        json.mark(b'}');
         let error = failure::in_stream(&json);
         if reason != "TIMEOUT" || error.class != Class::Server {
             return error;

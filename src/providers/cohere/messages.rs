@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::names;
-use crate::openai::json::{RawStr, separate, write_str};
+use crate::openai::json::{Append, RawStr, separate, write_str};
 use crate::openai::message::{Content, Items, Message, Part, Role};
 use crate::openai::place::members;
 use crate::openai::request::read;
@@ -45,7 +45,7 @@ impl<'c, 'a> Turns<'c, 'a> {
     /// A 400 that names what cannot be translated.
     pub(super) fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         let messages: &[Message<'a>] = &self.chat.messages;
-        out.extend_from_slice(b",\"messages\":[");
+        out.put(b",\"messages\":[");
         let empty = out.len();
         let leading = messages.iter().take_while(|message| is_instruction(message.role)).count();
         // Instructions alone are no conversation; then they are what the user says.
@@ -74,7 +74,7 @@ impl<'c, 'a> Turns<'c, 'a> {
             let message = "All messages are empty, which Cohere refuses.";
             return Err(Error::invalid("messages", message));
         }
-        out.push(b']');
+        out.mark(b']');
         Ok(())
     }
 
@@ -94,14 +94,14 @@ impl<'c, 'a> Turns<'c, 'a> {
         match texts.as_slice() {
             [] => {}
             [text] => {
-                out.extend_from_slice(br#"{"role":"system","content":"#);
-                out.extend_from_slice(text.as_written().as_bytes());
-                out.push(b'}');
+                out.put(br#"{"role":"system","content":"#);
+                out.put(text.as_written().as_bytes());
+                out.mark(b'}');
             }
             texts => {
-                out.extend_from_slice(br#"{"role":"system","content":["#);
+                out.put(br#"{"role":"system","content":["#);
                 texts.iter().for_each(|text| write_text(*text, out));
-                out.extend_from_slice(b"]}");
+                out.put(b"]}");
             }
         }
         Ok(())
@@ -120,9 +120,9 @@ impl<'c, 'a> Turns<'c, 'a> {
         }
         let begin = out.len();
         separate(out);
-        out.extend_from_slice(br#"{"role":"user","content":"#);
+        out.put(br#"{"role":"user","content":"#);
         if self.write_content(index, message, out)? {
-            out.push(b'}');
+            out.mark(b'}');
         } else {
             out.truncate(begin);
         }
@@ -137,15 +137,15 @@ impl<'c, 'a> Turns<'c, 'a> {
     ) -> Result<(), Error> {
         self.warnings.drop_name(message);
         separate(out);
-        out.extend_from_slice(br#"{"role":"tool","tool_call_id":"#);
+        out.put(br#"{"role":"tool","tool_call_id":"#);
         let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
         write_str(out, self.ids.fit(&id));
-        out.extend_from_slice(b",\"content\":");
+        out.put(b",\"content\":");
         if !self.write_content(index, message, out)? {
             // A result is a text or a JSON object; this one says nothing.
-            out.extend_from_slice(b"\"{}\"");
+            out.put(b"\"{}\"");
         }
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 
@@ -162,12 +162,12 @@ impl<'c, 'a> Turns<'c, 'a> {
                 if text.is_blank() {
                     return Ok(false);
                 }
-                out.extend_from_slice(text.as_written().as_bytes());
+                out.put(text.as_written().as_bytes());
                 Ok(true)
             }
             Content::Parts(parts) => {
                 let begin = out.len();
-                out.push(b'[');
+                out.mark(b'[');
                 for (place, part) in parts_of(index, parts)?.iter().enumerate() {
                     let pictures = message.role == Role::User;
                     self.write_part(Place { message: index, part: place }, part, pictures, out)?;
@@ -176,7 +176,7 @@ impl<'c, 'a> Turns<'c, 'a> {
                     out.truncate(begin);
                     return Ok(false);
                 }
-                out.push(b']');
+                out.mark(b']');
                 Ok(true)
             }
         }
@@ -241,30 +241,30 @@ impl<'c, 'a> Turns<'c, 'a> {
             self.warnings.dropped("messages[].thinking_blocks");
         }
         separate(out);
-        out.extend_from_slice(b"{\"role\":\"assistant\"");
+        out.put(b"{\"role\":\"assistant\"");
         match (texts.as_slice(), thinking) {
             ([], None) => {}
             ([text], None) => {
-                out.extend_from_slice(b",\"content\":");
-                out.extend_from_slice(text.as_written().as_bytes());
+                out.put(b",\"content\":");
+                out.put(text.as_written().as_bytes());
             }
             (texts, thinking) => {
-                out.extend_from_slice(b",\"content\":[");
+                out.put(b",\"content\":[");
                 if let Some(thinking) = thinking {
-                    out.extend_from_slice(br#"{"type":"thinking","thinking":"#);
-                    out.extend_from_slice(thinking.as_written().as_bytes());
-                    out.push(b'}');
+                    out.put(br#"{"type":"thinking","thinking":"#);
+                    out.put(thinking.as_written().as_bytes());
+                    out.mark(b'}');
                 }
                 texts.iter().for_each(|text| write_text(*text, out));
-                out.push(b']');
+                out.mark(b']');
             }
         }
         if let Some(plan) = plan {
-            out.extend_from_slice(b",\"tool_plan\":");
-            out.extend_from_slice(plan.as_written().as_bytes());
+            out.put(b",\"tool_plan\":");
+            out.put(plan.as_written().as_bytes());
         }
         write_calls(index, &calls, "Cohere", &mut self.ids, names::fit, out)?;
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 }

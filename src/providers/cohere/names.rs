@@ -3,6 +3,7 @@
 //! OpenAI's may hold `-` and begin with a digit. Such a name is written anew, and read back from the
 //! calls in an answer.
 
+use crate::openai::json::Append;
 use std::borrow::Cow;
 
 /// Stands before every name that was written anew, and before no other.
@@ -42,7 +43,7 @@ fn read(written: &str) -> Option<String> {
         rest = match rest {
             [] => return String::from_utf8(bytes).ok(),
             [b'_', b'_', rest @ ..] => {
-                bytes.push(b'_');
+                bytes.mark(b'_');
                 rest
             }
             [b'_', high, low, rest @ ..] => {

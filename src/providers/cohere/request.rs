@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::messages::Turns;
 use super::names;
-use crate::openai::json::{Num, is_object, separate, write_str};
+use crate::openai::json::{Append, Num, is_object, separate, write_str};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::catalogue::{Capability, Effort};
@@ -70,7 +70,7 @@ pub(super) fn write(
         unsupported("top_logprobs", "top_logprobs", message, target, &mut warnings)?;
     }
     let mut out = Vec::with_capacity(length + length / 8 + 256);
-    out.extend_from_slice(b"{\"model\":");
+    out.put(b"{\"model\":");
     write_str(&mut out, target.model);
     let mut turns = Turns::new(chat, target, warnings);
     turns.write(&mut out)?;
@@ -88,7 +88,7 @@ pub(super) fn write(
     }
     // The API wants to be told in either case.
     body.field("stream", if chat.stream { "true" } else { "false" });
-    body.out.push(b'}');
+    body.out.mark(b'}');
     body.warnings.dropped_but(chat, PLACED);
     Ok(Outbound {
         method: "POST",
@@ -127,19 +127,19 @@ impl Body<'_, '_> {
         if functions.is_empty() || matches!(choice, Choice::None) && self.wants_json() {
             return Ok(false);
         }
-        self.out.extend_from_slice(b",\"tools\":[");
+        self.out.put(b",\"tools\":[");
         for function in &functions {
             separate(&mut self.out);
-            self.out.extend_from_slice(br#"{"type":"function","function":{"name":"#);
+            self.out.put(br#"{"type":"function","function":{"name":"#);
             write_str(&mut self.out, &names::fit(&function.name.decode()));
             if let Some(text) = function.description {
                 self.field("description", text.as_written());
             }
-            self.out.extend_from_slice(b",\"parameters\":");
+            self.out.put(b",\"parameters\":");
             write_schema(function.parameters, &mut self.out);
-            self.out.extend_from_slice(b"}}");
+            self.out.put(b"}}");
         }
-        self.out.push(b']');
+        self.out.mark(b']');
         let strict = functions.iter().filter(|function| function.strict == Some(true)).count();
         if strict > 0 {
             if strict < functions.len() {
@@ -178,12 +178,12 @@ impl Body<'_, '_> {
             let message = "'response_format': Cohere takes no JSON format together with tools.";
             return unsupported(PARAM, PARAM, message, self.target, &mut self.warnings);
         }
-        self.out.extend_from_slice(br#","response_format":{"type":"json_object""#);
+        self.out.put(br#","response_format":{"type":"json_object""#);
         if let Some(schema) = schema {
-            self.out.extend_from_slice(b",\"json_schema\":");
+            self.out.put(b",\"json_schema\":");
             write_schema(Some(schema), &mut self.out);
         }
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::counts::{self, Counts};
 use super::said::{Call as Called, Said, logprobs};
 use crate::openai::Error;
-use crate::openai::json::{RawStr, is_null, write_str};
+use crate::openai::json::{Append, RawStr, is_null, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::object::Members;
 use crate::openai::place::{from_slice, from_str};
@@ -54,11 +54,11 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     let mut writer = Writer { call, out: Vec::with_capacity(body.len() + 256), canonical: true };
     writer.head(&members);
     for (at, choice) in list.0.iter().enumerate() {
-        writer.out.extend_from_slice(if at == 0 { b"," } else { b"" });
-        writer.out.extend_from_slice(if at == 0 { b"\"choices\":[" } else { b"," });
+        writer.out.put(if at == 0 { b"," } else { b"" });
+        writer.out.put(if at == 0 { b"\"choices\":[" } else { b"," });
         writer.choice(at, choice)?;
     }
-    writer.out.push(b']');
+    writer.out.mark(b']');
     let whole = || from_slice::<&RawValue>(body).ok();
     // Ollama's own form has counts at the top.
     let counts = match find("usage") {
@@ -67,11 +67,11 @@ pub(super) fn read(call: &Call<'_>, body: &[u8]) -> Result<Answer, Error> {
     };
     if let Some(counts) = &counts {
         writer.canonical &= counts.canonical;
-        writer.out.extend_from_slice(b",\"usage\":");
-        writer.out.extend_from_slice(&counts.json);
+        writer.out.put(b",\"usage\":");
+        writer.out.put(&counts.json);
     }
     writer.others(&members);
-    writer.out.push(b'}');
+    writer.out.mark(b'}');
     let Writer { out, canonical, .. } = writer;
     let body = if canonical { Payload::Same } else { Payload::Whole(out) };
     Ok(Answer { body, usage: counts.map(|counts| counts.usage) })
@@ -107,20 +107,20 @@ impl Writer<'_> {
         let object = members.find("object").map(RawValue::get);
         self.canonical &= id.is_some() && model.is_some() && created.is_some();
         self.canonical &= object == Some("\"chat.completion\"");
-        self.out.extend_from_slice(b"{\"id\":");
+        self.out.put(b"{\"id\":");
         match id {
-            Some(id) => self.out.extend_from_slice(id.get().as_bytes()),
+            Some(id) => self.out.put(id.get().as_bytes()),
             None => write_str(&mut self.out, &format!("chatcmpl-{}", self.call.id)),
         }
-        self.out.extend_from_slice(b",\"object\":\"chat.completion\",\"created\":");
+        self.out.put(b",\"object\":\"chat.completion\",\"created\":");
         match created {
-            Some(created) => self.out.extend_from_slice(created.get().as_bytes()),
+            Some(created) => self.out.put(created.get().as_bytes()),
             // Writing to a Vec cannot fail.
             None => drop(write!(self.out, "{}", self.call.created)),
         }
-        self.out.extend_from_slice(b",\"model\":");
+        self.out.put(b",\"model\":");
         match model {
-            Some(model) => self.out.extend_from_slice(model.get().as_bytes()),
+            Some(model) => self.out.put(model.get().as_bytes()),
             None => write_str(&mut self.out, self.call.target.model),
         }
     }
@@ -146,9 +146,9 @@ impl Writer<'_> {
         // Writing to a Vec cannot fail.
         let _ = write!(self.out, r#"{{"index":{index},"message":"#);
         self.message(&said);
-        self.out.extend_from_slice(b",\"logprobs\":");
+        self.out.put(b",\"logprobs\":");
         let probable = probable.as_deref().or_else(|| written.map(RawValue::get)).unwrap_or("null");
-        self.out.extend_from_slice(probable.as_bytes());
+        self.out.put(probable.as_bytes());
         let _ = write!(self.out, r#","finish_reason":{}"#, word.as_deref().unwrap_or(reason));
         for (name, value) in &members.0 {
             let own = ["index", "message", "logprobs", "finish_reason", "error", "text"];
@@ -156,33 +156,33 @@ impl Writer<'_> {
                 self.member(name, value.get());
             }
         }
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 
     fn message(&mut self, said: &Said<'_>) {
-        self.out.extend_from_slice(br#"{"role":"assistant","content":"#);
+        self.out.put(br#"{"role":"assistant","content":"#);
         quoted_or_null(&mut self.out, said.content.as_deref());
         if let Some(refusal) = said.refusal {
-            self.out.extend_from_slice(b",\"refusal\":");
+            self.out.put(b",\"refusal\":");
             quoted_or_null(&mut self.out, Some(refusal));
         }
         if let Some(reasoning) = &said.reasoning {
-            self.out.extend_from_slice(b",\"reasoning_content\":");
+            self.out.put(b",\"reasoning_content\":");
             quoted_or_null(&mut self.out, Some(reasoning));
         }
         for (at, call) in said.calls.iter().enumerate() {
             let before: &[u8] = if at == 0 { b",\"tool_calls\":[" } else { b"," };
-            self.out.extend_from_slice(before);
+            self.out.put(before);
             write_call(&mut self.out, call, &call_id(self.call, at));
         }
         if !said.calls.is_empty() {
-            self.out.push(b']');
+            self.out.mark(b']');
         }
         for (name, value) in &said.others {
             self.member(name, value.get());
         }
-        self.out.push(b'}');
+        self.out.mark(b'}');
     }
 
     /// What else stood at the top.
@@ -198,10 +198,10 @@ impl Writer<'_> {
     }
 
     fn member(&mut self, name: &str, json: &str) {
-        self.out.push(b',');
+        self.out.mark(b',');
         write_str(&mut self.out, name);
-        self.out.push(b':');
-        self.out.extend_from_slice(json.as_bytes());
+        self.out.mark(b':');
+        self.out.put(json.as_bytes());
     }
 }
 
@@ -211,13 +211,13 @@ pub(super) fn call_id(call: &Call<'_>, at: usize) -> String {
 }
 
 fn write_call(out: &mut Vec<u8>, call: &Called<'_>, ours: &str) {
-    out.extend_from_slice(b"{\"id\":");
+    out.put(b"{\"id\":");
     match call.id {
-        Some(id) => out.extend_from_slice(id.as_written().as_bytes()),
+        Some(id) => out.put(id.as_written().as_bytes()),
         None => write_str(out, ours),
     }
-    out.extend_from_slice(br#","type":"function","function":{"name":"#);
-    out.extend_from_slice(call.name.unwrap_or(RawStr::EMPTY).as_written().as_bytes());
+    out.put(br#","type":"function","function":{"name":"#);
+    out.put(call.name.unwrap_or(RawStr::EMPTY).as_written().as_bytes());
     let blank = call.arguments.trim_ascii().is_empty();
     let arguments = if blank { "{}" } else { &*call.arguments };
     // Writing to a Vec cannot fail.
@@ -228,6 +228,6 @@ fn quoted_or_null(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
         // Writing to a Vec cannot fail.
         Some(text) => drop(write!(out, "\"{text}\"")),
-        None => out.extend_from_slice(b"null"),
+        None => out.put(b"null"),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::openai::Usage;
-use crate::openai::json::{is_null, is_object, write_str};
+use crate::openai::json::{Append, is_null, is_object, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 
@@ -135,11 +135,11 @@ impl<'a> Counted<'a> {
         let (input, output) = counts.split_at_checked(end).unwrap_or((&counts, &[]));
         let mut json = input.to_vec();
         self.within(PROMPT_DETAILS).others(&mut json, &DETAILS);
-        json.extend_from_slice(output.strip_suffix(b"}}").unwrap_or(output));
+        json.put(output.strip_suffix(b"}}").unwrap_or(output));
         self.within(COMPLETION_DETAILS).others(&mut json, &DETAILS);
-        json.push(b'}');
+        json.mark(b'}');
         self.others(&mut json, &OWN);
-        json.push(b'}');
+        json.mark(b'}');
         json
     }
 
@@ -147,10 +147,10 @@ impl<'a> Counted<'a> {
     fn others(&self, json: &mut Vec<u8>, own: &[&str]) {
         for (name, value) in &self.0.0 {
             if !own.contains(&&**name) && !is_null(value) {
-                json.push(b',');
+                json.mark(b',');
                 write_str(json, name);
-                json.push(b':');
-                json.extend_from_slice(value.get().as_bytes());
+                json.mark(b':');
+                json.put(value.get().as_bytes());
             }
         }
     }

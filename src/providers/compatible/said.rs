@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::openai::json::{RawStr, escape, is_null, is_object, write_compact, write_str};
+use crate::openai::json::{Append, RawStr, escape, is_null, is_object, write_compact, write_str};
 use crate::openai::message::{Bounded, MAX_ITEMS};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
@@ -190,32 +190,32 @@ pub(super) fn logprobs(
         };
         for (at, (token, number)) in tokens.iter().zip(&numbers).enumerate() {
             if at > 0 {
-                out.push(b',');
+                out.mark(b',');
             }
             let token = RawStr::from_raw(token).map(RawStr::inner).unwrap_or_default();
             write_token(&mut out, token, number_of(number), tops.get(at).copied());
         }
     }
-    out.extend_from_slice(b"],\"refusal\":null}");
+    out.put(b"],\"refusal\":null}");
     String::from_utf8(out).ok()
 }
 
 fn write_token(out: &mut Vec<u8>, token: &str, number: &str, top: Option<&RawValue>) {
-    out.extend_from_slice(
+    out.put(
         format!(r#"{{"token":"{token}","logprob":{number},"bytes":null,"top_logprobs":["#)
             .as_bytes(),
     );
     let others = top.and_then(|top| from_str::<Members<'_>>(top.get()).ok());
     for (at, (token, number)) in others.iter().flat_map(|others| &others.0).enumerate() {
         if at > 0 {
-            out.push(b',');
+            out.mark(b',');
         }
-        out.extend_from_slice(b"{\"token\":");
+        out.put(b"{\"token\":");
         write_str(out, token);
         let number = number_of(number);
-        out.extend_from_slice(format!(r#","logprob":{number},"bytes":null}}"#).as_bytes());
+        out.put(format!(r#","logprob":{number},"bytes":null}}"#).as_bytes());
     }
-    out.extend_from_slice(b"]}");
+    out.put(b"]}");
 }
 
 /// The number as it was written; 0 for anything else, such as the null of a first token.

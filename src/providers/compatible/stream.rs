@@ -17,7 +17,7 @@ use super::calls::{self, Calls, Piece};
 use super::counts;
 use super::said::{Said, logprobs};
 use crate::openai::chunk::DONE;
-use crate::openai::json::{escape, is_null};
+use crate::openai::json::{Append, escape, is_null};
 use crate::openai::message::Bounded;
 use crate::openai::object::Members;
 use crate::openai::place::{from_slice, from_str};
@@ -290,7 +290,7 @@ impl Chunks {
             let [head, choices] = before;
             write_event(out, &[head, choices, &self.counts, b"}"]);
         }
-        out.extend_from_slice(DONE);
+        out.put(DONE);
         self.progress = Progress::Ended;
     }
 

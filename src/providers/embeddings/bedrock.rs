@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{cohere, texts, truth};
 use crate::openai::embeddings::Embeddings;
-use crate::openai::json::count;
+use crate::openai::json::{Append, count};
 use crate::openai::place::members;
 use crate::openai::vectors::{Vector, Vectors};
 use crate::providers::failure::no_answer;
@@ -68,19 +68,19 @@ pub(crate) fn body(
     let placed: &[&str] = if first { &[] } else { PLACED };
     warnings.dropped_fields(&asked.fields, &[super::PLACED, placed].concat());
     let mut out = br#"{"inputText":"#.to_vec();
-    out.extend_from_slice(text.as_written().as_bytes());
+    out.put(text.as_written().as_bytes());
     if let Some(dimensions) = asked.dimensions {
         if first {
             let message =
                 format!("The vectors of the model '{}' have one length only.", target.model);
             return Err(Error::unsupported("dimensions", message));
         }
-        out.extend_from_slice(format!(",\"dimensions\":{dimensions}").as_bytes());
+        out.put(format!(",\"dimensions\":{dimensions}").as_bytes());
     }
     if let Some(normalize) = normalize {
-        out.extend_from_slice(format!(",\"normalize\":{normalize}").as_bytes());
+        out.put(format!(",\"normalize\":{normalize}").as_bytes());
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(out)
 }
 

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::{text, texts};
 use crate::openai::embeddings::{Embeddings, MAX_INPUTS};
-use crate::openai::json::count;
 use crate::openai::json::write_str;
+use crate::openai::json::{Append, count};
 use crate::openai::message::Bounded;
 use crate::openai::place::{from_str, members};
 use crate::openai::vectors::{Vector, Vectors};
@@ -57,22 +57,22 @@ pub(crate) fn body(
     warnings.dropped_fields(&asked.fields, &[super::PLACED, PLACED].concat());
     let mut out = vec![b'{'];
     if named {
-        out.extend_from_slice(br#""model":"#);
+        out.put(br#""model":"#);
         write_str(&mut out, target.model);
-        out.push(b',');
+        out.mark(b',');
     }
-    out.extend_from_slice(br#""texts":["#);
+    out.put(br#""texts":["#);
     for (at, text) in texts.iter().enumerate() {
         if at > 0 {
-            out.push(b',');
+            out.mark(b',');
         }
-        out.extend_from_slice(text.as_written().as_bytes());
+        out.put(text.as_written().as_bytes());
     }
-    out.extend_from_slice(br#"],"input_type":"#);
+    out.put(br#"],"input_type":"#);
     write_str(&mut out, &kind);
-    out.extend_from_slice(br#","embedding_types":["float"],"truncate":"#);
+    out.put(br#","embedding_types":["float"],"truncate":"#);
     let truncate = text(asked, "truncate")?.map_or("\"NONE\"", |said| said.as_written());
-    out.extend_from_slice(truncate.as_bytes());
+    out.put(truncate.as_bytes());
     let optional = [
         ("output_dimension", "dimensions"),
         ("max_tokens", "max_tokens"),
@@ -80,10 +80,10 @@ pub(crate) fn body(
     ];
     for (name, field) in optional {
         if let Some(value) = asked.field(field).filter(|_| named || name != "priority") {
-            out.extend_from_slice(format!(",\"{name}\":{}", value.get()).as_bytes());
+            out.put(format!(",\"{name}\":{}", value.get()).as_bytes());
         }
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(out)
 }
 

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use super::{text, texts, truth};
 use crate::openai::embeddings::{Embeddings, MAX_INPUTS};
 use crate::openai::json::count;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::place::members;
 use crate::openai::vectors::{Vector, Vectors};
@@ -56,16 +56,16 @@ pub(crate) fn gemini(
     let mut out = br#"{"requests":["#.to_vec();
     for (at, text) in texts.iter().enumerate() {
         if at > 0 {
-            out.push(b',');
+            out.mark(b',');
         }
-        out.extend_from_slice(br#"{"model":"#);
-        out.extend_from_slice(&model);
-        out.push(b',');
+        out.put(br#"{"model":"#);
+        out.put(&model);
+        out.mark(b',');
         content(&mut out, *text);
         config.write(&mut out, b',');
-        out.push(b'}');
+        out.mark(b'}');
     }
-    out.extend_from_slice(b"]}");
+    out.put(b"]}");
     Ok(out)
 }
 
@@ -92,21 +92,21 @@ pub(crate) fn vertex(
     let mut out = Vec::new();
     let method = match (contents, texts) {
         (true, [text]) => {
-            out.push(b'{');
+            out.mark(b'{');
             content(&mut out, *text);
             config.write_nested(&mut out);
-            out.push(b'}');
+            out.mark(b'}');
             "embedContent"
         }
         (true, texts) => {
-            out.extend_from_slice(br#"{"requests":["#);
+            out.put(br#"{"requests":["#);
             for (at, text) in texts.iter().enumerate() {
-                out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
+                out.put(if at > 0 { b",{" } else { b"{" });
                 content(&mut out, *text);
                 config.write_nested(&mut out);
-                out.push(b'}');
+                out.mark(b'}');
             }
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
             "batchEmbedContents"
         }
         (false, texts) => {
@@ -118,9 +118,9 @@ pub(crate) fn vertex(
 }
 
 fn content(out: &mut Vec<u8>, text: RawStr<'_>) {
-    out.extend_from_slice(br#""content":{"parts":[{"text":"#);
-    out.extend_from_slice(text.as_written().as_bytes());
-    out.extend_from_slice(b"}]}");
+    out.put(br#""content":{"parts":[{"text":"#);
+    out.put(text.as_written().as_bytes());
+    out.put(b"}]}");
 }
 
 /// What is said of all texts.
@@ -152,7 +152,7 @@ impl<'a> Config<'a> {
                 out.push(before);
             }
             before = b',';
-            out.extend_from_slice(format!("\"{name}\":{value}").as_bytes());
+            out.put(format!("\"{name}\":{value}").as_bytes());
         };
         if let Some(kind) = self.task_type {
             member("taskType", kind.as_written());
@@ -169,29 +169,29 @@ impl<'a> Config<'a> {
     }
 
     fn write_nested(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(br#","embedContentConfig":{"#);
+        out.put(br#","embedContentConfig":{"#);
         self.write(out, 0);
-        out.push(b'}');
+        out.mark(b'}');
     }
 
     /// The older form: kind and title with each text, the rest once.
     fn instances(&self, out: &mut Vec<u8>, texts: &[RawStr<'_>]) {
-        out.extend_from_slice(br#"{"instances":["#);
+        out.put(br#"{"instances":["#);
         for (at, text) in texts.iter().enumerate() {
-            out.extend_from_slice(if at > 0 { br#",{"content":"# } else { br#"{"content":"# });
-            out.extend_from_slice(text.as_written().as_bytes());
+            out.put(if at > 0 { br#",{"content":"# } else { br#"{"content":"# });
+            out.put(text.as_written().as_bytes());
             for (name, value) in [("task_type", self.task_type), ("title", self.title)] {
                 if let Some(value) = value {
                     let member = format!(",\"{name}\":{}", value.as_written());
-                    out.extend_from_slice(member.as_bytes());
+                    out.put(member.as_bytes());
                 }
             }
-            out.push(b'}');
+            out.mark(b'}');
         }
-        out.extend_from_slice(br#"],"parameters":{"#);
+        out.put(br#"],"parameters":{"#);
         let rest = Self { task_type: None, title: None, ..*self };
         rest.write(out, 0);
-        out.extend_from_slice(b"}}");
+        out.put(b"}}");
     }
 }
 

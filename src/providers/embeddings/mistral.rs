@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::texts;
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
-use crate::openai::json::write_str;
+use crate::openai::json::{Append, write_str};
 use crate::openai::request::read;
 use crate::providers::warnings::Warnings;
 use crate::providers::{Error, Target};
@@ -35,14 +35,14 @@ pub(crate) fn body(
         [("input", "input"), ("output_dimension", "dimensions"), ("metadata", "metadata")]
     {
         if let Some(value) = asked.field(field) {
-            out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            out.extend_from_slice(value.get().as_bytes());
+            out.put(format!(",\"{name}\":").as_bytes());
+            out.put(value.get().as_bytes());
         }
     }
     if asked.encoding == Encoding::Base64 {
-        out.extend_from_slice(br#","encoding_format":"base64""#);
+        out.put(br#","encoding_format":"base64""#);
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(out)
 }
 

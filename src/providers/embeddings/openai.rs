@@ -9,7 +9,7 @@ use super::{check, usage};
 use crate::openai::OWN_FIELDS;
 use crate::openai::embeddings::{Embeddings, Encoding, MAX_INPUTS};
 use crate::openai::json::count;
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{Append, RawStr, write_str};
 use crate::openai::message::Bounded;
 use crate::openai::order::ordered;
 use crate::openai::outer::Field;
@@ -49,14 +49,14 @@ fn changed(
         for Field { name, value } in asked.fields.iter().filter(|field| !own(field)) {
             out.push(if out.is_empty() { b'{' } else { b',' });
             write_str(&mut out, name);
-            out.push(b':');
-            out.extend_from_slice(match (&**name, encoding) {
+            out.mark(b':');
+            out.put(match (&**name, encoding) {
                 ("model", _) => &quoted,
                 ("encoding_format", Some(encoding)) => encoding.as_bytes(),
                 _ => value.get().as_bytes(),
             });
         }
-        out.push(b'}');
+        out.mark(b'}');
         return Payload::Whole(out);
     }
     for field in &asked.fields {

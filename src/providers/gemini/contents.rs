@@ -7,7 +7,7 @@
 use super::media::{Fetches, Media};
 use super::names::Names;
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, Texts, is_object, separate, write_str};
+use crate::openai::json::{Append, RawStr, Texts, is_object, separate, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
 use crate::openai::place::from_str;
 use crate::openai::{Chat, Error};
@@ -56,7 +56,7 @@ impl<'a> Contents<'_, 'a> {
         let hoist = self.target.facts.parameters.system_messages
             && !messages.iter().all(|message| is_instruction(message.role));
         let hoisted = |message: &Message<'_>| hoist && is_instruction(message.role);
-        out.extend_from_slice(b"\"contents\":[");
+        out.put(b"\"contents\":[");
         let empty = out.len();
         let mut at = 0;
         while let Some(message) = messages.get(at) {
@@ -79,7 +79,7 @@ impl<'a> Contents<'_, 'a> {
             let message = format!("All messages are empty, which {} refuses.", self.surface.name());
             return Err(Error::invalid("messages", message));
         }
-        out.push(b']');
+        out.mark(b']');
         if hoist {
             self.write_instructions(messages, out)?;
         }
@@ -93,7 +93,7 @@ impl<'a> Contents<'_, 'a> {
     ) -> Result<(), Error> {
         let leading = messages.iter().take_while(|message| is_instruction(message.role)).count();
         let begin = out.len();
-        out.extend_from_slice(br#","systemInstruction":{"parts":["#);
+        out.put(br#","systemInstruction":{"parts":["#);
         let empty = out.len();
         for (index, message) in messages.iter().enumerate() {
             if !is_instruction(message.role) {
@@ -116,7 +116,7 @@ impl<'a> Contents<'_, 'a> {
         if out.len() == empty {
             out.truncate(begin);
         } else {
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl<'a> Contents<'_, 'a> {
     ) -> Result<(), Error> {
         let begin = out.len();
         separate(out);
-        out.extend_from_slice(br#"{"role":"user","parts":["#);
+        out.put(br#"{"role":"user","parts":["#);
         let empty = out.len();
         self.write_results(run, out)?;
         let results = out.len();
@@ -140,12 +140,12 @@ impl<'a> Contents<'_, 'a> {
         if said.media && !said.text && results == empty {
             // Some models refuse a turn without any text.
             separate(out);
-            out.extend_from_slice(br#"{"text":" "}"#);
+            out.put(br#"{"text":" "}"#);
         }
         if out.len() == empty {
             out.truncate(begin);
         } else {
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         }
         Ok(())
     }
@@ -191,17 +191,17 @@ impl<'a> Contents<'_, 'a> {
                 return Err(Error::invalid(param, message));
             };
             separate(out);
-            out.extend_from_slice(br#"{"functionResponse":{"#);
+            out.put(br#"{"functionResponse":{"#);
             if let Some(id) = &call.given {
-                out.extend_from_slice(b"\"id\":");
+                out.put(b"\"id\":");
                 write_str(out, id);
-                out.push(b',');
+                out.mark(b',');
             }
-            out.extend_from_slice(b"\"name\":");
+            out.put(b"\"name\":");
             write_str(out, &call.name);
-            out.extend_from_slice(b",\"response\":");
+            out.put(b",\"response\":");
             write_response(*index, message, out)?;
-            out.extend_from_slice(b"}}");
+            out.put(b"}}");
         }
         Ok(())
     }
@@ -280,14 +280,14 @@ impl<'a> Contents<'_, 'a> {
             }
         };
         separate(out);
-        out.push(b'{');
+        out.mark(b'{');
         media.write(out);
         if let Some(level) = self.resolution(part, &media) {
-            out.extend_from_slice(
+            out.put(
                 format!(r#","mediaResolution":{{"level":"MEDIA_RESOLUTION_{level}"}}"#).as_bytes(),
             );
         }
-        out.push(b'}');
+        out.mark(b'}');
         Ok(true)
     }
 
@@ -319,9 +319,9 @@ struct Said {
 pub(super) fn write_text(text: RawStr<'_>, out: &mut Vec<u8>) {
     if !text.is_empty() {
         separate(out);
-        out.extend_from_slice(b"{\"text\":");
-        out.extend_from_slice(text.as_written().as_bytes());
-        out.push(b'}');
+        out.put(b"{\"text\":");
+        out.put(text.as_written().as_bytes());
+        out.mark(b'}');
     }
 }
 
@@ -339,16 +339,16 @@ fn write_response(index: usize, message: &Message<'_>, out: &mut Vec<u8>) -> Res
         let decoded = text.decode();
         let object = decoded.trim_ascii();
         if object.starts_with('{') && survives(object) {
-            out.extend_from_slice(object.as_bytes());
+            out.put(object.as_bytes());
             return Ok(());
         }
     }
-    out.extend_from_slice(b"{\"output\":\"");
+    out.put(b"{\"output\":\"");
     for (at, text) in texts.iter().enumerate() {
-        out.extend_from_slice(if at > 0 { b"\\n" } else { b"" });
-        out.extend_from_slice(text.inner().as_bytes());
+        out.put(if at > 0 { b"\\n" } else { b"" });
+        out.put(text.inner().as_bytes());
     }
-    out.extend_from_slice(b"\"}");
+    out.put(b"\"}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::surface::{Generation, Surface};
-use crate::openai::json::RawStr;
+use crate::openai::json::{Append, RawStr};
 use crate::openai::message::{File, InputAudio};
 use crate::providers::media::{DataUrl, has_scheme, quote};
 
@@ -194,23 +194,23 @@ impl<'a> Media<'a> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Inline { media_type, data } => {
-                out.extend_from_slice(br#""inlineData":{"mimeType":"#);
+                out.put(br#""inlineData":{"mimeType":"#);
                 quote_word(out, media_type);
-                out.extend_from_slice(b",\"data\":");
+                out.put(b",\"data\":");
                 quote(out, data);
             }
             Self::File { media_type, uri } => {
-                out.extend_from_slice(br#""fileData":{"#);
+                out.put(br#""fileData":{"#);
                 if let Some(media_type) = media_type {
-                    out.extend_from_slice(b"\"mimeType\":");
+                    out.put(b"\"mimeType\":");
                     quote_word(out, media_type);
-                    out.push(b',');
+                    out.mark(b',');
                 }
-                out.extend_from_slice(b"\"fileUri\":");
+                out.put(b"\"fileUri\":");
                 quote(out, uri);
             }
         }
-        out.push(b'}');
+        out.mark(b'}');
     }
 }
 

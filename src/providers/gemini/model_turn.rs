@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::contents::{Contents, Pending, write_text};
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{RawStr, separate, string, write_str};
+use crate::openai::json::{Append, RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Message, ToolCall};
 use crate::openai::place::{from_str, members};
 use crate::providers::conversation::{Called, called, calls_of, check_answer, parts_of};
@@ -33,7 +33,7 @@ impl<'a> Contents<'_, 'a> {
         self.calls.clear();
         let begin = out.len();
         separate(out);
-        out.extend_from_slice(br#"{"role":"model","parts":["#);
+        out.put(br#"{"role":"model","parts":["#);
         let empty = out.len();
         for (index, message) in run {
             self.write_model_message(*index, message, out)?;
@@ -41,7 +41,7 @@ impl<'a> Contents<'_, 'a> {
         if out.len() == empty {
             out.truncate(begin);
         } else {
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         }
         Ok(())
     }
@@ -96,27 +96,27 @@ impl<'a> Contents<'_, 'a> {
         let given = (own && !bare.is_empty() && !bare.starts_with(OWN_ID)).then(|| bare.to_owned());
         let name = self.names.written(&name).to_owned();
         separate(out);
-        out.extend_from_slice(br#"{"functionCall":{"#);
+        out.put(br#"{"functionCall":{"#);
         if let Some(id) = &given {
-            out.extend_from_slice(b"\"id\":");
+            out.put(b"\"id\":");
             write_str(out, id);
-            out.push(b',');
+            out.mark(b',');
         }
-        out.extend_from_slice(b"\"name\":");
+        out.put(b"\"name\":");
         write_str(out, &name);
-        out.extend_from_slice(b",\"args\":");
-        out.extend_from_slice(arguments.trim_ascii().as_bytes());
-        out.push(b'}');
+        out.put(b",\"args\":");
+        out.put(arguments.trim_ascii().as_bytes());
+        out.mark(b'}');
         let first = self.calls.is_empty();
         let missing = || {
             let needed = first && self.generation >= Generation::Third;
             needed.then_some(Cow::Borrowed(NO_SIGNATURE))
         };
         if let Some(signature) = signature(call).or_else(missing) {
-            out.extend_from_slice(b",\"thoughtSignature\":");
+            out.put(b",\"thoughtSignature\":");
             write_str(out, &signature);
         }
-        out.push(b'}');
+        out.mark(b'}');
         self.calls.push(Pending { place: (index, place), id: id.into_owned(), name, given });
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::schema::{self, Form, Room};
 use super::surface::{Generation, Surface};
 use super::thinking;
 use super::tools::Tools;
-use crate::openai::json::{Num, RawStr, separate};
+use crate::openai::json::{Append, Num, RawStr, separate};
 use crate::openai::request::{ResponseFormat, read};
 use crate::openai::{Chat, Error};
 use crate::providers::warnings::{Warnings, max_tokens, refuse_old_functions, unsupported};
@@ -76,7 +76,7 @@ pub(crate) fn write(
         warnings: Warnings::default(),
     };
     let mut out = Vec::with_capacity(length + length / 8 + 512);
-    out.push(b'{');
+    out.mark(b'{');
     contents.write(&mut out)?;
     let Contents { mut names, mut warnings, .. } = contents;
     let mut room = Room::new();
@@ -94,7 +94,7 @@ pub(crate) fn write(
     write_safety(target, &mut out);
     write_service_tier(chat, &mut out, &mut warnings)?;
     write_store(chat, surface, &mut out, &mut warnings)?;
-    out.push(b'}');
+    out.mark(b'}');
     // The API refuses a request with a field that it does not know.
     warnings.dropped_but(chat, PLACED);
     Ok(Outbound {
@@ -120,7 +120,7 @@ struct Config<'c, 'a> {
 impl Config<'_, '_> {
     fn write(&mut self) -> Result<(), Error> {
         let begin = self.out.len();
-        self.out.extend_from_slice(b",\"generationConfig\":{");
+        self.out.put(b",\"generationConfig\":{");
         let empty = self.out.len();
         self.sampling()?;
         self.length()?;
@@ -134,7 +134,7 @@ impl Config<'_, '_> {
         if self.out.len() == empty {
             self.out.truncate(begin);
         } else {
-            self.out.push(b'}');
+            self.out.mark(b'}');
         }
         Ok(())
     }
@@ -281,7 +281,7 @@ impl Config<'_, '_> {
             Form::Json => b",\"responseJsonSchema\":",
             Form::OpenApi => b",\"responseSchema\":",
         };
-        self.out.extend_from_slice(name);
+        self.out.put(name);
         let written = schema::write_answer(schema, form, &mut self.room, self.out)
             .map_err(|fault| fault.at("response_format.json_schema.schema"))?;
         if written.narrowed {
@@ -293,12 +293,12 @@ impl Config<'_, '_> {
 
 fn write_safety(target: &Target<'_>, out: &mut Vec<u8>) {
     let Some(threshold) = target.settings.value("safety_threshold") else { return };
-    out.extend_from_slice(b",\"safetySettings\":[");
+    out.put(b",\"safetySettings\":[");
     for harm in HARMS {
         separate(out);
         let _ = write!(out, r#"{{"category":"HARM_CATEGORY_{harm}","threshold":"{threshold}"}}"#);
     }
-    out.push(b']');
+    out.mark(b']');
 }
 
 fn write_service_tier(
@@ -317,7 +317,7 @@ fn write_service_tier(
             return Ok(());
         }
     };
-    out.extend_from_slice(tier);
+    out.put(tier);
     Ok(())
 }
 

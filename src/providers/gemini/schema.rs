@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{Texts, is_object, separate, string, write_compact, write_str};
+use crate::openai::json::{Append, Texts, is_object, separate, string, write_compact, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use node::{Kinds, Node, Pair, Place, is_annotation, words};
@@ -234,12 +234,12 @@ impl<'s, 'o> Writer<'s, 'o> {
         }
         match schema.get() {
             "true" if self.form == Form::Json => {
-                self.out.extend_from_slice(b"{}");
+                self.out.put(b"{}");
                 return Ok(());
             }
             "true" => {
                 self.written.narrowed = true;
-                self.out.extend_from_slice(br#"{"type":"STRING"}"#);
+                self.out.put(br#"{"type":"STRING"}"#);
                 return Ok(());
             }
             "false" => return Err(self.fault(NOTHING)),
@@ -257,7 +257,7 @@ impl<'s, 'o> Writer<'s, 'o> {
     fn name(&mut self, name: &str) {
         separate(self.out);
         write_str(self.out, name);
-        self.out.push(b':');
+        self.out.mark(b':');
     }
 
     fn raw(&mut self, name: &str, value: &RawValue) {
@@ -283,7 +283,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         {
             return self.write_union(node, any_of, nullable, place);
         }
-        self.out.push(b'{');
+        self.out.mark(b'{');
         let is_object = self.write_type(&kinds, node, nullable, root)?;
         let mut rest: Vec<(&str, &RawValue)> = Vec::new();
         for (name, value) in &node.once {
@@ -293,20 +293,20 @@ impl<'s, 'o> Writer<'s, 'o> {
             self.name("properties");
             self.map(&node.properties, ".properties", place)?;
         } else if is_object && self.form == Form::Json && root {
-            self.out.extend_from_slice(b",\"properties\":{}");
+            self.out.put(b",\"properties\":{}");
         }
         let required = self.required(node)?;
         if !required.is_empty() {
             self.name("required");
-            self.out.push(b'[');
+            self.out.mark(b'[');
             for name in required {
                 separate(self.out);
-                self.out.extend_from_slice(name.as_written().as_bytes());
+                self.out.put(name.as_written().as_bytes());
             }
-            self.out.push(b']');
+            self.out.mark(b']');
         }
         if self.form == Form::OpenApi && kinds.is_only("array") && !node.has_items() {
-            self.out.extend_from_slice(br#","items":{"type":"STRING"}"#);
+            self.out.put(br#","items":{"type":"STRING"}"#);
         }
         if root && is_object && node.properties.is_empty() {
             let closed = |(name, value): &Pair<'_>| match &**name {
@@ -320,7 +320,7 @@ impl<'s, 'o> Writer<'s, 'o> {
             self.write_definitions(node, place)?;
         }
         self.describe(node.find("description").or(place.description), &rest);
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 
@@ -358,31 +358,31 @@ impl<'s, 'o> Writer<'s, 'o> {
             }
             (Form::Json, names) => {
                 self.name("type");
-                self.out.push(b'[');
+                self.out.mark(b'[');
                 for name in names.iter().copied().chain(nullable.then_some("null")) {
                     separate(self.out);
                     write_str(self.out, name);
                 }
-                self.out.push(b']');
+                self.out.mark(b']');
             }
             (Form::OpenApi, [one]) => {
                 self.name("type");
                 write_str(self.out, &one.to_ascii_uppercase());
                 if nullable && *one != "null" {
-                    self.out.extend_from_slice(b",\"nullable\":true");
+                    self.out.put(b",\"nullable\":true");
                 }
             }
             (Form::OpenApi, names) => {
                 self.name("anyOf");
-                self.out.push(b'[');
+                self.out.mark(b'[');
                 for name in names {
                     separate(self.out);
-                    self.out.extend_from_slice(b"{\"type\":");
+                    self.out.put(b"{\"type\":");
                     write_str(self.out, &name.to_ascii_uppercase());
                     let end: &[u8] = if nullable { b",\"nullable\":true}" } else { b"}" };
-                    self.out.extend_from_slice(end);
+                    self.out.put(end);
                 }
-                self.out.push(b']');
+                self.out.mark(b']');
             }
         }
         Ok(is_object)
@@ -404,16 +404,16 @@ impl<'s, 'o> Writer<'s, 'o> {
             "enum" => match words(value) {
                 Some(words) => {
                     self.name("enum");
-                    self.out.extend_from_slice(words.as_bytes());
+                    self.out.put(words.as_bytes());
                 }
                 None => rest.push((name, value)),
             },
             "const" if node.find("enum").is_some() => {}
             "const" if json || string(Some(value)).is_some_and(|word| !word.is_empty()) => {
                 self.name("enum");
-                self.out.push(b'[');
-                self.out.extend_from_slice(value.get().as_bytes());
-                self.out.push(b']');
+                self.out.mark(b'[');
+                self.out.put(value.get().as_bytes());
+                self.out.mark(b']');
             }
             "title" | "minItems" | "maxItems" | "minimum" | "maximum" | "propertyOrdering" => {
                 self.raw(name, value);
@@ -465,7 +465,7 @@ impl<'s, 'o> Writer<'s, 'o> {
         if rest.is_empty() {
             if let Some(given) = given {
                 self.name("description");
-                self.out.extend_from_slice(given.as_written().as_bytes());
+                self.out.put(given.as_written().as_bytes());
             }
             return;
         }
@@ -510,15 +510,15 @@ impl<'s, 'o> Writer<'s, 'o> {
             return self.at(".anyOf[0]", |it| it.node(one, below));
         }
         if some.is_empty() {
-            self.out.extend_from_slice(br#"{"type":"NULL"}"#);
+            self.out.put(br#"{"type":"NULL"}"#);
             return Ok(());
         }
-        self.out.extend_from_slice(b"{\"anyOf\":[");
+        self.out.put(b"{\"anyOf\":[");
         for (at, member) in some.into_iter().enumerate() {
             separate(self.out);
             self.at(&format!(".anyOf[{at}]"), |it| it.node(member, below))?;
         }
-        self.out.extend_from_slice(b"]}");
+        self.out.put(b"]}");
         Ok(())
     }
 
@@ -530,13 +530,13 @@ impl<'s, 'o> Writer<'s, 'o> {
         place: Place<'s>,
     ) -> Result<(), Fault> {
         self.written.narrowed |= node.once.iter().any(|(name, _)| !is_annotation(name));
-        self.out.push(b'{');
+        self.out.mark(b'{');
         self.name("$ref");
         write_str(self.out, definition);
         if place.depth == 0 {
             self.write_definitions(node, place)?;
         }
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 
@@ -551,34 +551,34 @@ impl<'s, 'o> Writer<'s, 'o> {
         }
         if !all.is_empty() {
             self.name("$defs");
-            self.out.push(b'{');
+            self.out.mark(b'{');
             for (name, schema) in &all {
                 self.home = format!("#/$defs/{name}");
                 self.name(name);
                 self.at(&format!(".$defs.{name}"), |it| it.node(schema, place.below()))?;
             }
-            self.out.push(b'}');
+            self.out.mark(b'}');
         }
         Ok(())
     }
 
     fn map(&mut self, schemas: &[Pair<'s>], step: &str, place: Place<'s>) -> Result<(), Fault> {
-        self.out.push(b'{');
+        self.out.mark(b'{');
         for (name, schema) in schemas {
             self.name(name);
             self.at(&format!("{step}.{name}"), |it| it.node(schema, place.below()))?;
         }
-        self.out.push(b'}');
+        self.out.mark(b'}');
         Ok(())
     }
 
     fn nodes(&mut self, schemas: &'s RawValue, step: &str, place: Place<'s>) -> Result<(), Fault> {
-        self.out.push(b'[');
+        self.out.mark(b'[');
         for (at, schema) in self.list(schemas)?.into_iter().enumerate() {
             separate(self.out);
             self.at(&format!("{step}[{at}]"), |it| it.node(schema, place.below()))?;
         }
-        self.out.push(b']');
+        self.out.mark(b']');
         Ok(())
     }
 }

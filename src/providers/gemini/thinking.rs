@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use super::surface::Generation;
-use crate::openai::json::separate;
+use crate::openai::json::{Append, separate};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
 use crate::providers::catalogue::{Capability, Effort, ThinkingOff};
@@ -43,19 +43,19 @@ pub(super) fn write(
         return Ok(());
     }
     separate(out);
-    out.extend_from_slice(br#""thinkingConfig":{"#);
+    out.put(br#""thinkingConfig":{"#);
     let config = if generation == Generation::Second {
         let tokens = budget(chat, target, wanted, warnings);
         format!("\"thinkingBudget\":{tokens}")
     } else {
         format!("\"thinkingLevel\":\"{}\"", level(target, wanted, warnings))
     };
-    out.extend_from_slice(config.as_bytes());
+    out.put(config.as_bytes());
     if wanted != Effort::None {
         // Writing to a Vec cannot fail.
         let _ = write!(out, ",\"includeThoughts\":true");
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(())
 }
 

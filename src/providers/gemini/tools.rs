@@ -3,7 +3,7 @@
 use super::names::Names;
 use super::schema::{self, Form, Room};
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, Texts, is_object, separate, write_str};
+use crate::openai::json::{Append, RawStr, Texts, is_object, separate, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
@@ -34,7 +34,7 @@ impl Tools<'_, '_> {
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
         let start = out.len();
-        out.extend_from_slice(b",\"tools\":[");
+        out.put(b",\"tools\":[");
         let empty = out.len();
         self.write_functions(names, room, out, warnings)?;
         let functions = out.len() > empty;
@@ -43,7 +43,7 @@ impl Tools<'_, '_> {
             out.truncate(start);
             return Ok(());
         }
-        out.push(b']');
+        out.mark(b']');
         if functions {
             self.write_choice(names, out, warnings)?;
         }
@@ -68,7 +68,7 @@ impl Tools<'_, '_> {
             _ => None,
         };
         let start = out.len();
-        out.extend_from_slice(br#"{"functionDeclarations":["#);
+        out.put(br#"{"functionDeclarations":["#);
         let empty = out.len();
         for (index, tool) in self.chat.tools.iter().enumerate() {
             let Some(function) = &tool.function else {
@@ -89,7 +89,7 @@ impl Tools<'_, '_> {
         if out.len() == empty {
             out.truncate(start);
         } else {
-            out.extend_from_slice(b"]}");
+            out.put(b"]}");
         }
         Ok(())
     }
@@ -103,11 +103,11 @@ impl Tools<'_, '_> {
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
         separate(out);
-        out.extend_from_slice(b"{\"name\":");
+        out.put(b"{\"name\":");
         write_str(out, name);
         if let Some(description) = function.description.filter(|text| !text.is_empty()) {
-            out.extend_from_slice(b",\"description\":");
-            out.extend_from_slice(description.as_written().as_bytes());
+            out.put(b",\"description\":");
+            out.put(description.as_written().as_bytes());
         }
         if function.strict == Some(true) {
             warnings.dropped("tools[].function.strict");
@@ -119,7 +119,7 @@ impl Tools<'_, '_> {
                 Form::Json => b",\"parametersJsonSchema\":",
                 Form::OpenApi => b",\"parameters\":",
             };
-            out.extend_from_slice(name);
+            out.put(name);
             let written = schema::write_arguments(parameters, form, room, out)
                 .map_err(|fault| fault.at(&format!("tools[{index}].function.parameters")))?;
             if written.narrowed {
@@ -129,7 +129,7 @@ impl Tools<'_, '_> {
                 out.truncate(begin);
             }
         }
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 
@@ -154,7 +154,7 @@ impl Tools<'_, '_> {
             warnings.changed(SEARCH, "googleSearch");
         }
         separate(out);
-        out.extend_from_slice(br#"{"googleSearch":{}}"#);
+        out.put(br#"{"googleSearch":{}}"#);
         Ok(())
     }
 
@@ -188,18 +188,18 @@ impl Tools<'_, '_> {
             unsupported("tool_choice", "tool_choice", message, self.target, warnings)?;
             (mode, allowed) = ("AUTO", &[]);
         }
-        out.extend_from_slice(br#","toolConfig":{"functionCallingConfig":{"mode":""#);
-        out.extend_from_slice(mode.as_bytes());
-        out.push(b'"');
+        out.put(br#","toolConfig":{"functionCallingConfig":{"mode":""#);
+        out.put(mode.as_bytes());
+        out.mark(b'"');
         if !allowed.is_empty() {
-            out.extend_from_slice(b",\"allowedFunctionNames\":[");
+            out.put(b",\"allowedFunctionNames\":[");
             for name in allowed {
                 separate(out);
                 write_str(out, names.written(&name.decode()));
             }
-            out.push(b']');
+            out.mark(b']');
         }
-        out.extend_from_slice(b"}}");
+        out.put(b"}}");
         Ok(())
     }
 }

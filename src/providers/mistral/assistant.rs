@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::messages::Turns;
 use crate::openai::Error;
-use crate::openai::json::{RawStr, separate, string, write_str};
+use crate::openai::json::{Append, RawStr, separate, string, write_str};
 use crate::openai::message::{Content, Items, Message};
 use crate::openai::place::{from_str, members};
 use crate::openai::request::read;
@@ -39,13 +39,13 @@ impl<'a> Turns<'_, 'a> {
             return Err(no_prefill(index, self.target));
         }
         separate(out);
-        out.extend_from_slice(b"{\"role\":\"assistant\"");
+        out.put(b"{\"role\":\"assistant\"");
         self.write_own(&said, out);
         write_calls(index, &calls, "Mistral", &mut self.ids, ids::fit_name, out)?;
         if continued {
-            out.extend_from_slice(b",\"prefix\":true");
+            out.put(b",\"prefix\":true");
         }
-        out.push(b'}');
+        out.mark(b'}');
         Ok(true)
     }
 
@@ -64,11 +64,11 @@ impl<'a> Turns<'_, 'a> {
         match said.texts.as_slice() {
             [] if !signed && !unsigned => {}
             [text] if !signed && !unsigned => {
-                out.extend_from_slice(b",\"content\":");
-                out.extend_from_slice(text.as_written().as_bytes());
+                out.put(b",\"content\":");
+                out.put(text.as_written().as_bytes());
             }
             texts => {
-                out.extend_from_slice(b",\"content\":[");
+                out.put(b",\"content\":[");
                 if signed {
                     for (text, signature) in &said.signed {
                         write_thought(text, Some(signature), out);
@@ -79,7 +79,7 @@ impl<'a> Turns<'_, 'a> {
                 for text in texts {
                     write_text(*text, out);
                 }
-                out.push(b']');
+                out.mark(b']');
             }
         }
     }
@@ -87,18 +87,18 @@ impl<'a> Turns<'_, 'a> {
 
 fn write_thought(text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
     separate(out);
-    out.extend_from_slice(br#"{"type":"thinking","thinking":["#);
+    out.put(br#"{"type":"thinking","thinking":["#);
     if !text.is_empty() {
-        out.extend_from_slice(br#"{"type":"text","text":"#);
+        out.put(br#"{"type":"text","text":"#);
         write_str(out, text);
-        out.push(b'}');
+        out.mark(b'}');
     }
-    out.push(b']');
+    out.mark(b']');
     if let Some(signature) = signature {
-        out.extend_from_slice(b",\"signature\":");
+        out.put(b",\"signature\":");
         write_str(out, signature);
     }
-    out.extend_from_slice(b",\"closed\":true}");
+    out.put(b",\"closed\":true}");
 }
 
 /// What a message of the assistant says beside its calls.

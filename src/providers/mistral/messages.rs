@@ -5,7 +5,7 @@
 //! where more was said, a short turn of the assistant's stands between; and an instruction that may
 //! not stand where it does is said by the user.
 
-use crate::openai::json::{RawStr, separate, write_str};
+use crate::openai::json::{Append, RawStr, separate, write_str};
 use crate::openai::message::{Content, File, Message, Part, Role};
 use crate::openai::{Chat, Error};
 use crate::providers::Target;
@@ -44,7 +44,7 @@ impl<'c, 'a> Turns<'c, 'a> {
     /// # Errors
     /// A 400 that names what cannot be translated.
     pub(super) fn write(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        out.extend_from_slice(b",\"messages\":[");
+        out.put(b",\"messages\":[");
         let messages = results_first(&self.chat.messages);
         let mut before = None;
         for (place, (index, message)) in messages.iter().copied().enumerate() {
@@ -68,7 +68,7 @@ impl<'c, 'a> Turns<'c, 'a> {
             let message = "All messages are empty, which Mistral refuses.";
             return Err(Error::invalid("messages", message));
         }
-        out.push(b']');
+        out.mark(b']');
         Ok(())
     }
 
@@ -85,7 +85,7 @@ impl<'c, 'a> Turns<'c, 'a> {
         if before == Some(Role::Tool) {
             self.warnings.changed("messages", "one more turn of the assistant after tool results");
             separate(out);
-            out.extend_from_slice(BETWEEN);
+            out.put(BETWEEN);
         }
         let mut role = "user";
         if is_instruction(message.role) {
@@ -96,9 +96,9 @@ impl<'c, 'a> Turns<'c, 'a> {
             }
         }
         separate(out);
-        out.extend_from_slice(format!(r#"{{"role":"{role}","content":"#).as_bytes());
+        out.put(format!(r#"{{"role":"{role}","content":"#).as_bytes());
         self.write_content(index, message, out)?;
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 
@@ -109,16 +109,16 @@ impl<'c, 'a> Turns<'c, 'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         separate(out);
-        out.extend_from_slice(br#"{"role":"tool","tool_call_id":"#);
+        out.put(br#"{"role":"tool","tool_call_id":"#);
         let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
         write_str(out, self.ids.fit(&id));
         if let Some(name) = message.name.filter(|name| !name.is_empty()) {
-            out.extend_from_slice(b",\"name\":");
+            out.put(b",\"name\":");
             write_str(out, &ids::fit_name(&name.decode()));
         }
-        out.extend_from_slice(b",\"content\":");
+        out.put(b",\"content\":");
         self.write_content(index, message, out)?;
-        out.push(b'}');
+        out.mark(b'}');
         Ok(())
     }
 
@@ -130,19 +130,19 @@ impl<'c, 'a> Turns<'c, 'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         match message.content {
-            Content::Absent | Content::Null => out.extend_from_slice(b"\"\""),
-            Content::Text(text) => out.extend_from_slice(text.as_written().as_bytes()),
+            Content::Absent | Content::Null => out.put(b"\"\""),
+            Content::Text(text) => out.put(text.as_written().as_bytes()),
             Content::Parts(parts) => {
                 let begin = out.len();
-                out.push(b'[');
+                out.mark(b'[');
                 for (place, part) in parts_of(index, parts)?.iter().enumerate() {
                     self.write_part(Place { message: index, part: place }, part, out)?;
                 }
                 if out.len() == begin + 1 {
                     out.truncate(begin);
-                    out.extend_from_slice(b"\"\"");
+                    out.put(b"\"\"");
                 } else {
-                    out.push(b']');
+                    out.mark(b']');
                 }
             }
         }
@@ -168,9 +168,9 @@ impl<'c, 'a> Turns<'c, 'a> {
             "input_audio" => {
                 let Some(audio) = &part.input_audio else { return Ok(()) };
                 separate(out);
-                out.extend_from_slice(br#"{"type":"input_audio","input_audio":"#);
-                out.extend_from_slice(audio.data.as_written().as_bytes());
-                out.push(b'}');
+                out.put(br#"{"type":"input_audio","input_audio":"#);
+                out.put(audio.data.as_written().as_bytes());
+                out.mark(b'}');
             }
             "file" => {
                 let Some(file) = &part.file else { return Ok(()) };
@@ -190,17 +190,17 @@ impl<'c, 'a> Turns<'c, 'a> {
 fn write_file(place: Place, file: &File<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
     let Some(data) = file.file_data else {
         separate(out);
-        out.extend_from_slice(br#"{"type":"file","file_id":"#);
-        out.extend_from_slice(file.file_id.unwrap_or(RawStr::EMPTY).as_written().as_bytes());
-        out.push(b'}');
+        out.put(br#"{"type":"file","file_id":"#);
+        out.put(file.file_id.unwrap_or(RawStr::EMPTY).as_written().as_bytes());
+        out.mark(b'}');
         return Ok(());
     };
     let url = data.decode();
     if has_scheme(&url, "data:image/") {
         separate(out);
-        out.extend_from_slice(br#"{"type":"image_url","image_url":"#);
+        out.put(br#"{"type":"image_url","image_url":"#);
         quote(out, &url);
-        out.push(b'}');
+        out.mark(b'}');
         return Ok(());
     }
     let is_url = ["data:", "https://", "http://"].iter().any(|scheme| has_scheme(&url, scheme));
@@ -211,16 +211,16 @@ fn write_file(place: Place, file: &File<'_>, out: &mut Vec<u8>) -> Result<(), Er
         return Err(place.error("file.file_data", why));
     }
     separate(out);
-    out.extend_from_slice(br#"{"type":"document_url","document_url":"#);
+    out.put(br#"{"type":"document_url","document_url":"#);
     if is_url {
         quote(out, &url);
     } else {
         write_str(out, &format!("data:application/pdf;base64,{url}"));
     }
     if let Some(name) = file.filename.filter(|name| !name.is_blank()) {
-        out.extend_from_slice(b",\"document_name\":");
-        out.extend_from_slice(name.as_written().as_bytes());
+        out.put(b",\"document_name\":");
+        out.put(name.as_written().as_bytes());
     }
-    out.push(b'}');
+    out.mark(b'}');
     Ok(())
 }

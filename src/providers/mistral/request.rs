@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::value::RawValue;
 
 use super::messages::Turns;
-use crate::openai::json::{Num, RawStr, is_object, string, write_str};
+use crate::openai::json::{Append, Num, RawStr, is_object, string, write_str};
 use crate::openai::message::Items;
 use crate::openai::place::{from_str, members};
 use crate::openai::request::{ResponseFormat, read};
@@ -81,7 +81,7 @@ pub(super) fn write(
     let mut warnings = Warnings::default();
     refuse_other_answers(chat, "Mistral", target, &mut warnings)?;
     let mut out = Vec::with_capacity(length + length / 8 + 256);
-    out.extend_from_slice(b"{\"model\":");
+    out.put(b"{\"model\":");
     write_str(&mut out, target.model);
     let mut turns = Turns::new(chat, target, warnings);
     turns.write(&mut out)?;
@@ -94,9 +94,9 @@ pub(super) fn write(
     body.write_effort()?;
     body.write_hints()?;
     if chat.stream {
-        body.out.extend_from_slice(b",\"stream\":true");
+        body.out.put(b",\"stream\":true");
     }
-    body.out.push(b'}');
+    body.out.mark(b'}');
     // The API refuses a request with a field that it does not know.
     body.warnings.dropped_but(chat, PLACED);
     Ok(Outbound {
@@ -197,23 +197,23 @@ impl Body<'_, '_> {
         let offer = functions::offer(chat, target, "Mistral", &mut self.warnings)?;
         for (at, function) in offer.functions.iter().enumerate() {
             let begin: &[u8] = if at == 0 { b",\"tools\":[" } else { b"," };
-            self.out.extend_from_slice(begin);
-            self.out.extend_from_slice(br#"{"type":"function","function":{"name":"#);
-            self.out.extend_from_slice(function.name.as_written().as_bytes());
+            self.out.put(begin);
+            self.out.put(br#"{"type":"function","function":{"name":"#);
+            self.out.put(function.name.as_written().as_bytes());
             if let Some(text) = function.description {
                 self.field("description", text.as_written());
             }
-            self.out.extend_from_slice(b",\"parameters\":");
+            self.out.put(b",\"parameters\":");
             write_schema(function.parameters, &mut self.out);
             if function.strict == Some(true) {
                 self.field("strict", "true");
             }
-            self.out.extend_from_slice(b"}}");
+            self.out.put(b"}}");
         }
         if offer.functions.is_empty() {
             return Ok(());
         }
-        self.out.push(b']');
+        self.out.mark(b']');
         match offer.choice {
             Choice::Unsaid => {}
             Choice::Auto => self.field("tool_choice", "\"auto\""),
@@ -245,16 +245,16 @@ impl Body<'_, '_> {
             return;
         };
         self.field("response_format", r#"{"type":"json_schema","json_schema":{"name":"#);
-        self.out.extend_from_slice(format.name.as_written().as_bytes());
+        self.out.put(format.name.as_written().as_bytes());
         if let Some(text) = format.description {
             self.field("description", text.as_written());
         }
-        self.out.extend_from_slice(b",\"schema\":");
+        self.out.put(b",\"schema\":");
         write_schema(Some(schema), &mut self.out);
         if let Some(strict) = format.strict {
             self.field("strict", if strict { "true" } else { "false" });
         }
-        self.out.extend_from_slice(b"}}");
+        self.out.put(b"}}");
     }
 
     fn write_effort(&mut self) -> Result<(), Error> {
@@ -295,9 +295,9 @@ impl Body<'_, '_> {
         if let Some(value) = self.chat.field("prediction") {
             match prediction(value) {
                 Some(text) => {
-                    self.out.extend_from_slice(br#","prediction":{"type":"content","content":"#);
+                    self.out.put(br#","prediction":{"type":"content","content":"#);
                     write_str(&mut self.out, &text);
-                    self.out.push(b'}');
+                    self.out.mark(b'}');
                 }
                 None => self.warnings.dropped("prediction"),
             }

@@ -56,7 +56,12 @@ pub struct Edit<'a> {
 impl<'a> Edit<'a> {
     /// Gives the member `name` the value `json`, whether or not there is such a member.
     pub fn set(&mut self, name: &'static str, json: impl Into<Cow<'a, str>>) {
-        self.set.push((name, json.into()));
+        self.set_value(name, json.into());
+    }
+
+    #[inline(never)]
+    fn set_value(&mut self, name: &'static str, json: Cow<'a, str>) {
+        self.set.push((name, json));
     }
 
     /// Gives the member `from` the name `to`; a member that has this name already is dropped.
@@ -66,6 +71,7 @@ impl<'a> Edit<'a> {
     }
 
     /// Leaves out the member `name`.
+    #[inline(never)]
     pub fn remove(&mut self, name: &'static str) {
         self.dropped.push(name);
     }

@@ -11,7 +11,7 @@ use super::edit::Edit;
 use super::messages;
 use super::quirks::{Limit, Quirks, Thinking};
 use super::tools;
-use crate::openai::json::{Num, RawStr, write_str};
+use crate::openai::json::{Append, Num, RawStr, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use crate::openai::request::{ResponseFormat, ToolChoice, read};
@@ -81,13 +81,13 @@ fn with_usage(options: Option<&RawValue>, obfuscates: bool) -> String {
     let others = options.and_then(|options| from_str::<Members<'_>>(options.get()).ok());
     for (name, value) in others.iter().flat_map(|others| &others.0) {
         if name != "include_usage" && (obfuscates || name != "include_obfuscation") {
-            out.push(b',');
+            out.mark(b',');
             write_str(&mut out, name);
-            out.push(b':');
-            out.extend_from_slice(value.get().as_bytes());
+            out.mark(b':');
+            out.put(value.get().as_bytes());
         }
     }
-    out.push(b'}');
+    out.mark(b'}');
     text(out)
 }
 
@@ -229,6 +229,7 @@ impl Fit<'_, '_> {
     }
 
     /// Whether sampling is refused because the model thinks.
+    #[inline(never)]
     fn thinks(&self) -> bool {
         let parameters = &self.target.facts.parameters;
         !self.quirks.samples_while_reasoning
@@ -396,10 +397,12 @@ impl Fit<'_, '_> {
     }
 
     /// The effort asked for. A word that is not one stays for the provider to refuse.
+    #[inline(never)]
     fn effort(&self) -> Option<Effort> {
         self.chat.reasoning_effort.map(RawStr::decode).and_then(|word| Effort::from_name(&word))
     }
 
+    #[inline(never)]
     fn out_of_range(&mut self, name: &'static str, only: &str) -> Result<(), Error> {
         if self.target.policy.reject_out_of_range {
             return Err(Error::unsupported(
@@ -412,6 +415,7 @@ impl Fit<'_, '_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn drop(&mut self, name: &'static str) {
         self.edit.remove(name);
         self.warnings.dropped(name);

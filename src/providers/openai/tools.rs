@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::messages::{is_foreign, note};
 use super::quirks::Quirks;
-use crate::openai::json::write_str;
+use crate::openai::json::{Append, write_str};
 use crate::openai::message::{Items, Tool};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
@@ -60,44 +60,44 @@ pub(super) fn fitted(
             continue;
         }
         if out.len() > 1 {
-            out.push(b',');
+            out.mark(b',');
         }
         match from_str::<Members<'_>>(raw.get()) {
             Ok(members) if changes(tool) => write(&mut out, &members, quirks, &mut dropped),
-            _ => out.extend_from_slice(raw.get().as_bytes()),
+            _ => out.put(raw.get().as_bytes()),
         }
     }
-    out.push(b']');
+    out.mark(b']');
     dropped.into_iter().for_each(|name| warnings.dropped(name));
     Ok(String::from_utf8(out).ok())
 }
 
 /// A tool without what the provider does not know.
 fn write(out: &mut Vec<u8>, tool: &Members<'_>, quirks: &Quirks, dropped: &mut Vec<&'static str>) {
-    out.push(b'{');
+    out.mark(b'{');
     for (name, value) in &tool.0 {
         if let Some(foreign) = is_foreign(name, quirks) {
             note(dropped, foreign);
             continue;
         }
         if out.last() != Some(&b'{') {
-            out.push(b',');
+            out.mark(b',');
         }
         write_str(out, name);
-        out.push(b':');
+        out.mark(b':');
         match from_str::<Members<'_>>(value.get()) {
             Ok(function) if name == "function" && !quirks.tools.strict => {
                 write_function(out, &function, dropped);
             }
-            _ => out.extend_from_slice(value.get().as_bytes()),
+            _ => out.put(value.get().as_bytes()),
         }
     }
-    out.push(b'}');
+    out.mark(b'}');
 }
 
 /// A function without `strict`.
 fn write_function(out: &mut Vec<u8>, function: &Members<'_>, dropped: &mut Vec<&'static str>) {
-    out.push(b'{');
+    out.mark(b'{');
     for (name, value) in &function.0 {
         if name == "strict" {
             if value.get() == "true" {
@@ -106,11 +106,11 @@ fn write_function(out: &mut Vec<u8>, function: &Members<'_>, dropped: &mut Vec<&
             continue;
         }
         if out.last() != Some(&b'{') {
-            out.push(b',');
+            out.mark(b',');
         }
         write_str(out, name);
-        out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
+        out.mark(b':');
+        out.put(value.get().as_bytes());
     }
-    out.push(b'}');
+    out.mark(b'}');
 }
