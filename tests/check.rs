@@ -333,6 +333,11 @@ fn every_example_of_the_pages_on_routing_and_tenants_is_right() {
 }
 
 #[track_caller]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a page without examples must fail"
+)]
 fn examples_are_right(page: &str) {
     let mut blocks = page
         .split("```yaml\n")

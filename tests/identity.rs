@@ -1,5 +1,6 @@
 //! Whatever a request shows, who asks is somebody who is listed, or nobody; and no refusal repeats it.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "what is unwrapped is made here")]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,5 +1,6 @@
 //! What `waypost key` prints and where, and what it refuses.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "helpers of a test, which may fail like one")]
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -1,6 +1,7 @@
 //! A snapshot of budgets that is made of a log is the one that the ledger would give which charged
 //! the requests.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "what is unwrapped is made here")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -65,8 +66,10 @@ impl Asked {
         let began = NOW - self.ago - self.latency;
         let time = utc(began / 1_000).replace('Z', &format!(".{:03}Z", began % 1_000));
         let quoted =
-            |text: Option<&str>| text.map_or("null".to_owned(), |text| format!("{text:?}"));
-        let usd = |nanos: Option<u64>| nanos.map_or("null".to_owned(), |n| NanoUsd(n).to_string());
+            |text: Option<&str>| text.map_or_else(|| "null".to_owned(), |text| format!("{text:?}"));
+        let usd = |nanos: Option<u64>| {
+            nanos.map_or_else(|| "null".to_owned(), |n| NanoUsd(n).to_string())
+        };
         let all: Option<Vec<u64>> = self.attempts.iter().map(|(_, nanos)| *nanos).collect();
         let attempts: Vec<String> = self
             .attempts

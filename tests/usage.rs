@@ -3,6 +3,11 @@
 //! `UPDATE_GOLDEN=1` writes the files in `tests/usage` anew. Each line is a claim: read the
 //! difference.
 #![cfg(not(target_arch = "wasm32"))]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of a test, which may fail like one"
+)]
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -215,7 +220,8 @@ fn users_beyond_the_limit_are_one_row_and_nothing_is_lost() {
     let path = file("users.log", log.as_bytes());
     let report = json(&[&path, "--by", "user", "--top", "10"]);
     let rows = report["rows"].as_array().unwrap();
-    let twice = |user: usize| rows.iter().any(|row| row["user"] == user.to_string());
+    let twice =
+        |user: usize| rows.iter().any(|row| row["user"].as_str() == Some(&*user.to_string()));
     assert!(rows.len() == 10 && (0..10).all(twice), "{rows:?}");
     assert_eq!(report["others"]["groups"], Value::Null);
     assert_eq!(report["others"]["sums"]["requests"], most + 1_000 - 10);
@@ -286,9 +292,12 @@ fn record() -> impl Strategy<Value = String> {
     })
 }
 
+/// Fields by name, amounts in nano-dollars.
+type Sums = Vec<(String, u128)>;
+
 /// What all rows and the others are together, and what the report says they are.
-fn sums(report: &Value) -> (Vec<(String, u128)>, Vec<(String, u128)>) {
-    let exact = |sums: &Value| -> Vec<(String, u128)> {
+fn sums(report: &Value) -> (Sums, Sums) {
+    let exact = |sums: &Value| -> Sums {
         let fields = sums.as_object().unwrap().iter();
         // Amounts here are far below those that a float cannot hold to the nano-dollar.
         let number = |value: &Value| match value.as_u64() {
@@ -297,14 +306,13 @@ fn sums(report: &Value) -> (Vec<(String, u128)>, Vec<(String, u128)>) {
         };
         fields.map(|(name, value)| (name.clone(), number(value))).collect()
     };
-    let mut all: Vec<Vec<(String, u128)>> =
+    let mut all: Vec<Sums> =
         report["rows"].as_array().unwrap().iter().map(|row| exact(&row["sums"])).collect();
     if !report["others"].is_null() {
         all.push(exact(&report["others"]["sums"]));
     }
     let total = exact(&report["total"]);
-    let mut together: Vec<(String, u128)> =
-        total.iter().map(|(name, _)| (name.clone(), 0)).collect();
+    let mut together: Sums = total.iter().map(|(name, _)| (name.clone(), 0)).collect();
     for row in all {
         for ((_, sum), (_, value)) in together.iter_mut().zip(row) {
             *sum += value;

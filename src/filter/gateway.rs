@@ -27,6 +27,7 @@ use super::service::Service;
 use super::shared::{self, Handle};
 use crate::config::Gateway;
 use crate::config::rule::{Expression, Operation};
+use crate::openai::{Class, Error};
 use crate::providers::Headers;
 use crate::tenancy::{Caller, Proof};
 
@@ -231,10 +232,9 @@ impl GatewayStream {
             let caller = Rc::new(Caller { proof: Proof::Own, ..Caller::anonymous(&"".into(), 0) });
             return arrived::open(call, body, Origin { request_id, caller, created, arrived });
         }
-        let caller = match &self.caller {
-            Some(caller) => Rc::clone(caller),
-            None => Rc::new(Caller::anonymous(&"".into(), 0)),
-        };
+        // Nobody gets as far as this without.
+        let caller = self.caller.as_ref().map(Rc::clone);
+        let caller = caller.ok_or_else(|| Error::new(Class::Auth, "It is not known who asks."))?;
         let cel = |expression: &Expression| self.desk.holds(expression);
         let headers = &headers;
         intake::open(

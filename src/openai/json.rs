@@ -4,7 +4,7 @@
 //! lone surrogate, a large integer, `1.0`. So strings and numbers stay slices of the body.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer};
@@ -179,15 +179,57 @@ pub fn count(raw: &RawValue) -> u64 {
     digits.parse().unwrap_or_else(|_| digits.parse::<f64>().unwrap_or(0.0) as u64)
 }
 
-/// The texts of `strings`, each once. One by one: a set that is collected is sorted first, by 6 KB of
-/// code.
-#[must_use]
-pub fn texts<'a>(strings: &mut dyn Iterator<Item = RawStr<'a>>) -> BTreeSet<Cow<'a, str>> {
-    let mut texts = BTreeSet::new();
-    for string in strings {
-        texts.insert(string.decode());
+/// Texts, each once, and a number for each. There may be any number of them, from anywhere.
+///
+/// The only such collection of the translators: each other type of key or value would be some
+/// kilobytes of the module more.
+#[derive(Debug, Default)]
+pub struct Texts(HashMap<String, u32>);
+
+impl Texts {
+    /// The texts of `strings`, all with the number 0.
+    #[must_use]
+    pub fn of(strings: &mut dyn Iterator<Item = RawStr<'_>>) -> Self {
+        let mut texts = Self::default();
+        for string in strings {
+            texts.insert(&string.decode());
+        }
+        texts
     }
-    texts
+
+    /// Takes the text in, with the number 0. Says whether it is new.
+    pub fn insert(&mut self, text: &str) -> bool {
+        self.set(text, 0).is_none()
+    }
+
+    /// Takes the text in, with this number. Returns the number that it had.
+    #[inline(never)]
+    pub fn set(&mut self, text: &str, number: u32) -> Option<u32> {
+        if let Some(known) = self.0.get_mut(text) {
+            return Some(std::mem::replace(known, number));
+        }
+        self.0.insert(text.to_owned(), number)
+    }
+
+    /// The number of the text, if it is in.
+    #[inline(never)]
+    #[must_use]
+    pub fn number(&self, text: &str) -> Option<u32> {
+        self.0.get(text).copied()
+    }
+
+    /// Whether the text is in.
+    #[must_use]
+    pub fn contains(&self, text: &str) -> bool {
+        self.number(text).is_some()
+    }
+}
+
+/// The place of the next entry of `list` as a number of [`Texts`]. No list of one request is longer
+/// than that can say: a body of 32 MiB has fewer bytes.
+#[must_use]
+pub fn next_place<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
 /// `text` as it stands between the quotes of a JSON string.
@@ -251,6 +293,21 @@ mod tests {
     fn blank_is_empty_or_white_space_in_either_writing() {
         assert!(raw(r#""""#).is_blank() && raw(r#"" \n\t ""#).is_blank());
         assert!(!raw(r#"" x""#).is_blank() && !raw(r#""\\n""#).is_blank());
+    }
+
+    #[test]
+    fn a_text_is_in_once_and_has_the_last_number() {
+        let mut texts = Texts::of(&mut [raw(r#""a""#), raw(r#""\u0061""#)].into_iter());
+        assert!(texts.contains("a") && !texts.contains("b"));
+        assert!(!texts.insert("a") && texts.insert("b"));
+        assert_eq!(
+            (texts.set("b", 2), texts.set("b", 3), texts.set("c", 4)),
+            (Some(0), Some(2), None)
+        );
+        assert_eq!(
+            ["a", "b", "c", "d"].map(|it| texts.number(it)),
+            [Some(0), Some(3), Some(4), None]
+        );
     }
 
     #[test]

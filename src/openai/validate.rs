@@ -4,11 +4,10 @@
 //! not be translated; what only some providers refuse is their dialect's business.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::error::Error;
-use super::json::{Num, RawStr, is_object, texts};
+use super::json::{Num, RawStr, Texts, is_object};
 use super::message::{Content, FunctionCall, Items, Message, Part, Role, Tool, ToolCall};
 use super::request::{Chat, ToolChoice, read};
 
@@ -147,9 +146,9 @@ impl Chat<'_> {
         }
         // Thousands of names may be allowed of thousands of tools, so the tools are gone through once.
         let mut functions = self.tools.iter().filter_map(|tool| Some(tool.function.as_ref()?.name));
-        let known: BTreeSet<Cow<'_, str>> = match named.as_slice() {
-            [] => BTreeSet::new(),
-            _ => texts(&mut functions),
+        let known = match named.as_slice() {
+            [] => Texts::default(),
+            _ => Texts::of(&mut functions),
         };
         match named.iter().find(|name| !known.contains(&name.decode())) {
             Some(name) => Err(Error::invalid(

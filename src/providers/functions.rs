@@ -1,14 +1,11 @@
 //! The functions that are on offer and the choice among them, for APIs that take the choice as a
 //! word and the list as what may be chosen.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
 use serde_json::value::RawValue;
 
 use super::Target;
 use super::warnings::{Warnings, unsupported};
-use crate::openai::json::{RawStr, separate, texts, write_str};
+use crate::openai::json::{RawStr, Texts, separate, write_str};
 use crate::openai::message::{Function, Tool};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
@@ -61,13 +58,13 @@ pub(crate) fn offer<'c, 'a>(
 
 /// The functions that the choice leaves on offer: all, or those that it names.
 #[derive(Debug)]
-pub(crate) struct Allowed<'c>(Option<BTreeSet<Cow<'c, str>>>);
+pub(crate) struct Allowed(Option<Texts>);
 
-impl<'c> Allowed<'c> {
+impl Allowed {
     /// By the request's choice.
-    pub(crate) fn by(chat: &'c Chat<'_>) -> Self {
+    pub(crate) fn by(chat: &Chat<'_>) -> Self {
         Self(match &chat.tool_choice {
-            Some(ToolChoice::Allowed { names, .. }) => Some(texts(&mut names.iter().copied())),
+            Some(ToolChoice::Allowed { names, .. }) => Some(Texts::of(&mut names.iter().copied())),
             _ => None,
         })
     }

@@ -5,7 +5,8 @@
 //! request.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+
+use crate::openai::json::{Texts, next_place};
 
 /// The name of a function that was called, in letters that every API takes: letters, digits, `_` and
 /// `-`. Those of the functions that can be called fit already, and a call has to name one as it is.
@@ -90,25 +91,30 @@ pub(crate) const MAX_LETTERS: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Ids {
     form: &'static Form,
-    written: BTreeMap<String, String>,
-    taken: BTreeSet<String>,
+    /// Places in `written`.
+    places: Texts,
+    written: Vec<String>,
+    taken: Texts,
 }
 
 impl Ids {
     /// No ids yet.
-    pub(crate) const fn new(form: &'static Form) -> Self {
-        Self { form, written: BTreeMap::new(), taken: BTreeSet::new() }
+    pub(crate) fn new(form: &'static Form) -> Self {
+        Self { form, places: Texts::default(), written: Vec::new(), taken: Texts::default() }
     }
 
     /// The id as the API takes it.
     pub(crate) fn fit(&mut self, id: &str) -> &str {
-        if !self.written.contains_key(id) {
+        let place = self.places.number(id).unwrap_or_else(|| {
             let stays = (self.form.fits)(id) && !self.taken.contains(id);
             let written = if stays { id.to_owned() } else { self.hashed(id) };
-            self.taken.insert(written.clone());
-            self.written.insert(id.to_owned(), written);
-        }
-        self.written.get(id).map_or("", String::as_str)
+            self.taken.insert(&written);
+            let place = next_place(&self.written);
+            self.places.set(id, place);
+            self.written.push(written);
+            place
+        });
+        self.written.get(place as usize).map_or("", String::as_str)
     }
 
     fn hashed(&self, id: &str) -> String {
@@ -154,6 +160,8 @@ fn hash(text: &str, salt: u64) -> u64 {
 mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use std::collections::BTreeSet;
 
     use super::*;
 

@@ -1,4 +1,5 @@
 //! Records of requests as a gateway writes them, of any number, always the same.
+#![expect(clippy::indexing_slicing, reason = "the places come from the lists of this file")]
 
 use std::fmt::Write as _;
 

@@ -193,7 +193,7 @@ fn open<'a>(
             false => {
                 let about = std::fs::metadata(path)
                     .map_err(|error| BadUsage(format!("{}: {error}", path.display())))?;
-                about.is_file().then(|| about.len())
+                about.is_file().then_some(about.len())
             }
         };
         total = total.zip(known).map(|(total, length)| total + length);

@@ -69,7 +69,7 @@ fn sixth(text: &[u8], at: usize) -> Option<usize> {
     let ended = address.iter().rev().take_while(|byte| matches!(byte, b'.' | b':')).count();
     end -= if address.ends_with(b"::") { 0 } else { ended };
     let address = std::str::from_utf8(text.get(at..end)?).ok()?;
-    let groups = address.parse::<std::net::Ipv6Addr>().ok()?.segments();
+    let groups = address.parse::<core::net::Ipv6Addr>().ok()?.segments();
     let given = address.split(':').filter(|group| !group.is_empty()).count();
     let first = address.split(':').next().map_or(0, str::len);
     let plain = groups.iter().take(7).all(|group| *group == 0);

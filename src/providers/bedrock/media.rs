@@ -1,9 +1,8 @@
 //! Pictures, documents and sound. Bedrock fetches nothing but what lies in S3.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use crate::openai::json::{RawStr, write_str};
+use crate::openai::json::{RawStr, Texts, write_str};
 use crate::openai::message::{File, InputAudio};
 use crate::providers::media::{DataUrl, has_scheme, quote};
 
@@ -176,7 +175,7 @@ fn ends_with(name: &str, ending: &str) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Names in use, with the number that the next of that name gets.
-    taken: BTreeMap<String, u32>,
+    taken: Texts,
 }
 
 /// Longest start of a document's name that is kept, in characters. The API takes 200, and a number
@@ -206,15 +205,12 @@ impl Names {
             name.push_str("document");
         }
         let mut unique = name.clone();
-        while self.taken.contains_key(&unique) {
-            let next = self.taken.get_mut(&name);
-            let number = next.map_or(2, |next| {
-                *next = next.saturating_add(1);
-                *next
-            });
+        while self.taken.contains(&unique) {
+            let number = self.taken.number(&name).unwrap_or(1).saturating_add(1);
+            self.taken.set(&name, number);
             unique = format!("{name} {number}");
         }
-        self.taken.insert(unique.clone(), 1);
+        self.taken.set(&unique, 1);
         unique
     }
 }

@@ -4,12 +4,10 @@
 //! start of the very next user turn: one for each call, in the order of the calls, by the name of the
 //! function. Instructions have a place of their own, before all turns.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use super::media::{Fetches, Media};
 use super::names::Names;
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, is_object, separate, write_str};
+use crate::openai::json::{RawStr, Texts, is_object, separate, write_str};
 use crate::openai::message::{Content, Message, Part, Role};
 use crate::openai::place::from_str;
 use crate::openai::{Chat, Error};
@@ -18,6 +16,9 @@ use crate::providers::conversation::{Place, is_instruction, old_form, parts_of};
 use crate::providers::media::has_scheme;
 use crate::providers::warnings::{Warnings, unsupported};
 use serde_json::value::RawValue;
+
+/// Stands where there is no call, or none any more.
+const NO_CALL: u32 = u32::MAX;
 
 /// Writes the turns of one request.
 pub(super) struct Contents<'c, 'a> {
@@ -156,16 +157,22 @@ impl<'a> Contents<'_, 'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let calls = std::mem::take(&mut self.calls);
-        let mut open: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
-        for (at, call) in calls.iter().enumerate() {
-            open.entry(&call.id).or_default().push_back(at);
+        // The first open call of each id, and for each call the next of the same id.
+        let mut open = Texts::default();
+        let mut next = vec![NO_CALL; calls.len()];
+        for (at, (call, next)) in calls.iter().zip(&mut next).enumerate().rev() {
+            let at = u32::try_from(at).unwrap_or(NO_CALL);
+            *next = open.set(&call.id, at).unwrap_or(NO_CALL);
         }
         let mut answers: Vec<Option<(usize, &Message<'a>)>> = vec![None; calls.len()];
         for (index, message) in run.iter().filter(|(_, message)| message.role == Role::Tool) {
             let id = message.tool_call_id.map(RawStr::decode).unwrap_or_default();
-            let call = open.get_mut(&*id).and_then(VecDeque::pop_front);
-            match call.and_then(|at| answers.get_mut(at)) {
-                Some(answer) => *answer = Some((*index, message)),
+            let call = open.number(&id).unwrap_or(NO_CALL) as usize;
+            match answers.get_mut(call) {
+                Some(answer) => {
+                    *answer = Some((*index, message));
+                    open.set(&id, next.get(call).copied().unwrap_or(NO_CALL));
+                }
                 None => {
                     let param = format!("messages[{index}].tool_call_id");
                     let message = format!(

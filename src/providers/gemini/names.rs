@@ -1,8 +1,7 @@
 //! Names of functions that the API refuses: those that begin with a digit or a dash.
 
-use std::collections::BTreeMap;
-
 use crate::openai::Chat;
+use crate::openai::json::{Texts, next_place};
 use crate::providers::ids::{self, Form, Ids};
 
 /// A name begins with a letter or `_` and is at most 64 long.
@@ -38,26 +37,32 @@ impl Names {
 
 /// The client's names for those that were written anew.
 #[derive(Debug, Default)]
-pub(super) struct Originals(BTreeMap<String, String>);
+pub(super) struct Originals {
+    /// Those written anew, with the places of what they were.
+    written: Texts,
+    originals: Vec<String>,
+}
 
 impl Originals {
     /// Of the functions that the request offers.
     pub(super) fn of(chat: &Chat<'_>) -> Self {
-        let mut originals = BTreeMap::new();
+        let mut all = Self::default();
         let mut names = Names(Ids::new(&FORM));
         for function in chat.tools.iter().filter_map(|tool| tool.function.as_ref()) {
             let name = function.name.decode();
             let written = names.written(&name);
             if written != name {
-                originals.insert(written.to_owned(), name.into_owned());
+                all.written.set(written, next_place(&all.originals));
+                all.originals.push(name.into_owned());
             }
         }
-        Self(originals)
+        all
     }
 
     /// The client's name for a function that was called.
     pub(super) fn original(&self, written: String) -> String {
-        match self.0.get(&written) {
+        let place = self.written.number(&written);
+        match place.and_then(|place| self.originals.get(place as usize)) {
             Some(original) => original.clone(),
             None => written,
         }

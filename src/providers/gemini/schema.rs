@@ -5,13 +5,11 @@
 //! at all; only a schema that refers to itself keeps them, and only the newer form can have that.
 //! What a form does not know is told to the model in the description.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::value::RawValue;
 
 use super::surface::Generation;
 use crate::openai::Error;
-use crate::openai::json::{is_object, separate, string, write_compact, write_str};
+use crate::openai::json::{Texts, is_object, separate, string, write_compact, write_str};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 use node::{Kinds, Node, Pair, Place, is_annotation, words};
@@ -171,9 +169,11 @@ struct Writer<'s, 'o> {
     /// The references that are being written out.
     active: Vec<String>,
     /// What stands where, as far as references have led.
-    found: BTreeMap<String, &'s RawValue>,
+    found: Vec<&'s RawValue>,
+    /// The places in `found`.
+    places: Texts,
     /// The lists and objects all of whose members are in `found`.
-    known: BTreeSet<String>,
+    known: Texts,
     /// Bytes that may still be read.
     left: usize,
 }
@@ -199,8 +199,9 @@ impl<'s, 'o> Writer<'s, 'o> {
             written: Written::default(),
             path: String::new(),
             active: Vec::new(),
-            found: BTreeMap::new(),
-            known: BTreeSet::new(),
+            found: Vec::new(),
+            places: Texts::default(),
+            known: Texts::default(),
             left: length.saturating_mul(MAX_READINGS).saturating_add(room.reading),
         }
     }
@@ -542,11 +543,11 @@ impl<'s, 'o> Writer<'s, 'o> {
     /// `$defs` of the root, by either name.
     fn write_definitions(&mut self, node: &Node<'s>, place: Place<'s>) -> Result<(), Fault> {
         let mut all = Vec::new();
-        let mut names = BTreeSet::new();
+        let mut names = Texts::default();
         for list in ["$defs", "definitions"] {
             let Some(definitions) = node.find(list) else { continue };
             let definitions = self.fields(definitions)?;
-            all.extend(definitions.into_iter().filter(|(name, _)| names.insert(name.clone())));
+            all.extend(definitions.into_iter().filter(|(name, _)| names.insert(name)));
         }
         if !all.is_empty() {
             self.name("$defs");

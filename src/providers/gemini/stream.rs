@@ -15,8 +15,6 @@
 //! An answer for which no reason came was cut. Counts are totals, and the last ones hold. An
 //! error ends the stream in each state.
 
-use std::collections::BTreeMap;
-
 use super::Call;
 use super::grounding::Grounds;
 use super::logprobs;
@@ -43,7 +41,7 @@ pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
         told: Told {
             id: call.id.to_owned(),
             originals: Originals::of(call.chat),
-            choices: BTreeMap::new(),
+            choices: Vec::new(),
             blocked: None,
         },
     }))
@@ -72,7 +70,8 @@ struct Told {
     /// The request's own id.
     id: String,
     originals: Originals,
-    choices: BTreeMap<u32, Choice>,
+    /// By their index, which is below [`MAX_CHOICES`].
+    choices: Vec<Option<Choice>>,
     /// Why the prompt was blocked, as it stands between quotes.
     blocked: Option<String>,
 }
@@ -165,7 +164,12 @@ impl Told {
         let Some(index) = candidate.index().filter(|index| *index < MAX_CHOICES) else {
             return Err(malformed());
         };
-        let choice = self.choices.entry(index).or_insert_with(|| {
+        let place = index as usize;
+        while self.choices.len() <= place {
+            self.choices.push(None);
+        }
+        let Some(choice) = self.choices.get_mut(place) else { return Err(malformed()) };
+        let choice = choice.get_or_insert_with(|| {
             writer.role(out, index);
             Choice::default()
         });
@@ -229,25 +233,26 @@ impl Told {
             writer.finish(out, 0, FinishReason::ContentFilter);
             return Ok(());
         }
-        let ended = self.choices.values().all(|choice| choice.end.is_some());
+        let ended = self.choices.iter().flatten().all(|choice| choice.end.is_some());
         if self.choices.is_empty() || !ended {
             return Err(cut_short());
         }
         let failure =
             |choice: &Choice| choice.end.as_ref().is_none_or(|(_, end)| *end == End::Failed);
-        if self.choices.values().all(|choice| !choice.says && failure(choice)) {
-            let mut ends = self.choices.values().filter_map(|choice| choice.end.as_ref());
+        if self.choices.iter().flatten().all(|choice| !choice.says && failure(choice)) {
+            let mut ends = self.choices.iter().flatten().filter_map(|choice| choice.end.as_ref());
             return Err(failed(ends.next().map_or("", |(reason, _)| reason)));
         }
-        for (index, choice) in &self.choices {
+        for (index, choice) in (0..).zip(&self.choices) {
+            let Some(choice) = choice else { continue };
             if let Some(list) = choice.grounds.annotations() {
-                writer.members(out, *index, format!("\"annotations\":{list}").as_bytes());
+                writer.members(out, index, format!("\"annotations\":{list}").as_bytes());
             }
             let end = choice.end.as_ref().map_or(End::Stop, |(_, end)| *end);
             if let Some(why) = choice.explanation.as_ref().filter(|_| end == End::Filtered) {
-                writer.members(out, *index, format!("\"refusal\":\"{why}\"").as_bytes());
+                writer.members(out, index, format!("\"refusal\":\"{why}\"").as_bytes());
             }
-            writer.finish(out, *index, end.finish_reason(choice.calls > 0));
+            writer.finish(out, index, end.finish_reason(choice.calls > 0));
         }
         Ok(())
     }

@@ -1,12 +1,9 @@
 //! Functions, search, and the choice among them.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
 use super::names::Names;
 use super::schema::{self, Form, Room};
 use super::surface::{Generation, Surface};
-use crate::openai::json::{RawStr, is_object, separate, texts, write_str};
+use crate::openai::json::{RawStr, Texts, is_object, separate, write_str};
 use crate::openai::message::Function;
 use crate::openai::request::ToolChoice;
 use crate::openai::{Chat, Error};
@@ -62,11 +59,11 @@ impl Tools<'_, '_> {
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
         // A choice among some is a mode of its own, which old models do not have.
-        let allowed: Option<BTreeSet<Cow<'_, str>>> = match &self.chat.tool_choice {
+        let allowed = match &self.chat.tool_choice {
             Some(ToolChoice::Allowed { names, required: false })
                 if self.generation == Generation::Old =>
             {
-                Some(texts(&mut names.iter().copied()))
+                Some(Texts::of(&mut names.iter().copied()))
             }
             _ => None,
         };

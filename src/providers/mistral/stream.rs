@@ -16,8 +16,6 @@
 //! reason; one that comes in pieces is put together by its id or its index. Signatures of thinking
 //! and sources come to the client in one delta each before the finish chunk.
 
-use std::collections::BTreeMap;
-
 use serde_json::value::RawValue;
 
 use super::Call;
@@ -41,7 +39,7 @@ pub(super) fn translator(call: &Call<'_>) -> Box<dyn Translator> {
     Box::new(Sse::new(Answer {
         state: State::Waiting(Head::of(call)),
         wanted: usize::try_from(wanted).unwrap_or(1),
-        choices: BTreeMap::new(),
+        choices: Vec::new(),
         progress: Progress::Preamble,
         usage: None,
     }))
@@ -54,7 +52,7 @@ struct Answer {
     /// How many choices were asked for.
     wanted: usize,
     /// At most [`MAX_CHOICES`].
-    choices: BTreeMap<u32, Choice>,
+    choices: Vec<(u32, Choice)>,
     progress: Progress,
     usage: Option<Usage>,
 }
@@ -163,18 +161,17 @@ impl Answer {
     fn choice(&mut self, wire: &WireChoice<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let State::Answering { writer, id } = &self.state else { return Ok(()) };
         let index = wire.index.unwrap_or(0);
-        let known = self.choices.len();
-        if !self.choices.contains_key(&index) {
-            if known >= MAX_CHOICES {
+        if !self.choices.iter().any(|(known, _)| *known == index) {
+            if self.choices.len() >= MAX_CHOICES {
                 return Err(no_answer("it has too many choices"));
             }
             writer.role(out, index);
+            let notes = Box::new(Notes::new());
+            self.choices.push((index, Choice::Open { calls: Vec::new(), notes }));
         }
-        let choice = self
-            .choices
-            .entry(index)
-            .or_insert_with(|| Choice::Open { calls: Vec::new(), notes: Box::new(Notes::new()) });
+        let choice = self.choices.iter_mut().find(|(known, _)| *known == index);
         // What follows a finish is no part of the answer.
+        let Some((_, choice @ Choice::Open { .. })) = choice else { return Ok(()) };
         let Choice::Open { calls, notes } = choice else { return Ok(()) };
         let mut told = Told { writer, out, choice: index, id, content: false };
         let mut probable = logprobs(wire.logprobs);
@@ -217,8 +214,8 @@ impl Answer {
 
     /// The end, if at least so many choices have come, and all of them are finished.
     fn end(&mut self, least: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-        let finished = |choice: &Choice| matches!(choice, Choice::Finished);
-        if self.choices.len() < least || !self.choices.values().all(finished) {
+        let finished = |(_, choice): &(u32, Choice)| matches!(choice, Choice::Finished);
+        if self.choices.len() < least || !self.choices.iter().all(finished) {
             return Err(cut_short());
         }
         if let State::Answering { writer, .. } = &self.state {

@@ -1,14 +1,13 @@
 //! What one node of a schema says: its keywords, those of what it refers to or is all of included.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
 use super::{
     CYCLE, Fault, MAX_CHAIN, MAX_KEYWORDS, NO_SCHEMA, TOO_DEEP, TOO_LARGE, UNRESOLVED, Writer,
 };
-use crate::openai::json::{RawStr, is_null, is_object, string};
+use crate::openai::json::{RawStr, Texts, is_null, is_object, next_place, string};
 use crate::openai::object::Members;
 use crate::openai::place::from_str;
 
@@ -43,7 +42,7 @@ pub(super) struct Node<'s> {
     pub(super) once: Vec<Pair<'s>>,
     pub(super) properties: Vec<Pair<'s>>,
     /// Those of the properties.
-    pub(super) names: BTreeSet<Cow<'s, str>>,
+    pub(super) names: Texts,
     pub(super) required: Vec<RawStr<'s>>,
     /// The definition that it refers to, where that stays a reference.
     pub(super) reference: Option<String>,
@@ -137,7 +136,7 @@ impl<'s> Writer<'s, '_> {
                 "allOf" => further.extend(self.list(value)?),
                 "properties" => {
                     for property in self.fields(value)? {
-                        if node.names.insert(property.0.clone()) {
+                        if node.names.insert(&property.0) {
                             node.properties.push(property);
                         }
                     }
@@ -171,23 +170,29 @@ impl<'s> Writer<'s, '_> {
         let mut found = self.root;
         let mut at = String::new();
         for step in steps.split('/').skip(1) {
-            if is_object(found) && self.known.insert(at.clone()) {
+            if is_object(found) && self.known.insert(&at) {
                 for (name, value) in self.fields(found)? {
                     self.spend(at.len())?;
                     let name = name.replace('~', "~0").replace('/', "~1");
-                    self.found.insert(format!("{at}/{name}"), value);
+                    self.find(&format!("{at}/{name}"), value);
                 }
-            } else if found.get().starts_with('[') && self.known.insert(at.clone()) {
+            } else if found.get().starts_with('[') && self.known.insert(&at) {
                 for (index, value) in self.list(found)?.into_iter().enumerate() {
                     self.spend(at.len())?;
-                    self.found.insert(format!("{at}/{index}"), value);
+                    self.find(&format!("{at}/{index}"), value);
                 }
             }
             at.push('/');
             at.push_str(step);
-            found = self.found.get(&at).copied().ok_or_else(|| self.fault(UNRESOLVED))?;
+            let place = self.places.number(&at).ok_or_else(|| self.fault(UNRESOLVED))?;
+            found = self.found.get(place as usize).copied().unwrap_or(found);
         }
         Ok(found)
+    }
+
+    fn find(&mut self, at: &str, value: &'s RawValue) {
+        self.places.set(at, next_place(&self.found));
+        self.found.push(value);
     }
 
     /// The properties that are required, as far as that can be said.
@@ -205,10 +210,10 @@ impl<'s> Writer<'s, '_> {
 
     /// The properties by which a schema returns to where it began. The API writes such references
     /// out a few times, so it takes none of them in a property that is required.
-    fn returning(&mut self, node: &Node<'s>) -> Result<BTreeSet<Cow<'s, str>>, Fault> {
-        let mut returning = BTreeSet::new();
+    fn returning(&mut self, node: &Node<'s>) -> Result<Texts, Fault> {
+        let mut returning = Texts::default();
         for (name, schema) in &node.properties {
-            let mut seen = BTreeSet::new();
+            let mut seen = Texts::default();
             let mut open = vec![*schema];
             while let Some(schema) = open.pop() {
                 let Some(left) = self.search.checked_sub(schema.get().len()) else {
@@ -218,8 +223,8 @@ impl<'s> Writer<'s, '_> {
                 for pointer in references(schema.get()) {
                     let Some(definition) = definition(&pointer) else { continue };
                     if definition == self.home {
-                        returning.insert(name.clone());
-                    } else if seen.insert(definition) {
+                        returning.insert(name);
+                    } else if seen.insert(&definition) {
                         open.push(self.resolve(&pointer)?);
                     }
                 }
