@@ -108,18 +108,20 @@ impl<'a> Node<'a> {
     }
 
     /// The fields of an object; a problem, and no fields, when it is none.
+    #[inline(never)]
     pub fn fields(&self, problems: &mut Problems) -> Fields<'a> {
         let object = self.value.as_object();
         if object.is_none() {
-            self.wrong::<()>("an object", problems);
+            self.report("an object", problems);
         }
         Fields { path: self.path.clone(), object, known: Vec::new() }
     }
 
     /// The entries of an object whose keys the user chooses, in the order of the keys.
+    #[inline(never)]
     pub fn entries(&self, problems: &mut Problems) -> Vec<(&'a str, Self)> {
         let Some(object) = self.value.as_object() else {
-            self.wrong::<()>("an object", problems);
+            self.report("an object", problems);
             return Vec::new();
         };
         let node = |(key, value)| (key, Node { path: join(&self.path, key), value });
@@ -127,9 +129,10 @@ impl<'a> Node<'a> {
     }
 
     /// The entries of a list.
+    #[inline(never)]
     pub fn list(&self, problems: &mut Problems) -> Vec<Self> {
         let Some(list) = self.value.as_array() else {
-            self.wrong::<()>("a list", problems);
+            self.report("a list", problems);
             return Vec::new();
         };
         let at = |index| format!("{}[{index}]", self.path);
@@ -137,11 +140,13 @@ impl<'a> Node<'a> {
     }
 
     /// The entries of a list, or the one value that stands in its place.
+    #[inline(never)]
     pub fn one_or_more(&self, problems: &mut Problems) -> Vec<Self> {
         if self.value.is_array() { self.list(problems) } else { vec![self.clone()] }
     }
 
     /// A text that is not empty.
+    #[inline(never)]
     pub fn text(&self, problems: &mut Problems) -> Option<&'a str> {
         match self.value.as_str() {
             Some("") => {
@@ -154,11 +159,13 @@ impl<'a> Node<'a> {
     }
 
     /// `true` or `false`.
+    #[inline(never)]
     pub fn flag(&self, problems: &mut Problems) -> Option<bool> {
         self.value.as_bool().or_else(|| self.wrong("true or false", problems))
     }
 
     /// A whole number between two others, both included.
+    #[inline(never)]
     pub fn whole(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
         // Envoy turns every number into a double.
         let number = self.value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0);
@@ -170,6 +177,7 @@ impl<'a> Node<'a> {
     }
 
     /// A number between two others, both included.
+    #[inline(never)]
     pub fn number(&self, low: f64, high: f64, problems: &mut Problems) -> Option<f64> {
         match self.value.as_f64() {
             Some(number) if (low..=high).contains(&number) => Some(number),
@@ -178,12 +186,14 @@ impl<'a> Node<'a> {
     }
 
     /// How many of something, at least one.
+    #[inline(never)]
     pub fn count(&self, problems: &mut Problems) -> Option<u32> {
         self.whole(1, MAX_COUNT, problems).and_then(|count| u32::try_from(count).ok())
     }
 
     /// A share such as `5%` or `0.25%`, in parts of ten thousand: between two others, and a
     /// multiple of a third.
+    #[inline(never)]
     pub fn share(&self, low: u16, high: u16, step: u16, problems: &mut Problems) -> Option<u16> {
         let share = self.value.as_str().and_then(parse_share);
         let fits = |share: &u16| (low..=high).contains(share) && share.is_multiple_of(step);
@@ -241,6 +251,7 @@ impl<'a> Node<'a> {
     }
 
     /// A size in bytes such as `512KiB` or `32MiB`, between two others.
+    #[inline(never)]
     pub fn size(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
         let parsed = match self.value {
             Value::String(text) => {
@@ -260,23 +271,40 @@ impl<'a> Node<'a> {
 
     /// One of several words; a problem that names the nearest otherwise.
     pub fn word<T: Copy>(&self, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+        let at = self.one_of(&mut words.iter().map(|(word, _)| *word), problems)?;
+        words.get(at).map(|(_, meaning)| *meaning)
+    }
+
+    /// Which of several words it is; a problem that names the nearest otherwise.
+    fn one_of<'w>(
+        &self,
+        words: &mut dyn Iterator<Item = &'w str>,
+        problems: &mut Problems,
+    ) -> Option<usize> {
         let text = self.text(problems)?;
-        match words.iter().find(|(word, _)| *word == text) {
-            Some((_, meaning)) => Some(*meaning),
-            None => {
-                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                problems.add(&self.path, unknown(text, &known));
-                None
+        let mut known = Vec::new();
+        for word in words {
+            if word == text {
+                return Some(known.len());
             }
+            known.push(word);
         }
+        problems.add(&self.path, unknown(text, &known));
+        None
     }
 
     fn wrong<T>(&self, wanted: &str, problems: &mut Problems) -> Option<T> {
+        self.report(wanted, problems);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report(&self, wanted: &str, problems: &mut Problems) {
         // Who writes a key where its name belongs must not find it in a log.
         let secret = self.path.starts_with("credentials") || self.path.contains(".keys");
         let found = if secret { String::new() } else { format!(", but is {}", quote(self.value)) };
         problems.say(&self.path, format_args!("must be {wanted}{found}"));
-        None
     }
 }
 
@@ -290,6 +318,7 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The value of `name`, if it is there and not null.
+    #[inline(never)]
     pub fn take(&mut self, name: &'static str) -> Option<Node<'a>> {
         self.known.push(name);
         let value = self.object?.get(name).filter(|value| !value.is_null())?;
@@ -304,6 +333,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of `name`, which must be there.
+    #[inline(never)]
     pub fn need(&mut self, name: &'static str, problems: &mut Problems) -> Option<Node<'a>> {
         let node = self.take(name);
         if node.is_none() && self.object.is_some() {
