@@ -276,9 +276,9 @@ impl<'a> Node<'a> {
     }
 
     /// Which of several words it is; a problem that names the nearest otherwise.
-    fn one_of<'w>(
+    fn one_of(
         &self,
-        words: &mut dyn Iterator<Item = &'w str>,
+        words: &mut dyn Iterator<Item = &str>,
         problems: &mut Problems,
     ) -> Option<usize> {
         let text = self.text(problems)?;
