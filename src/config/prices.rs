@@ -287,8 +287,8 @@ mod tests {
                 "prices[\"openai/gpt-4o\"]: a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
             ),
             (
-                r#"{"version":1,"prices":{"unknown/m":{"input_usd_per_mtok":"1"}}}"#,
-                "prices[\"unknown/m\"].input_usd_per_mtok: must be a number from 0 to 100000, but is \"1\"",
+                r#"{"version":1,"prices":{"unknown/m":{"input_usd_per_mtok":"one"}}}"#,
+                "prices[\"unknown/m\"].input_usd_per_mtok: must be a number from 0 to 100000, but is \"one\"",
             ),
         ] {
             assert_eq!(refused(document).first().map(String::as_str), Some(problem), "{document}");

@@ -168,7 +168,7 @@ impl<'a> Node<'a> {
     #[inline(never)]
     pub fn whole(&self, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
         // Envoy turns every number into a double.
-        let number = self.value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0);
+        let number = self.numeric().filter(|n| n.fract() == 0.0 && *n >= 0.0);
         let number = number.map(|n| n as u64);
         match number {
             Some(number) if (low..=high).contains(&number) => Some(number),
@@ -176,10 +176,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A number. Envoy 1.40 hands over what YAML writes with decimals, or above 31 bits, as a text.
+    #[inline(never)]
+    fn numeric(&self) -> Option<f64> {
+        let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        self.value.as_f64().or_else(|| self.value.as_str().filter(plain)?.parse().ok())
+    }
+
     /// A number between two others, both included.
     #[inline(never)]
     pub fn number(&self, low: f64, high: f64, problems: &mut Problems) -> Option<f64> {
-        match self.value.as_f64() {
+        match self.numeric() {
             Some(number) if (low..=high).contains(&number) => Some(number),
             _ => self.wrong(&format!("a number from {low} to {high}"), problems),
         }

@@ -228,6 +228,26 @@ fn numbers_arrive_from_envoy_as_doubles() {
     assert_eq!(read(json!({"body": "512 KiB"})).unwrap().limits.body, 512 << 10);
 }
 
+#[test]
+fn decimals_and_large_numbers_arrive_from_yaml_as_texts() {
+    let read = |price: Value| {
+        gateway(&json!({
+            "role": "gateway", "anonymous": "all",
+            "tenants": {"all": {"limits": {"tokens_per_day": "10000000000"}}},
+            "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"m": {
+                "price": {"input_usd_per_mtok": price, "output_usd_per_mtok": "12"},
+            }}}},
+        }))
+    };
+    let gateway = read(json!("2.4")).unwrap();
+    assert_eq!(gateway.tenancy.tenants[0].terms.limits.tokens.day, Some(10_000_000_000));
+    let price = gateway.providers[0].models[0].price().unwrap();
+    assert_eq!(price.base.input.pico_usd(), 2_400_000);
+    for wrong in ["", ".", "1e3", "-1", "2.4.1", "inf", "NaN", "2,4"] {
+        assert!(read(json!(wrong)).is_err(), "{wrong}");
+    }
+}
+
 /// Every number as Envoy hands it over.
 fn doubled(value: &Value) -> Value {
     match value {

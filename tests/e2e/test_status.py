@@ -95,7 +95,7 @@ def model(status: dict[str, Any], provider: str, at: str = "gpt-4o") -> dict[str
 
 def test_the_status_has_the_shape_that_is_documented(seen):
     status = told(seen)
-    assert list(status) == ["v", "at", "rules", "providers", "left_out"]
+    assert list(status) == ["v", "at", "rules", "providers", "prices", "left_out"]
     assert status["v"] == 1
     assert abs(status["at"] / 1000 - time.time()) < BUSY_SECONDS
     assert status["left_out"] == {"rules": 0, "endpoints": 0, "models": 0}
