@@ -14,7 +14,9 @@
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | `budgets` | who may tell what was spent before |
-//! | [`prices`] | where newer prices come from, and the document that holds them |
+//! | [`prices`] | where newer prices come from |
+//! | [`pricelist`] | the document that holds them |
+//! | `push` | who may send something |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
@@ -27,8 +29,10 @@ pub mod health;
 pub mod metrics;
 pub mod model;
 mod price;
+pub mod pricelist;
 pub mod prices;
 pub mod provider;
+mod push;
 pub mod reader;
 pub mod rule;
 pub mod structure;
