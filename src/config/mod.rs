@@ -11,6 +11,7 @@
 //! | [`provider`] | an entry of `providers` |
 //! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
+//! | `matching` | patterns, and names of headers |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | `budgets` | who may tell what was spent before |
@@ -26,6 +27,7 @@ pub mod audit;
 mod budgets;
 pub mod gateway;
 pub mod health;
+mod matching;
 pub mod metrics;
 pub mod model;
 mod price;
