@@ -9,9 +9,11 @@
 //! | `sums` | sums, and groups of them in bounded memory |
 //! | `tally` | from records to groups |
 //! | `read` | logs of any size, on all cores |
-//! | `report` | what is printed, and the formats for machines |
+//! | `report` | who used what, in the order in which it is told |
+//! | `format` | in which form it is wanted |
 //! | `table` | the table |
 //! | `chart` | spend over time |
+//! | `print` | what is printed, and the formats for machines |
 //! | [`snapshot`] | what the accounts of a configuration have spent |
 
 use std::fmt;
@@ -19,6 +21,8 @@ use std::fmt;
 mod chart;
 mod cursor;
 mod decimal;
+mod format;
+mod print;
 #[cfg(not(target_arch = "wasm32"))]
 mod read;
 mod record;
@@ -30,9 +34,9 @@ mod table;
 mod tally;
 mod when;
 
+pub use format::{Format, Screen};
 #[cfg(not(target_arch = "wasm32"))]
 pub use read::{BLOCK, Lines, MAX_LINE, Source, Wrong};
-pub use report::{Format, Screen};
 pub use sums::MAX_GROUPS;
 pub use when::{Date, utc};
 

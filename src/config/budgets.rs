@@ -1,13 +1,13 @@
 //! `budgets`: who may tell the gateway what was spent before it was started.
 
-use super::prices::read_push;
+use super::push;
 use super::reader::{Node, Problems};
 use crate::tenancy::key::Hash;
 
 /// Reads `budgets`. Whoever shows the key may send a snapshot to the status listener.
 pub(super) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Hash> {
     let mut fields = node.fields(problems);
-    let key = fields.need("push", problems).and_then(|node| read_push(&node, problems));
+    let key = fields.need("push", problems).and_then(|node| push::read(&node, problems));
     fields.finish(problems);
     key
 }

@@ -190,7 +190,7 @@ pub fn read(mut fields: Fields<'_>, problems: &mut Problems) -> Option<Gateway> 
         _ => Vec::new(),
     };
     if problems.is_empty() {
-        tenancy::check_rules(&tenancy, &rules, problems);
+        rule::check_allowed(&tenancy, &rules, problems);
     }
     Gateway::number(&mut providers);
     Some(Gateway {

@@ -11,10 +11,13 @@
 //! | [`provider`] | an entry of `providers` |
 //! | [`metrics`] | what metrics say of tenants, and how many there may be |
 //! | [`health`] | when breakers open and close, and probes |
+//! | `matching` | patterns, and names of headers |
 //! | [`model`] | its models, and what a user knows of them |
 //! | `price` | what they cost |
 //! | `budgets` | who may tell what was spent before |
-//! | [`prices`] | where newer prices come from, and the document that holds them |
+//! | [`prices`] | where newer prices come from |
+//! | [`pricelist`] | the document that holds them |
+//! | `push` | who may send something |
 //! | [`rule`] | an entry of `rules` |
 //! | [`structure`] | `google.protobuf.Struct` |
 //! | [`tenancy`] | who may ask, and on which terms |
@@ -24,11 +27,14 @@ pub mod audit;
 mod budgets;
 pub mod gateway;
 pub mod health;
+mod matching;
 pub mod metrics;
 pub mod model;
 mod price;
+pub mod pricelist;
 pub mod prices;
 pub mod provider;
+mod push;
 pub mod reader;
 pub mod rule;
 pub mod structure;

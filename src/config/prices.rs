@@ -1,29 +1,12 @@
-//! `prices`: where newer prices come from while the gateway runs, and the document that holds them.
-//!
-//! ```json
-//! {"version": 1, "prices": {"openai/gpt-4o": {"input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10}}}
-//! ```
-//!
-//! A price is written as `price` of a model is, and replaces that as a whole. Models that are not in the
-//! document have the price of the configuration.
+//! `prices`: where newer prices come from while the gateway runs.
 
 use std::time::Duration;
 
 use super::alerts::{check_cluster, header_value};
-use super::gateway::Gateway;
-use super::price;
 use super::provider::Provider;
-use super::reader::{Node, Problem, Problems};
-use super::structure::MAX_DEPTH;
-use crate::openai::value;
-use crate::providers::catalogue::{Mode, Price};
+use super::push;
+use super::reader::{Node, Problems};
 use crate::tenancy::key::Hash;
-
-/// Longest document, in bytes.
-pub const MAX_DOCUMENT_BYTES: usize = 256 << 10;
-
-/// Most prices in it.
-pub const MAX_PRICES: usize = 4096;
 
 /// Where newer prices come from.
 #[derive(Debug, Default)]
@@ -60,31 +43,13 @@ pub(super) fn read(
         prices.url = read_url(&node, providers, loopback, problems);
     }
     if let Some(node) = fields.take("push") {
-        prices.push = read_push(&node, problems);
+        prices.push = push::read(&node, problems);
     }
     if node.is_empty_object() {
         problems.add(&node.path, "needs a url, a push key, or both");
     }
     fields.finish(problems);
     prices
-}
-
-/// Reads the hash of the key that whoever sends something must show.
-pub(super) fn read_push(node: &Node<'_>, problems: &mut Problems) -> Option<Hash> {
-    let mut fields = node.fields(problems);
-    let key = fields.need("key", problems).and_then(|node| {
-        let hash = node.value.as_str().and_then(Hash::parse);
-        if hash.is_none() {
-            // Who writes the key itself must not find it in a log.
-            problems.add(
-                &node.path,
-                "must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
-            );
-        }
-        hash
-    });
-    fields.finish(problems);
-    key
 }
 
 fn read_url(
@@ -117,89 +82,6 @@ fn read_url(
     Some(Url { cluster: cluster?, authority: authority?, path: path?, every: every? })
 }
 
-/// Prices of a document, for the models of a configuration.
-#[derive(Debug, Default, PartialEq)]
-pub struct Document {
-    /// By the places of provider and model.
-    pub prices: Vec<((usize, usize), Price)>,
-    /// How many are of models that the configuration does not have.
-    pub ignored: usize,
-}
-
-/// Reads a document.
-///
-/// # Errors
-/// Everything that is wrong with it, also with what is of no concern to `gateway`.
-pub fn read_document(bytes: &[u8], gateway: &Gateway) -> Result<Document, Vec<Problem>> {
-    let mut problems = Problems::default();
-    let document = read_all(bytes, gateway, &mut problems);
-    if problems.is_empty() { Ok(document) } else { Err(problems.into_vec()) }
-}
-
-fn read_all(bytes: &[u8], gateway: &Gateway, problems: &mut Problems) -> Document {
-    let mut document = Document::default();
-    if bytes.len() > MAX_DOCUMENT_BYTES {
-        problems.say("", format_args!("the document is longer than {MAX_DOCUMENT_BYTES} bytes"));
-        return document;
-    }
-    let value = match value::parse(bytes, MAX_DEPTH) {
-        Ok(value) => value,
-        Err(error) => {
-            problems.say("", format_args!("the document is not JSON: {error}"));
-            return document;
-        }
-    };
-    let mut fields = Node::root(&value).fields(problems);
-    if let Some(node) = fields.need("version", problems) {
-        node.whole(1, 1, problems);
-    }
-    let entries = fields.need("prices", problems).map(|node| (node.entries(problems), node.path));
-    fields.finish(problems);
-    let (entries, path) = entries.unwrap_or_default();
-    if entries.len() > MAX_PRICES {
-        problems.say(
-            &path,
-            format_args!("there are {} prices; at most {MAX_PRICES} are taken", entries.len()),
-        );
-        return document;
-    }
-    for (name, node) in entries {
-        let place = find(gateway, name);
-        let mode = place.map_or(Mode::Embedding, |(_, mode)| mode);
-        let price = price::read(&node, mode, problems);
-        match (place, price) {
-            (Some((place, _)), Some(price)) => document.prices.push((place, price)),
-            (None, _) => document.ignored += 1,
-            (Some(_), None) => {}
-        }
-    }
-    document
-}
-
-/// The place of `provider/model`, and what the model is for.
-fn find(gateway: &Gateway, name: &str) -> Option<((usize, usize), Mode)> {
-    let (provider, model) = name.split_once('/')?;
-    let at = gateway.providers.iter().position(|known| known.name == provider)?;
-    let models = &gateway.providers.get(at)?.models;
-    let place = models.iter().position(|known| known.name == model)?;
-    Some(((at, place), models.get(place)?.facts.mode))
-}
-
-impl Gateway {
-    /// Gives each model the price that a document has for it, and all others their own.
-    pub fn set_prices(&self, document: Document) {
-        for model in self.providers.iter().flat_map(|provider| &provider.models) {
-            model.set_price(None);
-        }
-        for ((provider, model), price) in document.prices {
-            let found = self.providers.get(provider).and_then(|known| known.models.get(model));
-            if let Some(model) = found {
-                model.set_price(Some(price));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -210,119 +92,28 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn gateway(prices: &Value) -> Result<Box<Gateway>, Vec<String>> {
+    fn prices(prices: &Value) -> Result<Prices, Vec<String>> {
         let config = Config::read(&json!({
             "role": "gateway",
             "anonymous": "all",
             "tenants": {"all": {}},
             "providers": {
-                "openai": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}, "text-embedding-3-small": {}, "none": {}}},
-                "router": {"api": "openrouter", "endpoints": [{"cluster": "b"}], "models": {"openai/gpt-4o": {}}},
+                "openai": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}},
             },
             "prices": prices,
         }));
         match config {
-            Ok(Config::Gateway(gateway)) => Ok(gateway),
+            Ok(Config::Gateway(gateway)) => Ok(gateway.prices),
             Ok(other) => panic!("{other:?}"),
             Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
         }
     }
 
-    fn some() -> Box<Gateway> {
-        gateway(&json!({"url": {"cluster": "prices", "authority": "p", "path": "/"}})).unwrap()
-    }
-
-    fn input(gateway: &Gateway, provider: usize, model: &str) -> Option<f64> {
-        let price = gateway.providers[provider].model(model).unwrap().price()?;
-        Some(price.base.input.usd_per_mtok())
-    }
-
-    #[test]
-    fn a_document_replaces_prices_and_the_next_one_gives_them_back() {
-        let gateway = some();
-        let document = json!({"version": 1, "prices": {
-            "openai/gpt-4o": {"input_usd_per_mtok": 7, "output_usd_per_mtok": 8},
-            "openai/none": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1},
-            "openai/text-embedding-3-small": {"input_usd_per_mtok": 3},
-            "router/openai/gpt-4o": {"input_usd_per_mtok": 5, "output_usd_per_mtok": 6,
-                "tiers": [{"above_input_tokens": 9, "input_usd_per_mtok": 6, "output_usd_per_mtok": 7}]},
-            "openai/unknown": {"input_usd_per_mtok": 1},
-            "elsewhere": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1},
-        }});
-        let read = read_document(document.to_string().as_bytes(), &gateway).unwrap();
-        assert_eq!((read.prices.len(), read.ignored), (4, 2));
-        assert_eq!((input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")), (Some(2.5), None));
-        gateway.set_prices(read);
-        assert_eq!(
-            (input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")),
-            (Some(7.0), Some(1.0))
-        );
-        assert_eq!(input(&gateway, 1, "openai/gpt-4o"), Some(5.0));
-        gateway.set_prices(read_document(br#"{"version":1,"prices":{}}"#, &gateway).unwrap());
-        assert_eq!((input(&gateway, 0, "gpt-4o"), input(&gateway, 0, "none")), (Some(2.5), None));
-    }
-
-    #[test]
-    fn one_bad_price_refuses_the_document_and_is_named() {
-        let gateway = some();
-        let refused = |document: &str| -> Vec<String> {
-            let problems = read_document(document.as_bytes(), &gateway).unwrap_err();
-            problems.iter().map(ToString::to_string).collect()
-        };
-        for (document, problem) in [
-            ("", "the document is not JSON: EOF while parsing a value at line 1 column 0"),
-            ("[]", "must be an object, but is []"),
-            (r#"{"prices":{}}"#, "needs the field \"version\""),
-            (
-                r#"{"version":2,"prices":{}}"#,
-                "version: must be a whole number from 1 to 1, but is 2",
-            ),
-            (r#"{"version":1}"#, "needs the field \"prices\""),
-            (
-                r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":-1,"output_usd_per_mtok":1}}}"#,
-                "prices[\"openai/gpt-4o\"].input_usd_per_mtok: must be a number from 0 to 100000, but is -1",
-            ),
-            (
-                r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":1}}}"#,
-                "prices[\"openai/gpt-4o\"]: a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
-            ),
-            (
-                r#"{"version":1,"prices":{"unknown/m":{"input_usd_per_mtok":"one"}}}"#,
-                "prices[\"unknown/m\"].input_usd_per_mtok: must be a number from 0 to 100000, but is \"one\"",
-            ),
-        ] {
-            assert_eq!(refused(document).first().map(String::as_str), Some(problem), "{document}");
-        }
-    }
-
-    #[test]
-    fn a_document_is_bounded_in_bytes_and_prices() {
-        let gateway = some();
-        let all = |count: usize| {
-            let prices: Vec<String> =
-                (0..count).map(|at| format!(r#""x/{at}":{{"input_usd_per_mtok":1}}"#)).collect();
-            format!(r#"{{"version":1,"prices":{{{}}}}}"#, prices.join(","))
-        };
-        assert_eq!(
-            read_document(all(MAX_PRICES).as_bytes(), &gateway).unwrap().ignored,
-            MAX_PRICES
-        );
-        let problems = read_document(all(MAX_PRICES + 1).as_bytes(), &gateway).unwrap_err();
-        assert_eq!(
-            problems[0].to_string(),
-            "prices: there are 4097 prices; at most 4096 are taken"
-        );
-        let bare = r#"{"version":1,"prices":{}}"#;
-        let most = [bare, &*" ".repeat(MAX_DOCUMENT_BYTES - bare.len())].concat();
-        assert!(read_document(most.as_bytes(), &gateway).is_ok());
-        assert!(read_document([&most, " "].concat().as_bytes(), &gateway).is_err());
-    }
-
     #[test]
     fn where_prices_come_from_is_checked() {
-        let prices = some().prices;
-        assert_eq!(prices.url.unwrap().every, Duration::from_secs(600));
-        for (prices, problem) in [
+        let url = json!({"url": {"cluster": "prices", "authority": "p", "path": "/"}});
+        assert_eq!(prices(&url).unwrap().url.unwrap().every, Duration::from_secs(600));
+        for (wrong, problem) in [
             (json!({}), "prices: needs a url, a push key, or both"),
             (
                 json!({"url": {"cluster": "a", "authority": "p", "path": "/"}}),
@@ -345,7 +136,7 @@ mod tests {
                 "prices.push.key: must be the hash of a key, \"wp1.…\", as `waypost key hash` writes it",
             ),
         ] {
-            assert_eq!(gateway(&prices).unwrap_err(), [problem], "{prices}");
+            assert_eq!(prices(&wrong).unwrap_err(), [problem], "{wrong}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::restore::{self, MAX_SNAPSHOT_BYTES};
 use super::service::Service;
 use crate::config::Gateway;
-use crate::config::prices::MAX_DOCUMENT_BYTES;
+use crate::config::pricelist::MAX_DOCUMENT_BYTES;
 use crate::openai::{Class, Error};
 use crate::tenancy::key::Hash;
 

@@ -14,7 +14,8 @@
 use std::time::Duration;
 
 use super::service::Service;
-use crate::config::prices::{Url, read_document};
+use crate::config::pricelist::read_document;
+use crate::config::prices::Url;
 use crate::config::{Gateway, Problem};
 use crate::openai::{Class, Error};
 use crate::store::{ABSENT, Millis, ROUNDS, Store};

@@ -16,7 +16,8 @@ use super::service::Service;
 use super::shared;
 use super::status::{self, StatusStream};
 use super::webhook;
-use crate::config::prices::{MAX_DOCUMENT_BYTES, Url};
+use crate::config::pricelist::MAX_DOCUMENT_BYTES;
+use crate::config::prices::Url;
 use crate::config::{Config, ProviderRole};
 use crate::providers::Headers;
 

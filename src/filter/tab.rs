@@ -25,9 +25,9 @@ use crate::routing::{Plan, Question};
 use crate::store::Millis;
 use crate::telemetry::metrics::Metric;
 use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED};
-use crate::tenancy::alert::{self, Alert};
 use crate::tenancy::{
-    Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span, Subject, What,
+    Alert, Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span,
+    Subject, What, news,
 };
 
 /// A reservation. However its holder ends, it is settled once: with what was used, or with nothing when
@@ -209,10 +209,10 @@ impl Service {
 
     fn alert(&self, alert: &Alert) {
         let (span, news, spent, limit) = match alert.news {
-            alert::News::Share { span, percent, spent, amount } => {
+            news::News::Share { span, percent, spent, amount } => {
                 (Some(span), News::Share(percent), spent, amount)
             }
-            alert::News::Unusual { spent, usual } => (None, News::Unusual, spent, usual),
+            news::News::Unusual { spent, usual } => (None, News::Unusual, spent, usual),
         };
         self.tell_alert(&alert.subject, span, news, spent, limit);
     }

@@ -8,9 +8,10 @@
 //! Reservations belong to generations of time, so that those of a worker that died end: see
 //! [`lease`](super::ledger::LEASE).
 
-use super::alert::{Anomaly, News};
+use super::bound::{Remaining, What};
 use super::bucket::{Bucket, Window};
-use super::exceeded::{Remaining, What};
+use super::charge::Charge;
+use super::news::{Anomaly, News};
 use super::period::{Period, Span};
 use super::settings::{Budget, Exhausted, Limits, Rates, Terms};
 use crate::providers::catalogue::NanoUsd;
@@ -43,17 +44,6 @@ const REFUSED: u64 = 1;
 
 /// … or could not even fall to something cheaper.
 const STOPPED: u64 = 2;
-
-/// What a request uses, or may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Charge {
-    /// Requests: 1, or 0 of what was never sent.
-    pub requests: u32,
-    /// Tokens of input and output.
-    pub tokens: u64,
-    /// Money.
-    pub cost: NanoUsd,
-}
 
 /// When something happens, in all the units that accounts count in.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::account::Charge;
-use super::exceeded::Remaining;
+use super::bound::Remaining;
+use super::charge::Charge;
 use super::subject::Subject;
 
 /// A reservation. Give it back with [`Ledger::settle`](super::Ledger::settle), or it stays until its

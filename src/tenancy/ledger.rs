@@ -15,10 +15,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::account::{Account, Charge, Excess, Moment};
-use super::alert::{Alert, Anomaly};
-use super::exceeded::{Exceeded, Remaining, What};
+use super::account::{Account, Excess, Moment};
+use super::alert::Alert;
+use super::bound::{Remaining, What};
+use super::charge::Charge;
+use super::exceeded::Exceeded;
 use super::hold::{Held, Hold};
+use super::news::Anomaly;
 use super::period::{self, Period};
 use super::settings::Exhausted;
 use super::subject::{Kind, Subject};
@@ -420,13 +423,6 @@ fn exceeded(
         on_exhausted: on_exhausted.unwrap_or(Exhausted::Reject),
         status: budget.map_or(429, |budget| budget.status),
         first,
-    })
-}
-
-/// FNV-1a.
-pub(super) fn hash(key: &str) -> u64 {
-    key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 

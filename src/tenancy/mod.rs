@@ -12,10 +12,13 @@
 //! | [`ledger`] | accounts over all workers: reserve, settle |
 //! | [`hold`] | reservations |
 //! | [`subject`] | whom an account belongs to |
+//! | [`charge`] | what a request uses |
 //! | [`account`] | what one subject has used: one value of the store |
 //! | [`bucket`] | token buckets |
+//! | [`bound`] | what is bounded, and what is left of it |
 //! | [`exceeded`] | which limit refuses a request, and when it would not |
-//! | [`alert`] | what somebody is to be told of an account |
+//! | [`news`] | what is worth telling of an account |
+//! | [`alert`] | whom it is told of |
 //! | [`snapshot`] | what was spent, as JSON, and how another Envoy takes it over |
 //! | [`users`] | accounts of users, in a bounded number of slots |
 //! | [`period`] | days and months of a time zone |
@@ -27,14 +30,17 @@
 
 pub mod account;
 pub mod alert;
+pub mod bound;
 pub mod bucket;
 pub mod caller;
+pub mod charge;
 pub mod exceeded;
 pub mod hold;
 pub mod identity;
 pub mod index;
 pub mod key;
 pub mod ledger;
+pub mod news;
 pub mod period;
 pub mod permission;
 pub mod settings;
@@ -43,14 +49,16 @@ pub mod subject;
 pub mod users;
 pub mod zone;
 
-pub use account::Charge;
-pub use alert::{Alert, Anomaly, News};
+pub use alert::Alert;
+pub use bound::{Remaining, What};
 pub use bucket::{Left, Window};
 pub use caller::{Caller, Proof};
-pub use exceeded::{Exceeded, Remaining, What};
+pub use charge::Charge;
+pub use exceeded::Exceeded;
 pub use hold::Hold;
 pub use identity::{Key, Named, Source};
 pub use ledger::{LEASE, Ledger};
+pub use news::{Anomaly, News};
 pub use period::Span;
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};
 pub use subject::{Kind, Subject};

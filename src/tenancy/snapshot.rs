@@ -18,10 +18,10 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::account::{Account, Moment};
-use super::ledger::{Ledger, hash};
+use super::ledger::Ledger;
 use super::period::{civil, days};
 use super::subject::{Kind, Subject};
-use super::users;
+use super::users::{self, hash};
 use crate::openai::fault::Fault;
 use crate::openai::json::{separate, write_str};
 use crate::openai::place::{List, Place, Slot, from_slice, members};
@@ -289,7 +289,7 @@ mod tests {
 
     use super::*;
     use crate::store::memory::Memory;
-    use crate::tenancy::account::Charge;
+    use crate::tenancy::charge::Charge;
     use crate::tenancy::settings::{Budget, Terms};
     use crate::tenancy::{LEASE, Zone};
 

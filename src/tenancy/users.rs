@@ -10,7 +10,6 @@
 //! remembering is forgotten last.
 
 use super::account::{Account, Moment};
-use super::ledger::hash;
 use crate::store::{ABSENT, Millis, Store};
 
 /// Sets of slots.
@@ -47,6 +46,13 @@ fn way(first: &str, way: u8) -> String {
     key.pop();
     key.push(char::from(b'0' + way));
     key
+}
+
+/// FNV-1a.
+pub(super) fn hash(key: &str) -> u64 {
+    key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Where a user's account is, or where it may be written.

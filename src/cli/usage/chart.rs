@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::Dimension;
 use super::decimal::{decimals, usd};
-use super::report::Screen;
+use super::format::Screen;
 use super::tally::called;
 
 /// Fewest columns of a chart: in a narrower terminal its lines break.

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::decimal::{decimals, usd};
-use super::report::{NONE, Report, Screen, others_name};
+use super::format::Screen;
+use super::report::{NONE, Report, others_name};
 use super::sums::Sums;
 use super::when::utc;
 use crate::cli::catalog::shorten;

@@ -1,8 +1,9 @@
 //! How a rule's targets are ordered.
 
+use super::Around;
 use super::target::Targets;
-use super::{Around, check_header};
 use crate::config::health::read_rate;
+use crate::config::matching::check_header;
 use crate::config::model::Quality;
 use crate::config::reader::{Fields, Node, Problems};
 use crate::health::Window;

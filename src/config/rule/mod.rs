@@ -19,7 +19,7 @@ mod timeouts;
 mod when;
 
 use super::provider::Provider;
-use super::reader::{Node, Problems};
+use super::reader::{Node, Problems, unknown};
 use crate::tenancy::Tenancy;
 
 pub use choose::{Choose, Leave, Sticky};
@@ -28,7 +28,6 @@ pub use require::{MaxPrice, Require};
 pub use target::TargetId;
 pub use timeouts::{Timeouts, read_timeouts};
 pub use when::{Expression, MAX_EXPRESSION_BYTES, Operation, When};
-pub(super) use when::{check_header, read_patterns};
 
 /// Most candidates of a rule: each endpoint of each target is one.
 pub const MAX_CANDIDATES: usize = 32;
@@ -105,6 +104,20 @@ pub fn read(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Vec
         expression.at = at;
     }
     rules
+}
+
+/// Reports rules that a tenant may use and that there are not.
+pub(super) fn check_allowed(tenancy: &Tenancy, rules: &[Rule], problems: &mut Problems) {
+    let mut known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+    known.push(NO_RULE);
+    for tenant in &tenancy.tenants {
+        for pattern in tenant.may.rules.iter().filter(|pattern| pattern.is_exact()) {
+            if !known.contains(&pattern.as_str()) {
+                let path = format!("tenants.{}.may.rules", tenant.name);
+                problems.add(path, unknown(pattern.as_str(), &known));
+            }
+        }
+    }
 }
 
 fn read_rule(node: &Node<'_>, around: Around<'_>, problems: &mut Problems) -> Option<Rule> {

@@ -1,7 +1,7 @@
 //! `identity`: how it is known who asks.
 
+use crate::config::matching::check_header;
 use crate::config::reader::{Fields, Node, Problems, unknown};
-use crate::config::rule::check_header;
 use crate::tenancy::{Named, Source};
 
 /// Where `jwt_authn` puts its claims.

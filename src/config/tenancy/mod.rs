@@ -12,8 +12,8 @@ pub mod terms;
 
 use std::rc::Rc;
 
+use super::matching::read_patterns;
 use super::reader::{Fields, Node, Problems, unknown};
-use super::rule::{Rule, read_patterns};
 use crate::pattern::Pattern;
 use crate::tenancy::index::hash;
 use crate::tenancy::{May, Shared, Source, Tenancy, Tenant, Terms, Zone};
@@ -93,20 +93,6 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Tenancy 
     }
     add_others(&mut tenancy, &tiers);
     tenancy
-}
-
-/// Reports rules that a tenant may use and that there are not.
-pub(super) fn check_rules(tenancy: &Tenancy, rules: &[Rule], problems: &mut Problems) {
-    let mut known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
-    known.push(super::rule::NO_RULE);
-    for tenant in &tenancy.tenants {
-        for pattern in tenant.may.rules.iter().filter(|pattern| pattern.is_exact()) {
-            if !known.contains(&pattern.as_str()) {
-                let path = format!("tenants.{}.may.rules", tenant.name);
-                problems.add(path, unknown(pattern.as_str(), &known));
-            }
-        }
-    }
 }
 
 /// Reports what can never be used.

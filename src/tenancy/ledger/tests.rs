@@ -4,8 +4,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use super::*;
 use crate::providers::catalogue::NanoUsd;
 use crate::store::memory::Memory;
-use crate::tenancy::alert::News;
 use crate::tenancy::bucket::Window;
+use crate::tenancy::news::News;
 use crate::tenancy::period::Span;
 use crate::tenancy::settings::{Budget, Limits, Rates, Terms};
 
