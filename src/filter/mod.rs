@@ -8,6 +8,7 @@
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | `property` | what both tell each other and Envoy in properties |
 //! | [`service`] | a configuration, and what this worker knows of its providers |
 //! | `meter` | what is counted of a request when it is over |
 //! | [`record`] | the record of a request, for the access log |
@@ -67,6 +68,8 @@ mod loopback;
 mod mirror;
 #[cfg(target_os = "wasi")]
 mod probe;
+#[cfg(target_os = "wasi")]
+mod property;
 #[cfg(target_os = "wasi")]
 mod provider;
 #[cfg(target_os = "wasi")]
