@@ -21,6 +21,7 @@
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | [`accounts`] | whom a request is charged to |
+//! | [`books`] | what they have used: counted, and told |
 //! | [`tab`] | what a request holds of them |
 //! | [`limited`] | what a client is told of limits |
 //! | [`alerts`] | telling people that money runs out |
@@ -32,12 +33,14 @@
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
+//! | [`world`] | what a worker gets from outside |
 //! | `host` | the only file that calls Envoy |
 
 pub mod accounts;
 pub mod alerts;
 pub mod arrived;
 pub mod asked;
+pub mod books;
 pub mod call;
 pub mod exchange;
 pub mod intake;
@@ -51,6 +54,7 @@ pub mod reply;
 pub mod restore;
 pub mod service;
 pub mod tab;
+pub mod world;
 
 #[cfg(target_os = "wasi")]
 mod callout;
