@@ -15,9 +15,9 @@ use progress::Prepared;
 
 use super::asked::Asked;
 use super::call::Call as OwnCall;
-use super::record::Spoken;
 use super::refusal::Refusal;
 use super::service::{Place, Service};
+use super::spoken::Spoken;
 use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;

@@ -18,6 +18,7 @@
 //! | [`arrived`] | the exchange of one that has arrived, and what became of it |
 //! | `mirror` | copies of clients' requests, for comparison |
 //! | `probe` | asking providers unasked, to know how they do |
+//! | [`spoken`] | what an answer says, for its record |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | [`accounts`] | whom a request is charged to |
@@ -53,6 +54,7 @@ pub mod refusal;
 pub mod reply;
 pub mod restore;
 pub mod service;
+pub mod spoken;
 pub mod tab;
 pub mod world;
 
