@@ -3,34 +3,36 @@
 
 mod charges;
 mod journey;
+mod prepared;
 mod progress;
 mod reckon;
+mod running;
+mod signature;
 mod span;
 mod told;
+mod trace;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use progress::Prepared;
+use prepared::Prepared;
+use running::Running;
 
 use super::asked::Asked;
 use super::call::Call as OwnCall;
-use super::record::Spoken;
-use super::refusal::Refusal;
 use super::service::{Place, Service};
 use super::tab::Tab;
 use crate::config::Gateway;
 use crate::config::rule::Timeouts;
 use crate::health::Event;
 use crate::openai::{Class, Error};
-use crate::providers::embeddings::NO_USAGE;
 use crate::providers::{Answer, Call, Headers, Outbound, Payload};
-use crate::routing::{Attempt, Attempts, Candidate, Outcome, Plan, Resolved};
+use crate::routing::{Attempts, Candidate, Outcome, Resolved};
 use crate::tenancy::Caller;
 
 pub use journey::Journey;
-pub use span::{Trace, WORDS, span_of_refusal};
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
+pub use trace::{Trace, WORDS, span_of_refusal};
 
 /// A request that passed the gateway role and may be tried at candidates.
 #[derive(Debug)]
@@ -74,7 +76,7 @@ pub struct Exchange {
     /// Whether a stream is flowing, and whether bytes came since the last look at it.
     pub flow: Flow,
     /// What the attempt under way has used so far.
-    running: reckon::Running,
+    running: Running,
     /// The gateway's own call that it is, rather than a client's request.
     pub call: Option<Rc<OwnCall>>,
     /// What the record says beside attempts.
@@ -111,61 +113,6 @@ pub enum Flow {
 }
 
 impl Exchange {
-    /// A request for which `plan` was made. Translates it for the first candidate that can take
-    /// it and has a place there.
-    ///
-    /// # Errors
-    /// None has: the first one's reason, or a 503 when it is that nobody has room.
-    pub fn open(
-        service: Rc<Service>,
-        parsed: Asked,
-        plan: Plan,
-        origin: Origin,
-    ) -> Result<Self, Refusal> {
-        let mut attempts = Attempts::new(plan.candidates);
-        for skipped in plan.skipped {
-            service.passed_over(&skipped);
-            attempts.skip(skipped);
-        }
-        let audit = &service.gateway.audit;
-        let wanted = audit.answers && matches!(parsed, Asked::Chat(_));
-        let spoken = wanted.then(|| Box::new(Spoken::new(audit)));
-        let mut exchange = Self {
-            gateway: Rc::clone(&service.gateway),
-            service,
-            parsed,
-            rule: plan.rule,
-            rule_at: plan.at,
-            mirror: plan.mirror,
-            warnings: plan.warnings,
-            timeouts: plan.timeouts,
-            attempts,
-            origin,
-            prepared: None,
-            places: Vec::new(),
-            lost: None,
-            tab: None,
-            caps: Vec::new(),
-            closed: false,
-            committed: false,
-            flow: Flow::None,
-            running: reckon::Running::default(),
-            call: None,
-            journey: Journey { spoken, ..Journey::default() },
-            trace: Trace::default(),
-        };
-        let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
-        match exchange.prepare(&all) {
-            Ok(()) => Ok(exchange),
-            Err(error) => {
-                let none = || Error::new(Class::Server, "the rule has no candidate");
-                let skipped = exchange.attempts.skipped().cloned().collect();
-                let refusal = Refusal::from(error.unwrap_or_else(none));
-                Err(Refusal { rule: exchange.rule, skipped, ..refusal })
-            }
-        }
-    }
-
     /// What is known of the providers of its configuration.
     #[must_use]
     pub const fn service(&self) -> &Rc<Service> {
@@ -297,61 +244,6 @@ impl Exchange {
         };
         Error::new(class, message).with_code("all_candidates_failed")
     }
-
-    /// The headers that tell a client who answered.
-    #[must_use]
-    pub fn signature(&self, warnings: &[String]) -> Vec<(&'static str, String)> {
-        let mut headers = vec![
-            ("x-request-id", self.origin.request_id.clone()),
-            ("x-waypost-rule", self.rule.clone()),
-            ("x-waypost-attempts", self.attempts.tried().len().to_string()),
-        ];
-        headers.extend(self.limits());
-        let last = self.attempts.tried().last().and_then(|last| self.candidate(last.candidate));
-        if let Some(found) = last {
-            headers.push(("x-waypost-provider", found.provider.name.clone()));
-            headers.push(("x-waypost-model", found.model.name.clone()));
-        }
-        // That of a stream is not known before its end.
-        if self.parsed.includes_cost() && !self.flows_now() {
-            headers.push((COST_USD, self.cost_number()));
-        }
-        let unknown = self.lacks_usage().then_some(NO_USAGE);
-        let warnings = self.warnings.iter().chain(warnings).map(|text| &**text);
-        let warnings: Vec<&str> = warnings.chain(unknown).collect();
-        if !warnings.is_empty() {
-            headers.push(("x-waypost-warnings", visible(&warnings.join(", "))));
-        }
-        headers
-    }
-
-    fn flows_now(&self) -> bool {
-        self.attempts.tried().last().is_some_and(|last| last.outcome == Outcome::Flowing)
-    }
-
-    /// Whether vectors came without a count of tokens: the body says 0 then, and that is no count.
-    fn lacks_usage(&self) -> bool {
-        let uncounted = |last: &Attempt| {
-            let estimated = last.spent.as_ref().is_some_and(|spent| spent.estimated);
-            last.outcome == Outcome::Answered && estimated
-        };
-        matches!(self.parsed, Asked::Embeddings(_))
-            && self.attempts.tried().last().is_some_and(uncounted)
-    }
-}
-
-/// The response header with the cost of all attempts in US dollars, or `null`.
-const COST_USD: &str = "x-waypost-cost-usd";
-
-/// Longest `x-waypost-warnings`, in bytes.
-pub const MAX_WARNINGS_BYTES: usize = 1024;
-
-/// A header's value may hold visible ASCII only; a client's own field names stand in warnings.
-fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
-        .take(MAX_WARNINGS_BYTES)
-        .collect()
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ use proxy_wasm::types::Action;
 use super::arrived;
 use super::call::Call;
 use super::exchange::{Exchange, Origin, span_of_refusal};
-use super::host::{self, Buffer, Map, Packed};
+use super::host::{self, Buffer, Map, Packed, borrow};
 use super::identity::Asker;
 use super::intake::{self, Asking, Incoming};
 use super::mirror;
-use super::provider::is_connected;
+use super::property::{CLUSTER, EXCHANGE, is_connected, tell};
 use super::record::{self, Unasked, times::Clock};
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
@@ -31,15 +31,9 @@ use crate::openai::{Class, Error};
 use crate::providers::Headers;
 use crate::tenancy::{Caller, Proof};
 
-/// The property, and so the filter state `wasm.waypost_cluster`, that the route's matcher reads.
-pub const CLUSTER: &str = "waypost_cluster";
-
 /// The property, and so the filter state `wasm.waypost_record`, that holds the record of the request
 /// for the access log: see [`record`].
 const RECORD: &str = "waypost_record";
-
-/// The property by which the provider role finds the exchange.
-pub const EXCHANGE: &str = "waypost_exchange";
 
 /// What every request of a configuration needs.
 pub struct Desk {
@@ -343,18 +337,6 @@ fn overflowed() -> bool {
 fn cluster() -> String {
     let name = host::property("xds\0cluster_name").unwrap_or_default();
     String::from_utf8(name).unwrap_or_default()
-}
-
-/// Tells Envoy's spans.
-pub fn tell(words: Vec<(&'static str, String)>) {
-    for (name, value) in words {
-        host::set_property(name, &value);
-    }
-}
-
-/// Headers as the host takes them.
-pub fn borrow<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
-    headers.iter().map(|(name, value)| (*name, &**value)).collect()
 }
 
 /// Panics when a client asks for it, and the worker's module with it: for the tests that show how

@@ -177,6 +177,11 @@ pub fn headers(map: Map) -> Option<Packed> {
     taken(status, data, size).map(Packed)
 }
 
+/// Headers as [`set_headers`] and [`reply`] take them.
+pub fn borrow<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    headers.iter().map(|(name, value)| (*name, &**value)).collect()
+}
+
 /// Puts these headers in the place of all that are there. False when this phase has none.
 pub fn set_headers(map: Map, headers: &[(&str, &str)]) -> bool {
     let packed = pack(headers);

@@ -8,6 +8,7 @@
 //! | [`intake`] | what the gateway role does with a request before it leaves |
 //! | `gateway` | the role in the listener: once per request |
 //! | `provider` | the role in a cluster: once per attempt |
+//! | `property` | what both tell each other and Envoy in properties |
 //! | [`service`] | a configuration, and what this worker knows of its providers |
 //! | `meter` | what is counted of a request when it is over |
 //! | [`record`] | the record of a request, for the access log |
@@ -17,9 +18,11 @@
 //! | [`arrived`] | the exchange of one that has arrived, and what became of it |
 //! | `mirror` | copies of clients' requests, for comparison |
 //! | `probe` | asking providers unasked, to know how they do |
+//! | [`spoken`] | what an answer says, for its record |
 //! | [`refusal`] | a request that goes nowhere |
 //! | [`reply`] | answers that Waypost gives itself |
 //! | [`accounts`] | whom a request is charged to |
+//! | [`books`] | what they have used: counted, and told |
 //! | [`tab`] | what a request holds of them |
 //! | [`limited`] | what a client is told of limits |
 //! | [`alerts`] | telling people that money runs out |
@@ -31,12 +34,14 @@
 //! | `root` | the module's entry: configuration and tick |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
+//! | [`world`] | what a worker gets from outside |
 //! | `host` | the only file that calls Envoy |
 
 pub mod accounts;
 pub mod alerts;
 pub mod arrived;
 pub mod asked;
+pub mod books;
 pub mod call;
 pub mod exchange;
 pub mod intake;
@@ -49,7 +54,9 @@ pub mod refusal;
 pub mod reply;
 pub mod restore;
 pub mod service;
+pub mod spoken;
 pub mod tab;
+pub mod world;
 
 #[cfg(target_os = "wasi")]
 mod callout;
@@ -67,6 +74,8 @@ mod loopback;
 mod mirror;
 #[cfg(target_os = "wasi")]
 mod probe;
+#[cfg(target_os = "wasi")]
+mod property;
 #[cfg(target_os = "wasi")]
 mod provider;
 #[cfg(target_os = "wasi")]

@@ -23,8 +23,8 @@ use proxy_wasm::types::Action;
 use super::asked::Asked;
 use super::collected::{Collected, MAX_ANSWER_BYTES, MAX_LEFT_BYTES, MAX_REFUSAL_BYTES};
 use super::exchange::{Exchange, Flow, hide, without_secrets};
-use super::gateway::{CLUSTER, EXCHANGE, borrow, tell};
-use super::host::{self, Buffer, Map};
+use super::host::{self, Buffer, Map, borrow};
+use super::property::{CLUSTER, EXCHANGE, is_connected, tell};
 use super::reply::Reply;
 use super::shared::{self, Handle};
 use crate::openai::{Class, Error};
@@ -398,11 +398,6 @@ fn commit(
 fn connected_after() -> Option<u64> {
     let waited = host::property("upstream\0cx_pool_ready_duration")?;
     Some(u64::from_le_bytes(waited.try_into().ok()?))
-}
-
-/// Whether the attempt had a connection.
-pub(super) fn is_connected() -> bool {
-    host::property("upstream\0local_address").is_some_and(|address| !address.is_empty())
 }
 
 fn is_of_type(content_type: &str, media_type: &str) -> bool {

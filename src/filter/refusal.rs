@@ -1,6 +1,6 @@
 //! A request that goes nowhere.
 
-use super::record::MAX_RECORD_BYTES;
+use super::record::writer::MAX_RECORD_BYTES;
 use crate::openai::Error;
 use crate::openai::error::start;
 use crate::routing::{Plan, Skipped};

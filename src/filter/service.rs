@@ -9,38 +9,16 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::accounts::Accounts;
-use super::tab;
+use super::books::{self, Books};
+use super::world::World;
 use crate::config::Gateway;
 use crate::health::{Event, Fleet, Pass, Refused, Slot, Standing, Traffic, Transition};
 use crate::openai::{Class, Error};
 use crate::routing::decision::BY_MODEL;
 use crate::routing::{Candidate, Moment, Plan, Question, Skipped};
 use crate::store::{Millis, Store};
-use crate::telemetry::metrics::{self, Meter, Sink};
+use crate::telemetry::metrics::{self, Meter};
 use crate::tenancy::Ledger;
-
-/// What a worker gets from outside: what all workers share, the time, chance, and metrics.
-pub trait World: Sink {
-    /// Milliseconds since 1970.
-    fn now(&self) -> Millis;
-
-    /// Any number; another one each time.
-    fn random(&self) -> u64;
-
-    /// Adds one to a counter.
-    fn count(&self, metric: &str) {
-        self.add(metric, 1);
-    }
-
-    /// Adds to a counter.
-    fn add(&self, metric: &str, by: u64);
-
-    /// A value for a histogram.
-    fn observe(&self, metric: &str, value: u64);
-
-    /// Sets a gauge.
-    fn gauge(&self, metric: &str, value: u64);
-}
 
 /// A configuration, and what this worker knows of its providers.
 pub struct Service {
@@ -80,7 +58,7 @@ impl Service {
         let meter = RefCell::new(Meter::new(&gateway, BY_MODEL));
         Self {
             accounts: Accounts::new(&gateway),
-            ledger: tab::ledger(&gateway),
+            ledger: books::ledger(&gateway),
             gateway,
             world,
             meter,
@@ -96,6 +74,17 @@ impl Service {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.world
+    }
+
+    /// The accounts, for who charges them.
+    pub(super) fn books(&self) -> Books<'_> {
+        Books {
+            gateway: &self.gateway,
+            accounts: &self.accounts,
+            ledger: &self.ledger,
+            meter: &self.meter,
+            world: &*self.world,
+        }
     }
 
     /// The fleet and the traffic, for who shows them.
@@ -205,7 +194,7 @@ impl Service {
         self.traffic.borrow_mut().flush(&*self.world, now);
         self.fleet.borrow_mut().refresh(&*self.world, now);
         self.show(now);
-        self.tick_accounts(now);
+        self.books().tick(now);
     }
 
     /// Sets the gauges that are not what this worker set last. All workers set them to what all
@@ -295,7 +284,7 @@ pub mod tests {
     use crate::filter::refusal::Refusal;
     use crate::providers::Headers;
     use crate::store::memory::Memory;
-    use crate::telemetry::metrics::Kind;
+    use crate::telemetry::metrics::{Kind, Sink};
     use crate::tenancy::Caller;
 
     /// Counters (without a value) and gauges, in the order of their changes.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::host;
-use super::service::World;
+use super::world::World;
 use crate::store::{Millis, Store};
 use crate::telemetry::metrics::{Kind, Sink};
 

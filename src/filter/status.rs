@@ -7,8 +7,7 @@ use std::rc::{Rc, Weak};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::gateway::borrow;
-use super::host::{self, Buffer, Map};
+use super::host::{self, Buffer, Map, borrow};
 use super::post::Post;
 use super::prices;
 use super::reply::{self, Reply};

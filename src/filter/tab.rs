@@ -15,20 +15,15 @@
 
 use std::rc::Rc;
 
-use super::alerts::{self, News, Notice};
+use super::alerts::News;
+use super::books::{DOWNGRADED, REFUSED};
 use super::limited;
 use super::refusal::Refusal;
 use super::service::Service;
 use crate::config::Gateway;
 use crate::providers::catalogue::NanoUsd;
 use crate::routing::{Plan, Question};
-use crate::store::Millis;
-use crate::telemetry::metrics::Metric;
-use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED};
-use crate::tenancy::{
-    Alert, Caller, Charge, Exceeded, Exhausted, Hold, LEASE, Ledger, Rates, Remaining, Span,
-    Subject, What, news,
-};
+use crate::tenancy::{Caller, Charge, Exceeded, Exhausted, Hold, Rates, Remaining, Subject};
 
 /// A reservation. However its holder ends, it is settled once: with what was used, or with nothing when
 /// it is dropped.
@@ -38,10 +33,6 @@ pub struct Tab {
     service: Rc<Service>,
     hold: Option<Hold>,
 }
-
-/// What a used-up budget did to a request, as a label.
-const REFUSED: &str = "refused";
-const DOWNGRADED: &str = "downgraded";
 
 impl Tab {
     /// Reserves what a request may use of the accounts of its caller; nothing where no terms bound it.
@@ -76,13 +67,13 @@ impl Tab {
         {
             match ledger.reserve_downgraded(&subjects, wanted(plan), store, now) {
                 Ok(hold) => {
-                    service.exceeded(caller, &exceeded, DOWNGRADED);
+                    service.books().exceeded(caller, &exceeded, DOWNGRADED);
                     return Ok(Some(Self::new(service, hold)));
                 }
                 Err(still) => exceeded = still,
             }
         }
-        service.exceeded(caller, &exceeded, REFUSED);
+        service.books().exceeded(caller, &exceeded, REFUSED);
         let mut refusal = Refusal::of(limited::refusal(&exceeded), std::mem::take(plan));
         refusal.limits = limited::headers(&exceeded.remaining);
         refusal.limit = Some(limited::word(exceeded.what));
@@ -104,7 +95,7 @@ impl Tab {
         match service.ledger.reserve(std::slice::from_ref(cap), wanted, store, now) {
             Ok(hold) => Ok(Some(Self::new(service, hold))),
             Err(exceeded) => {
-                service.first(&exceeded, News::Exhausted);
+                service.books().first(&exceeded, News::Exhausted);
                 Err(exceeded)
             }
         }
@@ -132,7 +123,7 @@ impl Tab {
     /// Charges what was used, and gives back the rest.
     pub fn settle(mut self, actual: Charge) {
         if let Some(hold) = self.hold.take() {
-            self.service.settle_hold(hold, actual);
+            self.service.books().settle(hold, actual);
         }
     }
 }
@@ -140,7 +131,7 @@ impl Tab {
 impl Drop for Tab {
     fn drop(&mut self) {
         if let Some(hold) = self.hold.take() {
-            self.service.settle_hold(hold, Charge::default());
+            self.service.books().settle(hold, Charge::default());
         }
     }
 }
@@ -156,91 +147,6 @@ fn charge(plan: &mut Plan, gateway: &Gateway, question: &Question<'_>) -> Charge
     let first = plan.candidates.first().copied();
     let cost = first.and_then(|first| plan.cost(first, gateway, question)).unwrap_or_default();
     Charge { requests: 1, tokens, cost }
-}
-
-/// The ledger of a configuration.
-#[must_use]
-pub fn ledger(gateway: &Gateway) -> Ledger {
-    Ledger::new(gateway.tenancy.time_zone, LEASE, gateway.alerts.anomaly)
-}
-
-impl Service {
-    /// Writes what could not be written, and shows what budgets are spent.
-    pub(super) fn tick_accounts(&self, now: Millis) {
-        let told = self.ledger.flush(self.store(), now);
-        told.iter().for_each(|alert| self.alert(alert));
-        let mut set = |metric: &Metric, values: &[&str], value| self.put(metric, values, value);
-        self.accounts.show(&self.ledger, self.store(), now, &mut set);
-    }
-
-    fn put(&self, metric: &Metric, values: &[&str], value: u64) {
-        self.meter.borrow().put(metric, values, value, &*self.world);
-    }
-
-    fn settle_hold(&self, hold: Hold, actual: Charge) {
-        let told = self.ledger.settle(hold, actual, self.store(), self.world.now());
-        told.iter().for_each(|alert| self.alert(alert));
-    }
-
-    /// Charges what was used without a reservation.
-    pub(super) fn spend(&self, subject: &Rc<Subject>, actual: Charge) {
-        let told = self.ledger.spend(subject, actual, self.store(), self.world.now());
-        told.iter().for_each(|alert| self.alert(alert));
-    }
-
-    fn exceeded(&self, caller: &Caller, exceeded: &Exceeded, outcome: &str) {
-        let tenant = self.accounts.tenant(caller);
-        let (kind, limit) = (exceeded.subject.kind.word(), limited::word(exceeded.what));
-        match exceeded.what {
-            What::Budget(_) => self.put(&BUDGET_EXCEEDED, &[tenant, kind, limit, outcome], 1),
-            _ => self.put(&LIMITED, &[tenant, kind, limit], 1),
-        }
-        let downgraded = outcome == DOWNGRADED;
-        self.first(exceeded, if downgraded { News::Downgraded } else { News::Exhausted });
-    }
-
-    /// The first refusal by a budget in its period is told: its last share may never be reached.
-    fn first(&self, exceeded: &Exceeded, news: News) {
-        if let (What::Budget(span), true) = (exceeded.what, exceeded.first) {
-            let limit = NanoUsd(exceeded.limit);
-            self.tell_alert(&exceeded.subject, Some(span), news, limit, limit);
-        }
-    }
-
-    fn alert(&self, alert: &Alert) {
-        let (span, news, spent, limit) = match alert.news {
-            news::News::Share { span, percent, spent, amount } => {
-                (Some(span), News::Share(percent), spent, amount)
-            }
-            news::News::Unusual { spent, usual } => (None, News::Unusual, spent, usual),
-        };
-        self.tell_alert(&alert.subject, span, news, spent, limit);
-    }
-
-    fn tell_alert(
-        &self,
-        subject: &Subject,
-        span: Option<Span>,
-        news: News,
-        spent: NanoUsd,
-        limit: NanoUsd,
-    ) {
-        let (of, name) = subject.parts();
-        let kind = subject.kind.word();
-        let notice = Notice {
-            kind,
-            name: name.to_owned(),
-            of: of.map(str::to_owned),
-            period: span.map_or("hour", Span::word),
-            news,
-            spent,
-            limit,
-            at: self.world.now(),
-        };
-        let limit = span.map_or("hour", accounts::budget);
-        self.put(&ALERTS, &[&accounts::name(subject), kind, limit, news.word()], 1);
-        alerts::outbox(|outbox| outbox.put(&notice, self.gateway.alerts.webhook.as_ref()));
-    }
 }
 
 #[cfg(test)]

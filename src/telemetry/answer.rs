@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::page::{PAGE, PAGE_POLICY};
 use crate::openai::{Class, Error};
-
-use super::{PAGE, PAGE_POLICY};
 
 /// An answer of the status listener.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,7 @@ impl Exchange {
             let actual = spent(attempt);
             match caps.iter().position(|(of, _)| *of == at) {
                 Some(place) => caps.swap_remove(place).1.settle(actual),
-                None if actual.cost.0 > 0 => self.service.spend(cap, actual),
+                None if actual.cost.0 > 0 => self.service.books().spend(cap, actual),
                 None => {}
             }
         }

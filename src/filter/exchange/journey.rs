@@ -1,6 +1,6 @@
 //! What the record of a request says beside its attempts.
 
-use crate::filter::record::Spoken;
+use crate::filter::spoken::Spoken;
 
 /// What happened to a request on its way, beside its attempts.
 #[derive(Debug, Default)]

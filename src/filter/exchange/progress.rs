@@ -12,32 +12,24 @@
 //! itself back when it is dropped. So none is given back twice, and none is kept for longer than the exchange.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::reckon::{End, Running};
-use super::{Exchange, Flow};
+use super::journey::Journey;
+use super::prepared::Prepared;
+use super::reckon::End;
+use super::running::Running;
+use super::trace::Trace;
+use super::{Exchange, Flow, Origin};
 use crate::config::reader::show;
 use crate::filter::asked::Asked;
 use crate::filter::call::Purpose;
-use crate::filter::service::Place;
-use crate::filter::tab::Tab;
+use crate::filter::refusal::Refusal;
+use crate::filter::service::{Place, Service};
+use crate::filter::spoken::Spoken;
 use crate::health::{Event, Gate, Refused, Slot};
 use crate::openai::{Class, Error};
-use crate::providers::Outbound;
-use crate::routing::{Outcome, Resolved, Skipped, Why, all_saturated};
-
-/// What the next attempt needs.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    /// The candidate's place in the plan.
-    pub candidate: usize,
-    /// The request, translated ahead to know that it can be.
-    pub outbound: Option<Outbound>,
-    /// The candidate's place at its endpoint, taken ahead too.
-    pub place: Option<Place>,
-    /// What it holds of its provider's cap.
-    pub cap: Option<Tab>,
-}
+use crate::routing::{Attempts, Outcome, Plan, Resolved, Skipped, Why, all_saturated};
 
 /// Why a candidate cannot be asked next.
 enum Hindrance {
@@ -52,6 +44,61 @@ enum Hindrance {
 }
 
 impl Exchange {
+    /// A request for which `plan` was made. Translates it for the first candidate that can take
+    /// it and has a place there.
+    ///
+    /// # Errors
+    /// None has: the first one's reason, or a 503 when it is that nobody has room.
+    pub fn open(
+        service: Rc<Service>,
+        parsed: Asked,
+        plan: Plan,
+        origin: Origin,
+    ) -> Result<Self, Refusal> {
+        let mut attempts = Attempts::new(plan.candidates);
+        for skipped in plan.skipped {
+            service.passed_over(&skipped);
+            attempts.skip(skipped);
+        }
+        let audit = &service.gateway.audit;
+        let wanted = audit.answers && matches!(parsed, Asked::Chat(_));
+        let spoken = wanted.then(|| Box::new(Spoken::new(audit)));
+        let mut exchange = Self {
+            gateway: Rc::clone(&service.gateway),
+            service,
+            parsed,
+            rule: plan.rule,
+            rule_at: plan.at,
+            mirror: plan.mirror,
+            warnings: plan.warnings,
+            timeouts: plan.timeouts,
+            attempts,
+            origin,
+            prepared: None,
+            places: Vec::new(),
+            lost: None,
+            tab: None,
+            caps: Vec::new(),
+            closed: false,
+            committed: false,
+            flow: Flow::None,
+            running: Running::default(),
+            call: None,
+            journey: Journey { spoken, ..Journey::default() },
+            trace: Trace::default(),
+        };
+        let all: Vec<usize> = (0..exchange.attempts.candidates().len()).collect();
+        match exchange.prepare(&all) {
+            Ok(()) => Ok(exchange),
+            Err(error) => {
+                let none = || Error::new(Class::Server, "the rule has no candidate");
+                let skipped = exchange.attempts.skipped().cloned().collect();
+                let refusal = Refusal::from(error.unwrap_or_else(none));
+                Err(Refusal { rule: exchange.rule, skipped, ..refusal })
+            }
+        }
+    }
+
     /// Decides who is asked after the candidate at `failed` failed with `error`: the next that may
     /// answer, whose dialect can express the request, and that has a place for it.
     pub fn move_on(&mut self, failed: usize, error: &Error) -> Option<Resolved<'_>> {

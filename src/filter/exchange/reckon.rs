@@ -12,34 +12,14 @@
 //! Whatever was not counted to its end is marked as `estimated`. An answer for which a provider counts no
 //! tokens at all was not counted. A model without a price has no cost, which is not a cost of nothing.
 
-use std::sync::Arc;
-
 use super::Exchange;
 use crate::filter::asked::Asked;
 use crate::openai::bill::{Bill, Top};
 use crate::openai::{Error, Usage};
-use crate::providers::catalogue::{NanoUsd, Price, TokenSplit};
+use crate::providers::catalogue::{NanoUsd, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
 use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input};
 use crate::routing::{Outcome, Spent, Total};
-
-/// What is known of the attempt under way.
-#[derive(Debug, Default)]
-pub(super) struct Running {
-    /// The price that held when it began. A newer one is for others.
-    price: Option<Arc<Price>>,
-    usage: Option<Usage>,
-    text_bytes: u64,
-    sent: bool,
-    unread: bool,
-}
-
-impl Running {
-    /// An attempt begins that costs this much.
-    pub(super) fn at(price: Option<Arc<Price>>) -> Self {
-        Self { price, ..Self::default() }
-    }
-}
 
 /// How an attempt ended, as far as its bill goes: a line of the table each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,87 +9,9 @@
 //! Without `tracing: true` there are no words, and Envoy is not called.
 
 use super::Exchange;
-use crate::filter::refusal::Refusal;
+use super::trace::{Said, WORDS};
 use crate::routing::{Attempt, Outcome, Spent};
 use crate::telemetry::convention::provider_name;
-
-/// Filter state for the spans: each is `wasm.` + name. What each says stands in docs/traces.md.
-pub const WORDS: [&str; 20] = [
-    NAME,
-    OPERATION,
-    "waypost_span_provider",
-    "waypost_span_asked",
-    "waypost_span_stream",
-    "waypost_span_model",
-    "waypost_span_first",
-    "waypost_span_input",
-    "waypost_span_output",
-    "waypost_span_cache_read",
-    "waypost_span_cache_write",
-    "waypost_span_reasoning",
-    "waypost_span_attempts",
-    "waypost_span_cost",
-    "waypost_span_estimated",
-    ERROR,
-    RULE,
-    TENANT,
-    "waypost_span_entry",
-    "waypost_span_outcome",
-];
-
-const NAME: &str = "waypost_span";
-const OPERATION: &str = "waypost_span_operation";
-const ERROR: &str = "waypost_span_error";
-const RULE: &str = "waypost_span_rule";
-const TENANT: &str = "waypost_span_tenant";
-
-/// What its spans say, in the order of [`WORDS`]. One without a value is empty: Envoy leaves out its
-/// attribute.
-type Said = Vec<String>;
-
-/// The trace of an exchange.
-#[derive(Debug, Default)]
-pub struct Trace {
-    /// What Envoy has been told last.
-    told: Said,
-    /// The class of the error that the client got, where it is not that of the last attempt.
-    pub error: Option<&'static str>,
-    /// The `traceparent` of the last attempt, for its provider: Envoy's own where it traces, else the
-    /// client's.
-    parent: Option<String>,
-}
-
-impl Trace {
-    /// Notes the `traceparent` of an attempt, if it is one: `00-TRACE-PARENT-FLAGS` in hexadecimal digits.
-    pub fn follow(&mut self, parent: Vec<u8>) -> Option<&str> {
-        let hex = |part: &[u8], size| part.len() == size && part.iter().all(u8::is_ascii_hexdigit);
-        let mut parts = parent.split(|b| *b == b'-');
-        let sizes = [2, 32, 16, 2];
-        let all = sizes.iter().all(|size| parts.next().is_some_and(|part| hex(part, *size)));
-        let well = all && parts.next().is_none();
-        self.parent = String::from_utf8(parent).ok().filter(|_| well);
-        self.parent.as_deref()
-    }
-
-    /// The W3C trace id: 32 hexadecimal digits.
-    #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        self.parent.as_deref()?.split('-').nth(1)
-    }
-
-    /// What Envoy has to be told for its spans to say `said`.
-    fn news(&mut self, said: Said) -> Vec<(&'static str, String)> {
-        self.told.resize(WORDS.len(), String::new());
-        let mut news = Vec::new();
-        for ((name, told), said) in WORDS.iter().zip(&mut self.told).zip(said) {
-            if *told != said {
-                told.clone_from(&said);
-                news.push((*name, said));
-            }
-        }
-        news
-    }
-}
 
 /// What a span is about.
 #[derive(Default)]
@@ -209,22 +131,6 @@ fn seconds(nanos: u64) -> String {
     format!("{}.{:03}", nanos / 1_000_000_000, nanos / 1_000_000 % 1_000)
 }
 
-/// What has to be told for the span of a request that was refused before anyone was asked.
-#[must_use]
-pub fn span_of_refusal(
-    refusal: &Refusal,
-    operation: Option<&str>,
-    tenant: &str,
-) -> Vec<(&'static str, String)> {
-    vec![
-        (NAME, operation.unwrap_or("refused").to_owned()),
-        (OPERATION, operation.unwrap_or_default().to_owned()),
-        (ERROR, refusal.error.class.word().to_owned()),
-        (RULE, refusal.rule.clone()),
-        (TENANT, tenant.to_owned()),
-    ]
-}
-
 const fn class(attempt: &Attempt) -> Option<&'static str> {
     match &attempt.outcome {
         Outcome::Failed { class, .. } => Some(class.word()),
@@ -245,6 +151,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::config::rule::Operation;
+    use crate::filter::exchange::trace::ERROR;
     use crate::filter::service::tests as service;
     use crate::openai::{Class, Error, Usage};
     use crate::providers::Headers;
@@ -378,37 +285,5 @@ mod tests {
         assert_eq!(error(&mut exchange).as_deref(), Some("overloaded"));
         exchange.trace.error = Some("timeout");
         assert_eq!(error(&mut exchange).as_deref(), Some("timeout"));
-    }
-
-    #[test]
-    fn only_a_well_formed_parent_is_followed() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let mut trace = Trace::default();
-        assert_eq!(trace.follow(good.into()), Some(good));
-        assert_eq!(trace.id(), Some("0af7651916cd43dd8448eb211c80319c"));
-        for bad in [
-            "",
-            "00",
-            good.trim_start_matches('0'),
-            &format!("{good}-01"),
-            &good.replace('a', "é"),
-            &good.replace('a', "\n"),
-        ] {
-            assert_eq!(trace.follow(bad.as_bytes().to_vec()), None, "{bad}");
-            assert_eq!(trace.id(), None);
-        }
-    }
-
-    #[test]
-    fn the_reference_configuration_reads_every_word() {
-        let yaml = include_str!("../../../envoy/envoy.yaml");
-        for word in WORDS {
-            assert!(yaml.contains(&format!("wasm.{word}:PLAIN")), "{word}");
-        }
-        assert_eq!(
-            yaml.matches("wasm.waypost_span").count(),
-            WORDS.len() + 1,
-            "the name stands there twice"
-        );
     }
 }

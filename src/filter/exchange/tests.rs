@@ -6,12 +6,15 @@ use std::cell::Cell;
 use serde_json::json;
 
 use super::progress::EARLY;
+use super::signature::MAX_WARNINGS_BYTES;
 use super::*;
 use crate::config::Config;
 use crate::config::rule::Operation;
+use crate::filter::refusal::Refusal;
 use crate::filter::service::tests::{Simulated, Told, alone, open};
 use crate::health::Gate;
 use crate::openai::Usage;
+use crate::providers::embeddings::NO_USAGE;
 
 fn gateway() -> Rc<Gateway> {
     let config = Config::read(&json!({

@@ -2,10 +2,10 @@
 
 use super::content::words;
 use super::writer::Writer;
-use super::{Candidate, Gateway};
+use crate::config::Gateway;
 use crate::config::audit::Audit;
 use crate::filter::exchange::Exchange;
-use crate::routing::{Attempt, Outcome, Skipped};
+use crate::routing::{Attempt, Candidate, Outcome, Skipped};
 
 /// Longest reason of an attempt, in bytes as written.
 pub const MAX_REASON_BYTES: usize = 200;

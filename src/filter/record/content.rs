@@ -4,42 +4,10 @@
 use super::writer::{Writer, quote};
 use crate::config::audit::Audit;
 use crate::filter::asked::Asked;
+use crate::filter::spoken::Spoken;
 use crate::guard::redact;
 use crate::guard::redact::MARGIN;
-use crate::openai::transcript::{Answers, Transcript, unescape};
-use crate::wire::sse::{Decoder, TooLarge};
-
-/// An answer on its way to the client, as far as its record wants it.
-#[derive(Debug)]
-pub struct Spoken {
-    decoder: Decoder,
-    answers: Answers,
-}
-
-impl Spoken {
-    /// Nothing yet.
-    #[must_use]
-    pub fn new(audit: &Audit) -> Self {
-        Self { decoder: Decoder::new(), answers: Answers::new(audit.max_content + MARGIN) }
-    }
-
-    /// A whole canonical answer.
-    pub fn answer(&mut self, body: &[u8]) {
-        self.answers.add(body);
-    }
-
-    /// Bytes of a canonical stream, cut anywhere.
-    pub fn events(&mut self, bytes: &[u8]) {
-        if self.answers.is_full() {
-            return;
-        }
-        let answers = &mut self.answers;
-        let _: Result<(), TooLarge> = self.decoder.push(bytes, &mut |event| {
-            answers.add(event.data);
-            Ok(())
-        });
-    }
-}
+use crate::openai::transcript::{Transcript, unescape};
 
 /// The messages of a request. The newest are kept when not all of them fit.
 pub(super) fn prompt(record: &mut Writer, asked: &Asked, audit: &Audit) {
@@ -66,7 +34,7 @@ pub(super) fn prompt(record: &mut Writer, asked: &Asked, audit: &Audit) {
 /// The answer, one entry for each choice.
 pub(super) fn answer(record: &mut Writer, spoken: Option<&Spoken>, audit: &Audit) {
     let Some(spoken) = spoken else { return };
-    let choices = spoken.answers.choices.iter();
+    let choices = spoken.choices();
     let mut said = choices.map(|choice| ("assistant", choice.clone()));
     let entries = fitting(record, "answer", &mut said, audit);
     record.raw("answer", entries.iter());

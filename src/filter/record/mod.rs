@@ -34,11 +34,10 @@ use super::exchange::Exchange;
 use super::refusal::Refusal;
 use crate::config::Gateway;
 use crate::openai::Usage;
-use crate::routing::{Attempts, Candidate, Total};
+use crate::routing::{Attempts, Total};
 use crate::tenancy::Caller;
 
 pub use attempt::MAX_REASON_BYTES;
-pub use content::Spoken;
 pub use writer::MAX_RECORD_BYTES;
 
 /// The version of what fields mean.

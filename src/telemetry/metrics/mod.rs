@@ -5,6 +5,7 @@
 //! | [`accounts`] | metrics of limits and budgets |
 //! | [`series`] | metrics of requests and attempts, as a table |
 //! | [`words`] | what may stand in their labels |
+//! | [`name`] | a name with its labels |
 //! | [`meter`] | their series: each is named once, and there is a bounded number of them |
 //!
 //! Envoy's module interface knows names and no labels. So labels stand in the name, and
@@ -23,51 +24,20 @@
 
 pub mod accounts;
 pub mod meter;
+pub mod name;
 pub mod prices;
 pub mod series;
 pub mod words;
 
+use name::Name;
+
 pub use meter::{Meter, Sink};
+pub use name::MAX_LABEL_BYTES;
 pub use series::{Kind, Metric};
 
 use crate::health::{Gate, Level, Slot, Transition, Watched};
 use crate::openai::Class;
 use crate::routing::{Resolved, Why};
-
-/// Longest value of a label, in bytes. Of a longer one it is the end.
-pub const MAX_LABEL_BYTES: usize = 64;
-
-/// A metric's name in the making.
-struct Name(String);
-
-impl Name {
-    fn new(name: &str) -> Self {
-        Self::whole(&["waypost_", name].concat())
-    }
-
-    fn whole(name: &str) -> Self {
-        let mut text = String::with_capacity(192);
-        text.push_str(name);
-        Self(text)
-    }
-
-    /// Adds a label.
-    fn with(mut self, label: &str, value: &str) -> Self {
-        self.0.push(';');
-        self.0.push_str(label);
-        self.0.push('=');
-        self.0.push_str(&self::label(value));
-        self
-    }
-}
-
-/// A value as it stands in a label. What could end it, or is no plain character, becomes `_`.
-fn label(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@".contains(&byte);
-    // The end of a long one, such as an ARN, tells it from its like.
-    let bytes = value.bytes().skip(value.len().saturating_sub(MAX_LABEL_BYTES));
-    bytes.map(|byte| if plain(byte) { char::from(byte) } else { '_' }).collect()
-}
 
 /// The state of a breaker as a number.
 #[must_use]

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `waypost_prices` | counter | outcome | documents that were `taken`, `refused`, or `unchanged`, and polls that `failed` |
 
-use super::Name;
+use super::name::Name;
 
 /// The counter of what became of documents and polls.
 #[must_use]

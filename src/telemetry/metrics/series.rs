@@ -4,7 +4,7 @@
 //! AI, as far as a host without labels, fractions and units has room for them; docs/metrics.md maps
 //! one to the other. Histograms hold whole numbers: the name ends with their unit.
 
-use super::Name;
+use super::name::Name;
 
 /// A kind of metric, as the host counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::label;
+use super::name::label;
 use crate::config::Gateway;
 use crate::openai::Class;
 use crate::providers::registry::APIS;
