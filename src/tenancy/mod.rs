@@ -21,6 +21,7 @@
 //! | [`alert`] | whom it is told of |
 //! | [`snapshot`] | what was spent, as JSON, and how another Envoy takes it over |
 //! | [`users`] | accounts of users, in a bounded number of slots |
+//! | [`calendar`] | dates as numbers of days |
 //! | [`period`] | days and months of a time zone |
 //! | [`zone`] | time zones |
 //! | [`key`] | virtual keys and their hashes |
@@ -32,6 +33,7 @@ pub mod account;
 pub mod alert;
 pub mod bound;
 pub mod bucket;
+pub mod calendar;
 pub mod caller;
 pub mod charge;
 pub mod exceeded;

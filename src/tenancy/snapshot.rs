@@ -18,8 +18,8 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::account::{Account, Moment};
+use super::calendar::{civil, days};
 use super::ledger::Ledger;
-use super::period::{civil, days};
 use super::subject::{Kind, Subject};
 use super::users::{self, hash};
 use crate::openai::fault::Fault;

@@ -15,7 +15,7 @@
 //! Zones whose summer time follows the moon: `Africa/Casablanca`, `Africa/El_Aaiun`, `Asia/Gaza` and
 //! `Asia/Hebron` are taken by the rule behind their lists, an hour off for some weeks of a year.
 
-use super::period::{DAY, civil, days};
+use super::calendar::{DAY, civil, days};
 
 /// Zones by their rules: a line is `rule region:name,name region:name`.
 const NAMES: &str = include_str!("zone/names.txt");

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::store::Millis;
 use crate::tenancy::Zone;
-use crate::tenancy::period::{self, Period, civil, days};
+use crate::tenancy::calendar::{civil, days};
+use crate::tenancy::period::{self, Period};
 
 const DAY_SECONDS: u64 = 86_400;
 

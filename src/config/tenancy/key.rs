@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use crate::config::reader::{Node, Problems};
 use crate::tenancy::Key;
+use crate::tenancy::calendar::{civil, days};
 use crate::tenancy::key::Hash;
-use crate::tenancy::period::{civil, days};
 
 /// A day in milliseconds.
 const DAY: u64 = 24 * 60 * 60 * 1000;

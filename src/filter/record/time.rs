@@ -1,7 +1,7 @@
 //! Times as texts.
 
 use crate::store::Millis;
-use crate::tenancy::period::civil;
+use crate::tenancy::calendar::civil;
 
 /// Milliseconds since 1970 as RFC 3339 in UTC, `2026-11-21T18:11:46.123Z`.
 #[must_use]
