@@ -318,6 +318,15 @@ def test_the_rules_hold_what_their_tests_say():
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_rules_are_tested_in_the_order_in_which_they_read_each_other():
+    groups = [
+        group["name"]
+        for file in ("rules.yaml", "alerts.yaml")
+        for group in yaml.safe_load((RULES / file).read_text())["groups"]
+    ]
+    assert yaml.safe_load((RULES / "tests.yaml").read_text())["group_eval_order"] == groups
+
+
 def test_every_alert_has_a_test_and_says_what_to_do():
     rules = [rule for group in yaml.safe_load((RULES / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
     text = (RULES / "tests.yaml").read_text()
