@@ -60,9 +60,10 @@ def steps():
             ),
             ("size", MODULE, MODULE_LIMIT),
         ]),
-        ("scripts", "the renderer, the fake providers, the measuring tool", [
+        ("scripts", "the renderer, the fake providers, the module's calls of its host, the measuring tool", [
             run(sys.executable, "-m", "unittest", "discover", "-s", "envoy", "-p", "test_*.py"),
             run(sys.executable, "-m", "unittest", "discover", "-s", "examples/fakes", "-p", "test_*.py"),
+            run("node", "--test", "tests/calls/"),
             run("cargo", "test", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench"),
             run("cargo", "run", "--quiet", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench", "--", "decide", "--quick"),
         ]),

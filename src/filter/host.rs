@@ -374,16 +374,29 @@ pub fn monotonic() -> u64 {
     START.with(|start| u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970, the same for a whole [turn](super::turn).
 pub fn unix_time() -> u64 {
     unix_millis() / 1000
 }
 
-/// Milliseconds since 1970.
+thread_local! {
+    /// The time of the turn; 0 before it was asked for.
+    static TURN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Envoy has called: what [`unix_millis`] said before is over.
+pub fn begin_turn() {
+    TURN.set(0);
+}
+
+/// Milliseconds since 1970, the same for a whole [turn](super::turn).
 #[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
 pub fn unix_millis() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    if TURN.get() == 0 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        TURN.set(now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)));
+    }
+    TURN.get()
 }
 
 /// Any number. Good for taking turns and drawing lots, not for secrets: splitmix64 from a seed that

@@ -32,6 +32,7 @@
 //! | [`restore`] | what was spent before |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
+//! | `turn` | one call of Envoy's: its time |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
 //! | [`world`] | what a worker gets from outside |
@@ -84,5 +85,7 @@ mod root;
 mod shared;
 #[cfg(target_os = "wasi")]
 mod status;
+#[cfg(target_os = "wasi")]
+mod turn;
 #[cfg(target_os = "wasi")]
 mod webhook;

@@ -412,7 +412,9 @@ impl Context for ProviderStream {
         if guard.waits() && is_connected() {
             guard.sent();
         }
-        if let Some(cluster) = guard.gone(attempt.at, attempt.status, host::monotonic()) {
+        if guard.is_under_way(attempt.at)
+            && let Some(cluster) = guard.gone(attempt.at, attempt.status, host::monotonic())
+        {
             host::set_property(CLUSTER, &cluster);
         }
         tell(guard.attempt_span(attempt.at));

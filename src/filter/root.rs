@@ -15,6 +15,7 @@ use super::provider::{Credentials, ProviderStream};
 use super::service::Service;
 use super::shared;
 use super::status::{self, StatusStream};
+use super::turn::Turns;
 use super::webhook;
 use crate::config::pricelist::MAX_DOCUMENT_BYTES;
 use crate::config::prices::Url;
@@ -34,7 +35,7 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| {
         host::log(Level::Critical, &format!("waypost: {panic}"));
     }));
-    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
+    proxy_wasm::set_root_context(|_| Box::new(Turns(Root::default())));
 }
 
 #[derive(Default)]
@@ -121,12 +122,12 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.role {
-            Some(Role::Gateway(desk)) => Box::new(GatewayStream::new(id, Rc::clone(desk))),
+            Some(Role::Gateway(desk)) => Box::new(Turns(GatewayStream::new(id, Rc::clone(desk)))),
             Some(Role::Provider(credentials)) => {
-                Box::new(ProviderStream::new(Rc::clone(credentials)))
+                Box::new(Turns(ProviderStream::new(Rc::clone(credentials))))
             }
-            Some(Role::Loopback) => Box::new(LoopbackStream::new(id)),
-            Some(Role::Status) => Box::new(StatusStream::default()),
+            Some(Role::Loopback) => Box::new(Turns(LoopbackStream::new(id))),
+            Some(Role::Status) => Box::new(Turns(StatusStream::default())),
             // Envoy makes no streams for a configuration that was refused.
             None => Box::new(Unconfigured),
         })

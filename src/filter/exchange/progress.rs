@@ -280,6 +280,13 @@ impl Exchange {
         }
     }
 
+    /// Whether it is not known yet what became of an attempt, and somebody still wants to know.
+    #[must_use]
+    pub fn is_under_way(&self, attempt: usize) -> bool {
+        let outcome = self.attempts.outcome(attempt);
+        !self.closed && matches!(outcome, Some(Outcome::Pending | Outcome::Flowing))
+    }
+
     /// The provider's side of an attempt ended. Without a verdict that is a failure; a client that
     /// left has closed the exchange before. Gives the cluster that is asked next, if there is one.
     ///
