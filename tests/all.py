@@ -63,7 +63,7 @@ def steps():
         ("scripts", "the renderer, the fake providers, the module's calls of its host, the measuring tool", [
             run(sys.executable, "-m", "unittest", "discover", "-s", "envoy", "-p", "test_*.py"),
             run(sys.executable, "-m", "unittest", "discover", "-s", "examples/fakes", "-p", "test_*.py"),
-            run("node", "--test", "tests/calls/"),
+            run("node", "--test", "tests/calls/calls.test.mjs"),
             run("cargo", "test", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench"),
             run("cargo", "run", "--quiet", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench", "--", "decide", "--quick"),
         ]),

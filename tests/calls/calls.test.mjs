@@ -1,14 +1,15 @@
 // How often the module calls its host for a request, in which order: a call costs what a kilobyte of JSON does.
-// `UPDATE=1 node --test tests/calls/` writes the goldens anew; then look at what changed.
+// `UPDATE=1 node --test tests/calls/calls.test.mjs` writes the goldens anew; then look at what changed.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { ANSWERS, Exchange, chat, gateway } from './exchange.mjs';
 
-const GOLDEN = path.join(import.meta.dirname, 'golden');
+const GOLDEN = fileURLToPath(new URL('golden', import.meta.url));
 
 const OVERLOADED = '{"error":{"message":"The server is overloaded.","type":"server_error"}}';
 

@@ -2,10 +2,11 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { Host, pack } from './host.mjs';
 
-const HERE = import.meta.dirname;
+const HERE = path.dirname(fileURLToPath(import.meta.url));
 const GATEWAY = 1;
 const PROVIDERS = { openai: 2, anthropic: 3 };
 
