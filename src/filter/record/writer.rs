@@ -79,8 +79,7 @@ impl Writer {
     /// A number.
     pub fn number(&mut self, name: &'static str, number: u64) {
         self.name(name);
-        // Writing to a Vec cannot fail.
-        let _ = write!(self.json, "{number}");
+        self.json.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// A number, if there is one.
@@ -107,6 +106,7 @@ impl Writer {
         match amount {
             Some(amount) => {
                 self.name(name);
+                // Writing to a Vec cannot fail.
                 let _ = write!(self.json, "{amount}");
             }
             None => self.null(name),
@@ -191,9 +191,13 @@ impl Writer {
 pub fn quote(out: &mut Vec<u8>, text: &str, most: usize) -> bool {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    let end = out.len() + most;
+    let end = out.len().saturating_add(most);
+    // Nearly always that is all of it.
+    let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
+    let (plain, rest) = text.split_at_checked(plain.min(most)).unwrap_or_default();
+    out.extend_from_slice(plain.as_bytes());
     let mut whole = true;
-    for c in text.chars() {
+    for c in rest.chars() {
         let mut bytes = [0; 6];
         let length = match c {
             '"' | '\\' => {
@@ -217,6 +221,11 @@ pub fn quote(out: &mut Vec<u8>, text: &str, most: usize) -> bool {
     }
     out.push(b'"');
     whole
+}
+
+/// Whether a byte is a character that stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 #[cfg(test)]
@@ -246,7 +255,10 @@ mod tests {
     fn a_text_that_is_too_long_is_cut_between_characters() {
         assert_eq!(quoted("abc", 3), ("\"abc\"".to_owned(), true));
         assert_eq!(quoted("abcd", 3), ("\"abc\"".to_owned(), false));
+        assert_eq!(quoted("abc", 0), ("\"\"".to_owned(), false));
+        assert_eq!(quoted("", 0), ("\"\"".to_owned(), true));
         assert_eq!(quoted("aé", 2), ("\"a\"".to_owned(), false));
+        assert_eq!(quoted("aéb", 3), ("\"aé\"".to_owned(), false));
         assert_eq!(quoted("a\n", 6), ("\"a\"".to_owned(), false));
         assert_eq!(quoted("\"\"", 3), ("\"\\\"\"".to_owned(), false));
     }
