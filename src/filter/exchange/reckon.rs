@@ -6,7 +6,7 @@
 //! | a whole answer, and nobody counted | estimate | a token for [`BYTES_A_TOKEN`] bytes of text |
 //! | content flowed, and was cut or its client left | as told so far, else estimate | what was told or the text, whichever is more |
 //! | sent, and no answer came | as told so far, else estimate | none |
-//! | sent, and the client left before the whole answer came, or it was too long to be read | estimate | as much as was asked for, at most [`DEFAULT_OUTPUT`] |
+//! | sent, and the client left before the whole answer came, or it was too long to be read | estimate | as much as was asked for, at most [`DEFAULT_OUTPUT`] of each choice |
 //! | refused, not sent, or no connection | nothing | nothing |
 //!
 //! Whatever was not counted to its end is marked as `estimated`. An answer for which a provider counts no
@@ -18,7 +18,7 @@ use crate::openai::bill::{Bill, Top};
 use crate::openai::{Error, Usage};
 use crate::providers::catalogue::{NanoUsd, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
-use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input};
+use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input, Output};
 use crate::routing::{Outcome, Spent, Total};
 
 /// How an attempt ended, as far as its bill goes: a line of the table each.
@@ -131,7 +131,8 @@ impl Exchange {
         let at = self.attempts.tried().get(attempt)?.candidate;
         let model = self.candidate(at)?.model;
         let text = self.running.text_bytes / BYTES_A_TOKEN;
-        let guess = |output| Some(estimate::usage(model, self.estimated_input()?, output));
+        let choices = self.wanted().choices;
+        let guess = |output| Some(estimate::usage(model, self.estimated_input()?, output, choices));
         let told = self.running.usage.filter(|told| told.total() > 0);
         let (mut usage, estimated) = match (end, told) {
             (End::Whole, Some(told)) => (told, false),
@@ -139,7 +140,7 @@ impl Exchange {
                 (Usage { output: told.output.max(text), ..told }, true)
             }
             (End::Whole | End::Cut, _) => (guess(text)?, true),
-            (End::Unseen, _) => (guess(self.wanted_output())?, true),
+            (End::Unseen, _) => (guess(self.unseen_output())?, true),
             (End::Unanswered | End::Free, _) => (guess(0)?, true),
         };
         let price = self.running.price.as_ref();
@@ -159,13 +160,17 @@ impl Exchange {
         }
     }
 
-    fn wanted_output(&self) -> u64 {
+    /// How much output it allows.
+    pub(super) fn wanted(&self) -> Output {
         match &self.parsed {
-            Asked::Chat(parsed) => {
-                parsed.chat().max_tokens.unwrap_or(DEFAULT_OUTPUT).min(DEFAULT_OUTPUT)
-            }
-            Asked::Embeddings(_) | Asked::Models => 0,
+            Asked::Chat(parsed) => Output::of(parsed.chat()),
+            Asked::Embeddings(_) | Asked::Models => Output { tokens: Some(0), choices: 1 },
         }
+    }
+
+    fn unseen_output(&self) -> u64 {
+        let Output { tokens, choices } = self.wanted();
+        tokens.unwrap_or(DEFAULT_OUTPUT).min(DEFAULT_OUTPUT).saturating_mul(choices)
     }
 
     /// How much was written to a cache for twelve hours. Where that is on offer no answer tells for how
@@ -318,6 +323,7 @@ mod tests {
         assert_eq!(left(""), Some((100, 1_000, true)));
         assert_eq!(left(r#","max_tokens":7"#), Some((100, 7, true)));
         assert_eq!(left(r#","max_tokens":70000"#), Some((100, 1_000, true)));
+        assert_eq!(left(r#","max_tokens":7,"n":3"#), Some((100, 21, true)));
         assert_eq!(left(STREAM), Some((100, 0, true)));
         assert_eq!(after("", |_| ()), None);
         let begun = after(STREAM, |exchange| exchange.told(told(8, 1), 0));
