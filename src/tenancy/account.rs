@@ -260,7 +260,7 @@ impl Account {
     }
 
     /// Brings the account to now: buckets drain, reservations and periods end. `admits` when somebody
-    /// asks under these terms now: then these are the limits. A request that came under an older
+    /// asks under these terms now: then these are the limits, and this is the day. A request that came under an older
     /// configuration and ends now must not drain by what held then; the next one that asks drains for
     /// that time too.
     pub fn advance(&mut self, terms: &Terms, moment: &Moment, admits: bool) {
@@ -292,8 +292,8 @@ impl Account {
                 *cell = Reserved::default();
             }
         }
-        self.day.roll(&moment.day, moment.now);
-        self.month.roll(&moment.month, moment.now);
+        self.day.roll(&moment.day, moment.now, admits);
+        self.month.roll(&moment.month, moment.now, admits);
         self.hourly.roll(moment.hour());
     }
 
@@ -534,12 +534,13 @@ fn share(amount: u64, percent: u16) -> u64 {
 }
 
 impl Spent {
-    /// Begins anew when another period has come.
-    const fn roll(&mut self, period: &Period, now: Millis) {
+    /// Begins anew when another period has come. Only whoever `admits` goes back to one before.
+    const fn roll(&mut self, period: &Period, now: Millis, admits: bool) {
         // A worker whose clock is a moment behind finds the next period begun already.
         let behind = period.ends.saturating_sub(now) <= BEHIND;
         let id = period.id as u64;
-        if self.id != id && !(behind && self.id == id + 1) {
+        let stays = self.id > id && (!admits || behind && self.id == id + 1);
+        if self.id != id && !stays {
             *self = Self { id, money: 0, flags: 0 };
         }
     }

@@ -429,6 +429,22 @@ fn a_request_of_the_old_configuration_fills_no_bucket_of_the_new_one() {
 }
 
 #[test]
+fn a_request_of_an_older_time_zone_does_not_begin_the_day_before_anew() {
+    let (store, before) = (Memory::new(), ledger());
+    let after = Ledger::new(Zone::parse("+14:00").unwrap(), LEASE, None);
+    let subjects = budgeted(daily(100));
+    let mut stream = before.reserve(&subjects, charge(1, 5), &store, T0).unwrap();
+    let now = T0 + HOUR;
+    after.spend(&subjects[0], charge(1, 60), &store, now);
+    before.renew(&mut stream, &store, now);
+    assert_eq!(after.account(&subjects[0], &store, now).day.money, 60);
+    before.settle(stream, charge(1, 7), &store, now);
+    assert_eq!(after.account(&subjects[0], &store, now).day.money, 67);
+    // Whoever asks now says which day it is, as after a clock that was set back.
+    assert!(before.reserve(&subjects, charge(1, 100), &store, now).is_ok());
+}
+
+#[test]
 fn when_others_are_always_quicker_the_request_passes_and_is_charged_later() {
     let (store, ledger) = (Memory::new(), ledger());
     let limits = Limits { requests: per_minute(10), ..concurrent(1) };
