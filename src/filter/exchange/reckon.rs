@@ -10,7 +10,7 @@
 //! | refused, not sent, or no connection | nothing | nothing |
 //!
 //! Whatever was not counted to its end is marked as `estimated`. An answer for which a provider counts no
-//! tokens at all was not counted. A model without a price has no cost, which is not a cost of nothing.
+//! tokens at all, or more than [`MAX_TOLD`], was not counted. A model without a price has no cost, which is not a cost of nothing.
 
 use super::Exchange;
 use crate::filter::asked::Asked;
@@ -20,6 +20,16 @@ use crate::providers::catalogue::{NanoUsd, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
 use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input, Output};
 use crate::routing::{Outcome, Spent, Total};
+
+/// Most tokens that an attempt can have used, a hundred times what any model reads and says. Beyond it
+/// somebody miscounted, and the account must not pay for that until its budget's month is over.
+const MAX_TOLD: u64 = 1_000_000_000;
+
+/// What a provider counted, if that is a count.
+#[must_use]
+pub fn counted(usage: Option<Usage>) -> Option<Usage> {
+    usage.filter(|usage| (1..=MAX_TOLD).contains(&usage.total()))
+}
 
 /// How an attempt ended, as far as its bill goes: a line of the table each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,13 +143,12 @@ impl Exchange {
         let text = self.running.text_bytes / BYTES_A_TOKEN;
         let choices = self.wanted().choices;
         let guess = |output| Some(estimate::usage(model, self.estimated_input()?, output, choices));
-        let told = self.running.usage.filter(|told| told.total() > 0);
+        let told = counted(self.running.usage);
+        let said = told.map_or(text, |told| told.output.max(text));
         let (mut usage, estimated) = match (end, told) {
             (End::Whole, Some(told)) => (told, false),
-            (_, Some(told)) if told.prompt() > 0 => {
-                (Usage { output: told.output.max(text), ..told }, true)
-            }
-            (End::Whole | End::Cut, _) => (guess(text)?, true),
+            (_, Some(told)) if told.prompt() > 0 => (Usage { output: said, ..told }, true),
+            (End::Whole | End::Cut, _) => (guess(said)?, true),
             (End::Unseen, _) => (guess(self.unseen_output())?, true),
             (End::Unanswered | End::Free, _) => (guess(0)?, true),
         };
@@ -263,6 +272,10 @@ mod tests {
         assert_eq!(answered(told(7, 3), 4_000), Some((7, 3, false)));
         assert_eq!(answered(None, 4_000), Some((100, 1_000, true)));
         assert_eq!(answered(told(0, 0), 4_000), Some((100, 1_000, true)));
+        assert_eq!(answered(told(0, MAX_TOLD), 8), Some((0, MAX_TOLD, false)));
+        // A count of -1 that somebody wrote as an unsigned number.
+        assert_eq!(answered(told(7, u64::MAX), 8), Some((100, 2, true)));
+        assert_eq!(answered(told(MAX_TOLD, 1), 8), Some((100, 2, true)));
     }
 
     #[test]
@@ -284,6 +297,7 @@ mod tests {
             assert_eq!(cut(told(7, 1), 400), Some((7, 100, true)));
             assert_eq!(cut(told(7, 300), 400), Some((7, 300, true)));
             assert_eq!(cut(None, 400), Some((100, 100, true)));
+            assert_eq!(cut(told(0, 300), 400), Some((100, 300, true)));
         }
         let silent = after(STREAM, |exchange| {
             exchange.told(None, 40);
