@@ -18,7 +18,7 @@ use waypost::config::provider::Balance;
 use waypost::config::rule::{Choose, Leave, Mirror, Operation, Sticky, TargetId};
 use waypost::config::{Config, Gateway};
 use waypost::health::{Counts, Gate, Percentiles, Slot, Standing};
-use waypost::routing::estimate::Input;
+use waypost::routing::estimate::{Input, Output};
 use waypost::routing::{Candidate, Moment, Plan, Question, Why, Wishes, plan};
 
 const PROVIDERS: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -117,7 +117,7 @@ impl Case {
         let input = || self.input;
         let question = Question {
             input: &input,
-            output_tokens: self.output,
+            output: Output { tokens: self.output, choices: 1 },
             user: self.user.as_deref(),
             wishes: Wishes {
                 rule: self.rule,

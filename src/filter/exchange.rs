@@ -31,6 +31,7 @@ use crate::routing::{Attempts, Candidate, Outcome, Resolved};
 use crate::tenancy::Caller;
 
 pub use journey::Journey;
+pub use reckon::counted;
 pub use told::{MIN_SECRET_BYTES, for_client, hide, without_secrets};
 pub use trace::{Trace, WORDS, span_of_refusal};
 

@@ -18,6 +18,7 @@ use crate::openai::outer::Tags;
 use crate::openai::request::{ParsedChat, read};
 use crate::openai::{Class, Error, models};
 use crate::providers::Headers;
+use crate::routing::estimate::Output;
 use crate::routing::wishes::{MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
 use crate::routing::{self, Needs, Plan, Question, Wishes, estimate};
 use crate::tenancy::{Caller, May};
@@ -243,7 +244,7 @@ pub fn ask<T>(
                 metadata: &|name| metadata.text(name),
                 user: user.as_deref(),
                 input: &|| estimate::chat(chat),
-                output_tokens: chat.max_tokens,
+                output: Output::of(chat),
                 capabilities: needs.capabilities(),
                 cel,
                 wishes: wishes(gateway, may, headers, || chat.field(MODELS_FIELD))?,

@@ -4,7 +4,6 @@ use super::decision::{Plan, Question};
 use super::estimate::{self, Input};
 use super::{Candidate, Skipped, Why};
 use crate::config::Gateway;
-use crate::config::rule::Operation;
 use crate::providers::catalogue::NanoUsd;
 
 impl Plan {
@@ -23,18 +22,16 @@ impl Plan {
     ) -> Option<NanoUsd> {
         let input = Input { cached: 0, ..self.input(question) };
         let model = candidate.resolve(gateway)?.model;
-        estimate::cost(model, question.operation, input, question.output_tokens)
+        estimate::cost(model, question.operation, input, question.output)
     }
 
     /// The tokens that the request is taken to use at the candidate that is asked first.
     pub fn tokens(&mut self, gateway: &Gateway, question: &Question<'_>) -> u64 {
         let input = self.input(question);
         let first = self.candidates.first().and_then(|first| first.resolve(gateway));
-        let output = match question.operation {
-            Operation::Chat => question.output_tokens.unwrap_or(estimate::DEFAULT_OUTPUT),
-            Operation::Embeddings => 0,
-        };
-        first.map_or(0, |first| estimate::usage(first.model, input, output).total())
+        let choices = question.output.choices;
+        let output = question.output.all(question.operation);
+        first.map_or(0, |first| estimate::usage(first.model, input, output, choices).total())
     }
 
     /// Leaves only the candidates that cost less than the one that would be asked first, in their

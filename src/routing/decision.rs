@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::estimate::Input;
+use super::estimate::{Input, Output};
 use super::wishes::Wishes;
 use super::{Candidate, Skipped};
 use crate::config::Gateway;
@@ -32,8 +32,8 @@ pub struct Question<'a> {
     /// Tokens of input, by [`estimate`](super::estimate). Asked for once, and only if a rule, a
     /// price or a strategy wants to know.
     pub input: &'a dyn Fn() -> Input,
-    /// Most tokens of output, where the request says so.
-    pub output_tokens: Option<u64>,
+    /// Most output.
+    pub output: Output,
     /// What the request needs of a model: [`Needs::capabilities`](super::Needs::capabilities).
     pub capabilities: Capabilities,
     /// What Envoy says of an expression.
@@ -60,7 +60,7 @@ impl<'a> Question<'a> {
             metadata: &|_| None,
             user: None,
             input: &Input::default,
-            output_tokens: None,
+            output: Output::default(),
             capabilities: Capabilities::default(),
             cel: &|_| false,
             wishes: Wishes::default(),

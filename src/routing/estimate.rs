@@ -4,15 +4,15 @@
 //! |---|---|
 //! | text: messages, calls, tools, a schema | one token for [`BYTES_A_TOKEN`] bytes as written |
 //! | a picture, a sound, a document | [`ATTACHMENT_TOKENS`] |
-//! | output | as much as the request allows; without a limit [`DEFAULT_OUTPUT`] |
+//! | output | as much as the request allows, without a limit [`DEFAULT_OUTPUT`]; of several choices (`n`) each |
 //!
 //! This is the middle of what tokenizers give for running text, so that rules and prices see an
 //! ordinary request as it is. [`needs`](super::needs) wants the fewest tokens a text can be, and
 //! counts [half of it](super::needs::MAX_BYTES_A_TOKEN): there a guess too high refuses a request.
 //!
 //! # Not supported
-//! The lengths of attachments, several choices (`n`), tokens of reasoning beyond the limit. They
-//! cost more at every candidate, so they rarely change who is cheapest.
+//! The lengths of attachments, tokens of reasoning beyond the limit. They cost more at every
+//! candidate, so they rarely change who is cheapest.
 
 use serde_json::value::RawValue;
 
@@ -40,6 +40,39 @@ pub struct Input {
     /// Those of them that stand before the last mark for a prompt cache. They are taken for read
     /// from it: whoever marks a prompt sends it more than once.
     pub cached: u64,
+}
+
+/// How much output a request allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Most tokens of a choice, where it says so.
+    pub tokens: Option<u64>,
+    /// How many choices.
+    pub choices: u64,
+}
+
+impl Output {
+    /// That of a chat.
+    #[must_use]
+    pub fn of(chat: &Chat<'_>) -> Self {
+        Self { tokens: chat.max_tokens, choices: chat.n.unwrap_or(1) }
+    }
+
+    /// That of an operation, all choices together.
+    #[must_use]
+    pub fn all(self, operation: Operation) -> u64 {
+        match operation {
+            Operation::Chat => self.tokens.unwrap_or(DEFAULT_OUTPUT).saturating_mul(self.choices),
+            Operation::Embeddings => 0,
+        }
+    }
+}
+
+/// One choice of any length.
+impl Default for Output {
+    fn default() -> Self {
+        Self { tokens: None, choices: 1 }
+    }
 }
 
 /// The input of a chat. Linear in its length: it reads parts, which the parser leaves alone.
@@ -114,34 +147,25 @@ impl Sum {
     }
 }
 
-/// What a request will cost at `model`; nothing where it has no price. `output` is the request's own
-/// limit. Marked input costs as read from the cache where the model has one.
+/// What a request will cost at `model`; nothing where it has no price. Marked input costs as read from the cache where the model has one.
 #[must_use]
-pub fn cost(
-    model: &Model,
-    operation: Operation,
-    input: Input,
-    output: Option<u64>,
-) -> Option<NanoUsd> {
+pub fn cost(model: &Model, operation: Operation, input: Input, output: Output) -> Option<NanoUsd> {
     let price = model.price()?;
-    let output = match operation {
-        Operation::Chat => output.unwrap_or(DEFAULT_OUTPUT),
-        Operation::Embeddings => 0,
-    };
-    Some(price.cost(&TokenSplit::from(&usage(model, input, output))))
+    let usage = usage(model, input, output.all(operation), output.choices);
+    Some(price.cost(&TokenSplit::from(&usage)))
 }
 
 /// What a request with so much input and output uses at `model`: marked input is read from the cache
-/// where the model has one, and no more comes out than the model can give.
+/// where the model has one, and no more comes out than the model can give in so many choices.
 #[must_use]
-pub fn usage(model: &Model, input: Input, output: u64) -> Usage {
+pub fn usage(model: &Model, input: Input, output: u64, choices: u64) -> Usage {
     let facts = &model.facts;
     let caches = facts.capabilities.has(Capability::PromptCaching);
     let cached = if caches { input.cached.min(input.tokens) } else { 0 };
     Usage {
         uncached_input: input.tokens - cached,
         cache_read: cached,
-        output: output.min(facts.max_output.unwrap_or(u64::MAX)),
+        output: output.min(facts.max_output.unwrap_or(u64::MAX).saturating_mul(choices)),
         ..Usage::default()
     }
 }

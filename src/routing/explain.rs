@@ -42,11 +42,10 @@ pub fn candidates<'p>(
     let known = |candidate: Candidate, place: Option<usize>| {
         let found = candidate.resolve(gateway)?;
         let standing = candidate.slot(gateway).map(moment.standing).unwrap_or_default();
-        let output = question.output_tokens;
         Some(Known {
             candidate,
             place,
-            cost: estimate::cost(found.model, question.operation, input, output),
+            cost: estimate::cost(found.model, question.operation, input, question.output),
             quality: quality::score(&found.model.quality, question),
             weight: plan.place(candidate).map_or(1, |(_, _, target)| target.weight),
             latency: latency::of(&standing, question.stream),

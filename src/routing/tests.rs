@@ -11,7 +11,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use serde_json::{Value, json};
 
-use super::estimate::Input;
+use super::estimate::{Input, Output};
 use super::*;
 use crate::config::rule::Operation;
 use crate::config::{Config, Gateway};
@@ -113,7 +113,7 @@ impl Case<'_> {
             metadata: &metadata,
             user: self.user,
             input: &input,
-            output_tokens: self.output,
+            output: Output { tokens: self.output, choices: 1 },
             capabilities: self.needs,
             cel: &cel,
             wishes: self.wishes.clone(),
@@ -457,7 +457,7 @@ fn what_a_decision_knew_is_told_of_everybody() {
     let input = || Input { tokens: 1_000, cached: 500 };
     let question = Question {
         input: &input,
-        output_tokens: Some(100),
+        output: Output { tokens: Some(100), choices: 1 },
         ..Question::new(Operation::Chat, "one", true, &header)
     };
     let standing = |_| slow(70);

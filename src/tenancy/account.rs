@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  account/<kind>/<name>
-//!  version u8 │ u64 each: at │ 6 × level │ 4 × (began, in flight, reserved) │ day: id, spent, flags
+//!  version u8 │ u64 each: at │ mark of the limits │ 6 × level │ 4 × (began, in flight, reserved) │ day: id, spent, flags
 //!    │ month: id, spent, flags │ hour, spent, usual, hours, flags │ until │ name of a user
 //! ```
 //! Reservations belong to generations of time, so that those of a worker that died end: see
@@ -18,13 +18,13 @@ use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
 use crate::store::bytes::{Reader, Writer};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The length of a value, without a user's name.
 pub const BYTES: usize = 1 + WORDS * 8;
 
 /// The numbers of an account.
-const WORDS: usize = 1 + 6 + GENERATIONS * 3 + 2 * 3 + 5 + 1;
+const WORDS: usize = 2 + 6 + GENERATIONS * 3 + 2 * 3 + 5 + 1;
 
 /// Generations of reservations: two that ended lately, the one of now, and the next, for a worker
 /// whose clock is a moment ahead.
@@ -122,6 +122,8 @@ pub struct Hourly {
 pub struct Account {
     /// When the levels were these.
     pub at: Millis,
+    /// By which limits they drain, as [`mark`] has them: those of whoever was admitted last.
+    pub limits: u64,
     /// Requests by second, minute, day; tokens by the same.
     pub levels: [Bucket; 6],
     /// Reservations, each generation at its place.
@@ -176,6 +178,13 @@ fn rates(limits: &Limits) -> [Option<u64>; 6] {
     [a, b, c, d, e, f]
 }
 
+/// A number for limits, another one for others. FNV-1a, by words.
+fn mark(limits: &[Option<u64>; 6]) -> u64 {
+    limits.iter().fold(0xcbf2_9ce4_8422_2325, |mark, limit| {
+        (mark ^ limit.unwrap_or(0)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// The window of each of [`Account::levels`].
 const WINDOWS: [Window; 6] = {
     let [a, b, c] = Window::ALL;
@@ -211,11 +220,12 @@ impl Account {
 
     /// All numbers, in their order in a value.
     const fn words(&mut self) -> [&mut u64; WORDS] {
-        let Self { at, levels, reserved, day, month, hourly, until } = self;
+        let Self { at, limits, levels, reserved, day, month, hourly, until } = self;
         let [a, b, c, d, e, f] = levels;
         let [g, h, i, j] = reserved;
         [
             at,
+            limits,
             &mut a.0,
             &mut b.0,
             &mut c.0,
@@ -249,12 +259,23 @@ impl Account {
         ]
     }
 
-    /// Brings the account to now: buckets drain, reservations and periods end.
-    pub fn advance(&mut self, terms: &Terms, moment: &Moment) {
+    /// Brings the account to now: buckets drain, reservations and periods end. `admits` when somebody
+    /// asks under these terms now: then these are the limits, and this is the day. A request that came under an older
+    /// configuration and ends now must not drain by what held then; the next one that asks drains for
+    /// that time too.
+    pub fn advance(&mut self, terms: &Terms, moment: &Moment, admits: bool) {
+        let limits = rates(&terms.limits);
+        let mark = mark(&limits);
+        let empty = self.levels.iter().all(|level| level.0 == 0);
+        let drains = admits || empty || self.limits == mark;
         // A clock that is a moment behind another's drains nothing; one that was set back begins anew.
-        if moment.now >= self.at || self.at - moment.now > BEHIND {
-            let elapsed = moment.now.saturating_sub(self.at);
-            for (level, limit) in self.levels.iter_mut().zip(rates(&terms.limits)) {
+        let elapsed = match moment.now.checked_sub(self.at) {
+            Some(elapsed) if drains => Some(elapsed),
+            None if self.at - moment.now > BEHIND => Some(0),
+            _ => None,
+        };
+        if let Some(elapsed) = elapsed {
+            for (level, limit) in self.levels.iter_mut().zip(limits).filter(|_| drains) {
                 match limit {
                     Some(limit) => level.drain(limit, elapsed),
                     // Nobody would drain it.
@@ -263,13 +284,16 @@ impl Account {
             }
             self.at = moment.now;
         }
+        if admits {
+            self.limits = mark;
+        }
         for cell in &mut self.reserved {
             if !moment.counts(cell.began) {
                 *cell = Reserved::default();
             }
         }
-        self.day.roll(&moment.day, moment.now);
-        self.month.roll(&moment.month, moment.now);
+        self.day.roll(&moment.day, moment.now, admits);
+        self.month.roll(&moment.month, moment.now, admits);
         self.hourly.roll(moment.hour());
     }
 
@@ -510,12 +534,13 @@ fn share(amount: u64, percent: u16) -> u64 {
 }
 
 impl Spent {
-    /// Begins anew when another period has come.
-    const fn roll(&mut self, period: &Period, now: Millis) {
+    /// Begins anew when another period has come. Only whoever `admits` goes back to one before.
+    const fn roll(&mut self, period: &Period, now: Millis, admits: bool) {
         // A worker whose clock is a moment behind finds the next period begun already.
         let behind = period.ends.saturating_sub(now) <= BEHIND;
         let id = period.id as u64;
-        if self.id != id && !(behind && self.id == id + 1) {
+        let stays = self.id > id && (!admits || behind && self.id == id + 1);
+        if self.id != id && !stays {
             *self = Self { id, money: 0, flags: 0 };
         }
     }

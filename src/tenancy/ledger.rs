@@ -146,7 +146,7 @@ impl Ledger {
         let mut worst: Option<(&Rc<Subject>, Excess)> = None;
         let mut all = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            let found = self.find(subject, store, moment);
+            let found = self.find(subject, store, moment, true);
             if let Some(found) = &found {
                 let excess = found.account.excess(&subject.terms, charge, downgraded, moment);
                 if let Some(excess) = excess
@@ -170,7 +170,7 @@ impl Ledger {
         for (subject, found) in subjects.iter().zip(all) {
             let mut excess = None;
             let mut left = Remaining::default();
-            let changed = self.change_found(subject, found, store, moment, &mut |account| {
+            let changed = self.change_found(subject, found, store, moment, true, &mut |account| {
                 excess = account.excess(&subject.terms, charge, downgraded, moment);
                 if excess.is_none() {
                     account.reserve(&subject.terms, charge, moment);
@@ -257,7 +257,7 @@ impl Ledger {
     /// An account as it is now: one read.
     #[must_use]
     pub fn account(&self, subject: &Subject, store: &dyn Store, now: Millis) -> Account {
-        let found = self.find(subject, store, &self.moment(now));
+        let found = self.find(subject, store, &self.moment(now), true);
         found.map(|found| found.account).unwrap_or_default()
     }
 
@@ -328,6 +328,7 @@ impl Ledger {
             == Changed::Written
     }
 
+    /// Changes an account for whom was admitted before, maybe under older terms.
     fn change(
         &self,
         subject: &Subject,
@@ -335,8 +336,8 @@ impl Ledger {
         moment: &Moment,
         change: &mut dyn FnMut(&mut Account) -> bool,
     ) -> Changed {
-        let found = self.find(subject, store, moment);
-        self.change_found(subject, found, store, moment, change)
+        let found = self.find(subject, store, moment, false);
+        self.change_found(subject, found, store, moment, false, change)
     }
 
     /// Changes an account that was read, if `change` wants that; reads it again when another worker
@@ -347,6 +348,7 @@ impl Ledger {
         mut found: Option<Found>,
         store: &dyn Store,
         moment: &Moment,
+        admits: bool,
         change: &mut dyn FnMut(&mut Account) -> bool,
     ) -> Changed {
         for _ in 0..ROUNDS {
@@ -365,13 +367,19 @@ impl Ledger {
                 }
                 return Changed::Written;
             }
-            found = self.find(subject, store, moment);
+            found = self.find(subject, store, moment, admits);
         }
         Changed::Missed
     }
 
-    /// Reads an account and brings it to now.
-    fn find(&self, subject: &Subject, store: &dyn Store, moment: &Moment) -> Option<Found> {
+    /// Reads an account and brings it to now; `admits` as [`Account::advance`] has it.
+    fn find(
+        &self,
+        subject: &Subject,
+        store: &dyn Store,
+        moment: &Moment,
+        admits: bool,
+    ) -> Option<Found> {
         let mut found = if subject.kind == Kind::User {
             let place = users::find(&subject.key, &subject.name, store, moment)?;
             let account = place.account.unwrap_or_default();
@@ -384,7 +392,7 @@ impl Ledger {
             let account = account.unwrap_or_default();
             Found { key: None, account, version, evicts: false }
         };
-        found.account.advance(&subject.terms, moment);
+        found.account.advance(&subject.terms, moment, admits);
         Some(found)
     }
 

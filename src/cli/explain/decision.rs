@@ -395,7 +395,7 @@ fn requested(question: &Question<'_>) -> Requested {
         stream: question.stream,
         estimated_input_tokens: input.tokens,
         cached_input_tokens: input.cached,
-        max_output_tokens: question.output_tokens,
+        max_output_tokens: question.output.tokens,
         needs: question
             .capabilities
             .iter()

@@ -37,11 +37,11 @@ impl Exchange {
     /// What the request is taken to cost at the candidate at `at`.
     fn estimated_cost(&self, at: usize) -> Option<NanoUsd> {
         let input = Input { cached: 0, ..self.estimated_input()? };
-        let (operation, output) = match &self.parsed {
-            Asked::Chat(parsed) => (Operation::Chat, parsed.chat().max_tokens),
-            Asked::Embeddings(_) | Asked::Models => (Operation::Embeddings, None),
+        let operation = match &self.parsed {
+            Asked::Chat(_) => Operation::Chat,
+            Asked::Embeddings(_) | Asked::Models => Operation::Embeddings,
         };
-        estimate::cost(self.candidate(at)?.model, operation, input, output)
+        estimate::cost(self.candidate(at)?.model, operation, input, self.wanted())
     }
 
     /// Keeps what it has reserved for longer, as it is under way: see [`Tab::renew`].

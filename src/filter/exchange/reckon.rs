@@ -6,11 +6,11 @@
 //! | a whole answer, and nobody counted | estimate | a token for [`BYTES_A_TOKEN`] bytes of text |
 //! | content flowed, and was cut or its client left | as told so far, else estimate | what was told or the text, whichever is more |
 //! | sent, and no answer came | as told so far, else estimate | none |
-//! | sent, and the client left before the whole answer came, or it was too long to be read | estimate | as much as was asked for, at most [`DEFAULT_OUTPUT`] |
+//! | sent, and the client left before the whole answer came, or it was too long to be read | estimate | as much as was asked for, at most [`DEFAULT_OUTPUT`] of each choice |
 //! | refused, not sent, or no connection | nothing | nothing |
 //!
 //! Whatever was not counted to its end is marked as `estimated`. An answer for which a provider counts no
-//! tokens at all was not counted. A model without a price has no cost, which is not a cost of nothing.
+//! tokens at all, or more than [`MAX_TOLD`], was not counted. A model without a price has no cost, which is not a cost of nothing.
 
 use super::Exchange;
 use crate::filter::asked::Asked;
@@ -18,8 +18,18 @@ use crate::openai::bill::{Bill, Top};
 use crate::openai::{Error, Usage};
 use crate::providers::catalogue::{NanoUsd, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
-use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input};
+use crate::routing::estimate::{self, BYTES_A_TOKEN, DEFAULT_OUTPUT, Input, Output};
 use crate::routing::{Outcome, Spent, Total};
+
+/// Most tokens that an attempt can have used, a hundred times what any model reads and says. Beyond it
+/// somebody miscounted, and the account must not pay for that until its budget's month is over.
+const MAX_TOLD: u64 = 1_000_000_000;
+
+/// What a provider counted, if that is a count.
+#[must_use]
+pub fn counted(usage: Option<Usage>) -> Option<Usage> {
+    usage.filter(|usage| (1..=MAX_TOLD).contains(&usage.total()))
+}
 
 /// How an attempt ended, as far as its bill goes: a line of the table each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,15 +141,15 @@ impl Exchange {
         let at = self.attempts.tried().get(attempt)?.candidate;
         let model = self.candidate(at)?.model;
         let text = self.running.text_bytes / BYTES_A_TOKEN;
-        let guess = |output| Some(estimate::usage(model, self.estimated_input()?, output));
-        let told = self.running.usage.filter(|told| told.total() > 0);
+        let choices = self.wanted().choices;
+        let guess = |output| Some(estimate::usage(model, self.estimated_input()?, output, choices));
+        let told = counted(self.running.usage);
+        let said = told.map_or(text, |told| told.output.max(text));
         let (mut usage, estimated) = match (end, told) {
             (End::Whole, Some(told)) => (told, false),
-            (_, Some(told)) if told.prompt() > 0 => {
-                (Usage { output: told.output.max(text), ..told }, true)
-            }
-            (End::Whole | End::Cut, _) => (guess(text)?, true),
-            (End::Unseen, _) => (guess(self.wanted_output())?, true),
+            (_, Some(told)) if told.prompt() > 0 => (Usage { output: said, ..told }, true),
+            (End::Whole | End::Cut, _) => (guess(said)?, true),
+            (End::Unseen, _) => (guess(self.unseen_output())?, true),
             (End::Unanswered | End::Free, _) => (guess(0)?, true),
         };
         let price = self.running.price.as_ref();
@@ -159,13 +169,17 @@ impl Exchange {
         }
     }
 
-    fn wanted_output(&self) -> u64 {
+    /// How much output it allows.
+    pub(super) fn wanted(&self) -> Output {
         match &self.parsed {
-            Asked::Chat(parsed) => {
-                parsed.chat().max_tokens.unwrap_or(DEFAULT_OUTPUT).min(DEFAULT_OUTPUT)
-            }
-            Asked::Embeddings(_) | Asked::Models => 0,
+            Asked::Chat(parsed) => Output::of(parsed.chat()),
+            Asked::Embeddings(_) | Asked::Models => Output { tokens: Some(0), choices: 1 },
         }
+    }
+
+    fn unseen_output(&self) -> u64 {
+        let Output { tokens, choices } = self.wanted();
+        tokens.unwrap_or(DEFAULT_OUTPUT).min(DEFAULT_OUTPUT).saturating_mul(choices)
     }
 
     /// How much was written to a cache for twelve hours. Where that is on offer no answer tells for how
@@ -258,6 +272,10 @@ mod tests {
         assert_eq!(answered(told(7, 3), 4_000), Some((7, 3, false)));
         assert_eq!(answered(None, 4_000), Some((100, 1_000, true)));
         assert_eq!(answered(told(0, 0), 4_000), Some((100, 1_000, true)));
+        assert_eq!(answered(told(0, MAX_TOLD), 8), Some((0, MAX_TOLD, false)));
+        // A count of -1 that somebody wrote as an unsigned number.
+        assert_eq!(answered(told(7, u64::MAX), 8), Some((100, 2, true)));
+        assert_eq!(answered(told(MAX_TOLD, 1), 8), Some((100, 2, true)));
     }
 
     #[test]
@@ -279,6 +297,7 @@ mod tests {
             assert_eq!(cut(told(7, 1), 400), Some((7, 100, true)));
             assert_eq!(cut(told(7, 300), 400), Some((7, 300, true)));
             assert_eq!(cut(None, 400), Some((100, 100, true)));
+            assert_eq!(cut(told(0, 300), 400), Some((100, 300, true)));
         }
         let silent = after(STREAM, |exchange| {
             exchange.told(None, 40);
@@ -318,6 +337,7 @@ mod tests {
         assert_eq!(left(""), Some((100, 1_000, true)));
         assert_eq!(left(r#","max_tokens":7"#), Some((100, 7, true)));
         assert_eq!(left(r#","max_tokens":70000"#), Some((100, 1_000, true)));
+        assert_eq!(left(r#","max_tokens":7,"n":3"#), Some((100, 21, true)));
         assert_eq!(left(STREAM), Some((100, 0, true)));
         assert_eq!(after("", |_| ()), None);
         let begun = after(STREAM, |exchange| exchange.told(told(8, 1), 0));

@@ -6,7 +6,7 @@ use proxy_wasm::types::Action;
 
 use super::{ALL, MAX_BUFFERED_BYTES, Phase, ProviderStream, commit};
 use crate::filter::collected::{Collected, MAX_ANSWER_BYTES, NO_ROOM, Overflow};
-use crate::filter::exchange::{for_client, without_secrets};
+use crate::filter::exchange::{counted, for_client, without_secrets};
 use crate::filter::host::{self, Buffer, Level, Map, borrow};
 use crate::filter::property::CLUSTER;
 use crate::filter::reply::Reply;
@@ -47,7 +47,7 @@ impl ProviderStream {
             Ok(answer) => {
                 let body = answer.body.apply(&collected.body);
                 let mut exchange = attempt.exchange.borrow_mut();
-                let uncounted = answer.usage.is_none_or(|usage| usage.total() == 0);
+                let uncounted = counted(answer.usage).is_none();
                 exchange.told(answer.usage, if uncounted { text_bytes(&body) } else { 0 });
                 if body.len() > MAX_ANSWER_BYTES {
                     exchange.unread();

@@ -137,6 +137,23 @@ fn what_was_reserved_is_corrected_by_what_was_used() {
 }
 
 #[test]
+fn each_of_several_choices_is_reserved() {
+    let mut terms = limits(10, 20_000, 5);
+    terms.budget = Some(budget(1_000_000_000, Exhausted::Reject));
+    let world = World::new(gateway(terms, Some(budget(1_000_000_000, Exhausted::Reject))));
+    let four = world.open("m", r#","max_tokens":100,"n":4"#).unwrap();
+    let told = four.signature(&[]);
+    assert_eq!(left(&told, "x-ratelimit-remaining-tokens").unwrap(), "19500");
+    let cost = 100 * 1_000 + 4 * 100 * 10_000;
+    assert_eq!(world.tenant().reserved(), cost);
+    assert_eq!(world.account("account/provider/dear").reserved(), cost);
+    drop(four);
+    let unbounded = world.open("m", r#","n":3"#).unwrap();
+    assert_eq!(world.tenant().reserved(), 100 * 1_000 + 3 * 1_000 * 10_000);
+    drop(unbounded);
+}
+
+#[test]
 fn an_exchange_that_is_dropped_gives_everything_back() {
     let world = World::new(gateway(limits(1, 2_000, 1), None));
     for _ in 0..3 {

@@ -405,6 +405,46 @@ fn a_new_configuration_finds_what_was_used_under_the_old_one() {
 }
 
 #[test]
+fn a_request_of_the_old_configuration_fills_no_bucket_of_the_new_one() {
+    for old in [requests(per_minute(60_000)), concurrent(5)] {
+        let (store, before, after) = (Memory::new(), ledger(), ledger());
+        let old = limited(old);
+        let mut stream = before.reserve(&old, charge(4, 0), &store, T0).unwrap();
+        let other = before.reserve(&old, charge(4, 0), &store, T0).unwrap();
+        let limits = Limits { requests: per_minute(2), tokens: per_minute(10), concurrent: None };
+        let new = limited(limits);
+        let mut now = T0 + 600_000;
+        for _ in 0..2 {
+            let hold = after.reserve(&new, charge(5, 0), &store, now).unwrap();
+            after.settle(hold, charge(5, 0), &store, now);
+        }
+        now += 1_000;
+        before.renew(&mut stream, &store, now);
+        assert_eq!(after.reserve(&new, charge(1, 0), &store, now).unwrap_err().wait, Some(29_000));
+        before.settle(other, charge(4, 0), &store, now);
+        before.settle(stream, charge(4, 0), &store, now);
+        assert_eq!(after.reserve(&new, charge(1, 0), &store, now).unwrap_err().wait, Some(29_000));
+        assert!(after.reserve(&new, charge(0, 0), &store, now + 29_000).is_ok());
+    }
+}
+
+#[test]
+fn a_request_of_an_older_time_zone_does_not_begin_the_day_before_anew() {
+    let (store, before) = (Memory::new(), ledger());
+    let after = Ledger::new(Zone::parse("+14:00").unwrap(), LEASE, None);
+    let subjects = budgeted(daily(100));
+    let mut stream = before.reserve(&subjects, charge(1, 5), &store, T0).unwrap();
+    let now = T0 + HOUR;
+    after.spend(&subjects[0], charge(1, 60), &store, now);
+    before.renew(&mut stream, &store, now);
+    assert_eq!(after.account(&subjects[0], &store, now).day.money, 60);
+    before.settle(stream, charge(1, 7), &store, now);
+    assert_eq!(after.account(&subjects[0], &store, now).day.money, 67);
+    // Whoever asks now says which day it is, as after a clock that was set back.
+    assert!(before.reserve(&subjects, charge(1, 100), &store, now).is_ok());
+}
+
+#[test]
 fn when_others_are_always_quicker_the_request_passes_and_is_charged_later() {
     let (store, ledger) = (Memory::new(), ledger());
     let limits = Limits { requests: per_minute(10), ..concurrent(1) };
@@ -468,7 +508,7 @@ fn so_many_settlements_wait_and_those_beyond_are_counted() {
 fn bytes_that_are_no_account_are_one_that_has_used_nothing() {
     let (store, ledger) = (Memory::new(), ledger());
     let subjects = limited(requests(per_minute(1)));
-    for garbage in [&b"garbage"[..], &[1; 20], &[2; 300]] {
+    for garbage in [&b"garbage"[..], &[1; 20], &[3; 300]] {
         store.write("account/tenant/a", garbage, None);
         let hold = ledger.reserve(&subjects, charge(0, 0), &store, T0).unwrap();
         assert_eq!(hold.remaining().requests.unwrap().remaining, 0);
