@@ -88,13 +88,26 @@ impl News {
     }
 }
 
+/// A name as it may stand in a log and in a chat: a client that names its own user writes no line there,
+/// nor a link or a mention, which stand between `<` and `>`.
+fn shown(name: &str) -> String {
+    let plain = |c: char| match c {
+        '<' => '‹',
+        '>' => '›',
+        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        _ if c.is_control() => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    name.chars().map(plain).collect()
+}
+
 impl Notice {
     /// For a person.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("Waypost: the {} \"{}\"", self.kind, self.name);
+        let mut text = format!("Waypost: the {} \"{}\"", self.kind, shown(&self.name));
         if let Some(of) = &self.of {
-            text.push_str(&format!(" of \"{of}\""));
+            text.push_str(&format!(" of \"{}\"", shown(of)));
         }
         let (spent, limit) = (usd(self.spent), usd(self.limit));
         text.push_str(&match self.news {
@@ -364,6 +377,22 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&odd.json()).unwrap();
         assert_eq!((&json["alert"], &json["share"]), (&"anomaly".into(), &serde_json::Value::Null));
         assert!(odd.text().ends_with("has spent 801.25 USD in this hour; 1000.00 USD is usual."));
+    }
+
+    #[test]
+    fn a_user_cannot_forge_a_line_of_the_log_nor_a_mention_in_a_chat() {
+        let name = "x\n[critical] <!channel> <http://evil|reset>\u{2028}\u{85}\u{1b}[2J\u{202e}";
+        let forged =
+            Notice { kind: "user", name: name.to_owned(), of: Some(name.into()), ..notice() };
+        let text = forged.text();
+        assert!(
+            text.starts_with("Waypost: the user \"x\u{fffd}[critical] ‹!channel› ‹http://evil|")
+        );
+        let plain = |c: char| !(c.is_control() || "<>\u{2028}\u{202e}".contains(c));
+        assert!(text.chars().all(plain), "{text:?}");
+        // To a program the name is what it is.
+        let json: serde_json::Value = serde_json::from_slice(&forged.json()).unwrap();
+        assert_eq!((&json["name"], &json["of"]), (&name.into(), &name.into()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `fold` | characters that look like others |
 //! | [`kind`] | what is looked for, by names |
 //! | [`pii`] | addresses, numbers and keys, each by its own rules |
 //! | [`shape`] | patterns of a configuration |
@@ -14,10 +15,13 @@
 //! All of it is linear in the text, whatever that is: each look forward or back has a bound, and a search
 //! without one ends the text or goes on behind what it found.
 
+mod fold;
 pub mod kind;
 pub mod pii;
 pub mod redact;
 pub mod shape;
+
+use fold::Folded;
 
 pub use kind::Kind;
 pub use redact::redact;
@@ -53,6 +57,15 @@ impl Finder {
     /// Everything that is found, from the beginning on. Nothing overlaps.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Span<'_>> {
+        let Some(folded) = Folded::new(text) else { return self.find_in(text) };
+        let mut found = self.find_in(&folded.text);
+        for span in &mut found {
+            (span.start, span.end) = (folded.place(span.start), folded.place(span.end));
+        }
+        found
+    }
+
+    fn find_in(&self, text: &str) -> Vec<Span<'_>> {
         let bytes = text.as_bytes();
         let mut found: Vec<Span<'_>> = Vec::new();
         let mut at = 0;

@@ -13,6 +13,7 @@
 //! What it matches is never a part of a longer word: `EMP-######` is not found in `TEMP-123456`, nor in
 //! `EMP-1234567`.
 
+use super::redact::MARGIN;
 use super::{begins, byte, is_word, run};
 
 /// Longest pattern, in characters.
@@ -59,6 +60,11 @@ impl Shape {
         }
         if items.len() < MIN_SHAPE || text.chars().count() > MAX_SHAPE {
             return Err(format!("must stand for {MIN_SHAPE} to {MAX_SHAPE} characters"));
+        }
+        let most: usize =
+            items.iter().map(|item| if *item == Item::Many { MAX_MANY } else { 1 }).sum();
+        if most > MARGIN {
+            return Err(format!("can stand for more than {MARGIN} characters: take fewer *"));
         }
         if items.iter().all(|item| *item == Item::Many) {
             return Err("would take any word".to_owned());

@@ -67,9 +67,12 @@ fn a_shape_that_means_nothing_is_refused() {
         ("a*b", "none of them can follow"),
         ("a*#", "none of them can follow"),
         ("ab*-", "none of them can follow"),
+        // What is longer than the margin could be kept in part where a text is cut.
+        ("*.*.*.*.*.*.*.*", "more than 512"),
     ] {
         assert!(Shape::parse(pattern).unwrap_err().contains(why), "{pattern}");
     }
+    assert!(Shape::parse("*.*.*.*.*.*.*.#").is_ok());
     assert!(Shape::parse(&"#".repeat(MAX)).is_ok() && Shape::parse(&"#".repeat(MAX + 1)).is_err());
 }
 

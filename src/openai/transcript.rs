@@ -237,6 +237,8 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
         let code = piece.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
         match code.filter(|code| (b' '..0x7f).contains(code) && !matches!(code, b'"' | b'\\')) {
             Some(code) => {
+                // JSON within JSON within a text has more of them.
+                plain.truncate(plain.trim_end_matches('\\').len());
                 plain.push(char::from(code));
                 plain.push_str(piece.get(2..).unwrap_or_default());
             }
@@ -341,6 +343,9 @@ mod tests {
             unescape(r"john\u0040x.de \u00e9 \u0022 \u005c \u00 \u004"),
             r"john@x.de \u00e9 \u0022 \u005c \u00 \u004"
         );
+        // JSON in JSON in a text.
+        assert_eq!(unescape(r"john\\u0040x.de"), unescape(r"john\u0040x.de"));
+        assert_eq!(unescape(r"\\\u0040 \n\u0041"), r"@ \nA");
         assert!(matches!(unescape("plain"), Cow::Borrowed("plain")));
     }
 }

@@ -5,7 +5,7 @@ use super::rules::Seen;
 use super::wishes::{Granted, MODELS_FIELD, RULE_HEADER, TARGET_HEADER};
 use super::{Candidate, Skipped, require};
 use crate::config::reader::nearest;
-use crate::config::rule::{Choose, MAX_CANDIDATES, TargetId};
+use crate::config::rule::{Choose, MAX_CANDIDATES, Rule, TargetId};
 use crate::config::{Gateway, Provider};
 use crate::openai::models::Listed;
 use crate::openai::{Class, Error};
@@ -74,7 +74,22 @@ fn groups(
             {
                 return Err(may.no_such_model(TARGET_HEADER));
             }
-            let target = target_named(gateway, name, may)?;
+            let found = target_named(gateway, name, may);
+            if let Some(may) = may {
+                let rule_of = |at: Option<usize>| at.and_then(|at| gateway.rules.get(at));
+                let named = |rule: Option<&Rule>| {
+                    may.check_rule(rule.map_or(BY_MODEL, |rule| &rule.name), TARGET_HEADER)
+                };
+                let lists = |rule: &Rule| {
+                    found.as_ref().is_ok_and(|found| rule.targets.iter().any(|one| one.is(*found)))
+                };
+                named(rule_of(at))?;
+                // Beyond what that rule lists, the target is as good as asked for by its name.
+                if !rule_of(at).is_some_and(lists) {
+                    named(rule_of(seen.rule(name)))?;
+                }
+            }
+            let target = found?;
             let also = model_of(gateway, target).and_then(|model| seen.rule(model));
             Some(Group { rule: at, also, targets: vec![target] })
         }

@@ -375,6 +375,39 @@ fn a_wish_is_granted_where_the_configuration_says_so() {
 }
 
 #[test]
+fn a_target_that_is_wished_for_does_not_lead_around_the_rules_that_a_tenant_may_use() {
+    let rules = json!([
+        {"name": "cheap", "when": {"model": "fast"}, "targets": ["c/three", "a/unpriced"]},
+        {"name": "dear", "when": {"model": "one"}, "targets": ["a/one", "c/three"]},
+    ]);
+    let bound = |rules: Value| json!({"tenants": {"all": {"may": {"rules": rules}}}});
+    let ask = |bound: Value, model: &str, target| {
+        let wishes = Wishes { target: Some(target), ..Wishes::default() };
+        let case = Case { model, wishes, headers: &[("x-tenant", "all")], ..Case::default() };
+        case.ask(&gateway(&rules, &bound))
+            .map(|(plan, _)| plan.rule)
+            .map_err(|error| (error.status, error.code.unwrap_or_default(), error.param))
+    };
+    let refused = || Err((403, "rule_not_allowed".into(), Some("x-waypost-target".to_owned())));
+    let cheap = || bound(json!(["cheap"]));
+    assert_eq!(ask(cheap(), "fast", "a/unpriced"), Ok("cheap".to_owned()));
+    // Neither by the name of a model whose rule it may use, nor by another's or none's.
+    for (model, target) in [
+        ("fast", "a/one"),
+        ("one", "a/one"),
+        ("one", "c/three"),
+        ("two", "b/two"),
+        ("fast", "no/ne"),
+    ] {
+        assert_eq!(ask(cheap(), model, target), refused(), "{model} {target}");
+    }
+    let both = || bound(json!(["cheap", "model"]));
+    assert_eq!(ask(both(), "fast", "b/two"), Ok("cheap".to_owned()));
+    assert_eq!(ask(both(), "two", "a/one"), Ok("model".to_owned()));
+    assert_eq!(ask(both(), "one", "a/one"), refused());
+}
+
+#[test]
 fn a_wish_that_nothing_answers_to_is_the_clients_mistake() {
     let gateway = choosing(&json!({}));
     let wish = Wishes::default;

@@ -51,6 +51,16 @@ fn is_filter(at: &At<'_>, name: &str) -> bool {
     at.text("name") == Some(name)
 }
 
+/// What makes Envoy refuse a certificate: without any of it, it lets all of them in.
+const TRUST: [&str; 6] = [
+    "trusted_ca",
+    "system_root_certs",
+    "ca_certificate_provider_instance",
+    "custom_validator_config",
+    "verify_certificate_spki",
+    "verify_certificate_hash",
+];
+
 /// A client must show a certificate, and Envoy must look whose it is.
 fn check_certificates(manager: &Manager<'_>, findings: &mut Findings) {
     let chains = manager.listener.list("filter_chains").into_iter();
@@ -69,10 +79,14 @@ fn check_certificates(manager: &Manager<'_>, findings: &mut Findings) {
             findings.error(chain.path_of("transport_socket"), "asks for no certificate (validation_context), but identity names \"certificate\": nobody could be known by one");
             continue;
         };
+        // What comes from elsewhere is not known here.
+        let is_here = common.as_ref().is_some_and(|at| at.get("validation_context").is_some());
         let validation =
             validation.get("default_validation_context").unwrap_or_else(|| validation.clone());
         if validation.text("trust_chain_verification") == Some("ACCEPT_UNTRUSTED") {
             findings.error(validation.path_of("trust_chain_verification"), "lets every certificate in, and identity believes what stands in it: anybody could be anybody; remove it");
+        } else if is_here && TRUST.iter().all(|name| validation.get(name).is_none()) {
+            findings.error(&validation.path, "has no trusted_ca: Envoy lets every certificate in, and identity believes what stands in it: anybody could be anybody; set trusted_ca to the authority of your clients");
         }
         if !context.flag("require_client_certificate") {
             findings.warn(context.path_of("require_client_certificate"), "is not true, so clients without a certificate come as far as this filter, which knows them by the rest of identity or refuses them; set it if every client has one");

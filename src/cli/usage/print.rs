@@ -111,9 +111,9 @@ fn write_line(out: &mut String, cells: impl Iterator<Item = String>) {
 /// A name in CSV. Clients choose the names of users: what a spreadsheet would take for a formula gets
 /// an apostrophe, which it does not show.
 fn quoted(name: &str) -> String {
-    let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
     let mark = if formula { "'" } else { "" };
-    if !formula && !name.contains([',', '"', '\n', '\r']) {
+    if !formula && !name.contains([',', ';', '"', '\n', '\r']) {
         return name.to_owned();
     }
     format!("\"{mark}{}\"", name.replace('"', "\"\""))
@@ -164,5 +164,8 @@ mod tests {
         assert_eq!(quoted("=1+1"), "\"'=1+1\"");
         assert_eq!(quoted("@x,\"y\""), "\"'@x,\"\"y\"\"\"");
         assert_eq!(quoted("a=b-c"), "a=b-c");
+        // Some read a semicolon as the end of a cell, and wide signs as the narrow ones.
+        assert_eq!(quoted("a;=1+1"), "\"a;=1+1\"");
+        assert_eq!(quoted("＝1+1"), "\"'＝1+1\"");
     }
 }

@@ -57,8 +57,13 @@ fn fitting(
         entry.extend_from_slice(b"\",\"text\":");
         // Quotes, the brace and a comma.
         let left = room.checked_sub(entry.len() + 4);
-        let (kept, mut whole) =
-            redact(&unescape(&transcript.text), &audit.redact, left.unwrap_or(0));
+        let text = unescape(&transcript.text);
+        let mut most = left.unwrap_or(0);
+        if !transcript.whole {
+            // Without escapes it can be so short that a value that was cut at its end would be kept.
+            most = most.min(text.len().saturating_sub(MARGIN + 1));
+        }
+        let (kept, mut whole) = redact(&text, &audit.redact, most);
         whole &= quote(&mut entry, &kept, left.unwrap_or(0)) && transcript.whole;
         entry.push(b'}');
         if left.is_some() {

@@ -325,6 +325,24 @@ fn what_is_said_is_recorded_by_role_without_what_is_to_be_taken_out() {
 }
 
 #[test]
+fn no_half_of_a_value_is_recorded_of_a_text_that_is_shorter_without_escapes() {
+    let audit = json!({"prompts": true, "answers": true, "max_content": 256});
+    for escapes in 0..60 {
+        // A text of JSON, with the escapes of JSON in it.
+        let text = format!(
+            "{}x john.doe@example.com {}",
+            r"\\u0041".repeat(90 + escapes),
+            "y".repeat(2_000)
+        );
+        let messages = format!(r#"{{"role":"user","content":"{text}"}}"#);
+        let answer = format!(r#"{{"choices":[{{"index":0,"message":{{"content":"{text}"}}}}]}}"#);
+        let record = recorded(&audit, &messages, &[&answer]);
+        assert!(record.contains(r#""cut":["prompt","answer"]"#), "{record}");
+        assert!(!record.contains("john") && !record.contains("doe"), "{escapes}: {record}");
+    }
+}
+
+#[test]
 fn a_value_that_a_stream_tells_in_pieces_is_found() {
     let stream = r#"data: {"choices":[{"index":0,"delta":{"content":"card 4111"}}]}
 

@@ -8,6 +8,10 @@ const MAX_LOCAL: usize = 64;
 /// Longest domain, in bytes.
 const MAX_DOMAIN: usize = 253;
 
+/// Last parts of domains that are no name of a method, so that `jane@example.com[1]` is an address.
+const TOPS: [&[u8]; 12] =
+    [b"com", b"org", b"net", b"edu", b"gov", b"de", b"uk", b"fr", b"eu", b"cn", b"jp", b"io"];
+
 /// The address around the @ at `at`. One without a domain of two parts is none, so that names of
 /// packages, decorators and pictures of twice the size stay.
 pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
@@ -34,8 +38,9 @@ pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
             || top.starts_with(b"xn--"));
     let is_size = name.first().is_some_and(u8::is_ascii_digit) && name.get(1..3) == Some(b"x.");
     // A product of matrices: `w@x.reshape(3, 4)`.
-    let is_code =
-        matches!(byte(text, end), b'(' | b'[') && byte(text, end + 1).is_ascii_alphanumeric();
+    let is_code = matches!(byte(text, end), b'(' | b'[')
+        && byte(text, end + 1).is_ascii_alphanumeric()
+        && !TOPS.iter().any(|known| top.eq_ignore_ascii_case(known));
     (is_top && !is_size && !is_code).then_some((start, end))
 }
 
@@ -53,8 +58,11 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
         let label = run(text, at, MAX_DOMAIN, |byte| {
             byte.is_ascii_alphanumeric() || byte == b'-' || byte >= 0x80
         });
-        if label - start > MAX_DOMAIN || label == at {
+        if label == at {
             return None;
+        }
+        if label - start >= MAX_DOMAIN {
+            return sentence(text, start, at);
         }
         let follows = byte(text, label + 1);
         at = label + 1;
@@ -63,6 +71,18 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
             return Some(label - hyphens.count());
         }
     }
+}
+
+/// Where a domain ends whose last label is too long to be one: a sentence goes on there without a space.
+fn sentence(text: &[u8], start: usize, at: usize) -> Option<usize> {
+    let plain = run(text, at, MAX_DOMAIN, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if plain > at {
+        let ends = plain - start < MAX_DOMAIN && byte(text, plain) >= 0x80;
+        return ends.then_some(plain);
+    }
+    let most = start + MAX_DOMAIN;
+    let whole = |end: &usize| !matches!(byte(text, *end), 0x80..=0xbf);
+    (at + 1..=most).rev().find(whole)
 }
 
 const fn is_local(byte: u8) -> bool {

@@ -57,9 +57,26 @@ pub fn end(text: &[u8], at: usize) -> Option<usize> {
     let from = at + prefix.len();
     let end = run(text, from, MAX_KEY, is_token);
     let key = text.get(from..end)?;
-    // A key is not made of words.
-    let random = key.iter().any(u8::is_ascii_digit) && key.iter().any(u8::is_ascii_alphabetic);
-    (key.len() >= *fewest && random).then_some(end)
+    (key.len() >= *fewest && is_random(prefix, key)).then_some(end)
+}
+
+/// Whether it is not made of words. Some are of letters alone: those of Hugging Face all, those of AWS one
+/// in thirty.
+fn is_random(prefix: &[u8], key: &[u8]) -> bool {
+    const FEWEST_LETTERS: usize = 30;
+    let has = |of: fn(&u8) -> bool| key.iter().any(of);
+    if has(u8::is_ascii_digit) {
+        return has(u8::is_ascii_alphabetic);
+    }
+    match prefix {
+        b"AKIA" | b"ASIA" => key.len() == 16 && key.iter().all(u8::is_ascii_uppercase),
+        _ => {
+            key.len() >= FEWEST_LETTERS
+                && key.iter().all(u8::is_ascii_alphabetic)
+                && has(u8::is_ascii_uppercase)
+                && has(u8::is_ascii_lowercase)
+        }
+    }
 }
 
 /// A JSON Web Token: three parts in base64, of which the first is an object. Of one that ends with the
