@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use waypost::cli::usage::snapshot::{LeftOut, MAX_USERS, gateway, of_logs};
+use waypost::cli::usage::snapshot::{HOURS, LeftOut, MAX_USERS, gateway, of_logs};
 use waypost::cli::usage::{Source, utc};
 use waypost::config::Gateway;
 use waypost::filter::accounts::Accounts;
@@ -97,8 +97,22 @@ impl Asked {
     }
 }
 
-/// What the ledger says after it charged these requests.
+/// What the ledger says after it charged these requests, if what is usual is shown by the last week.
 fn charged(asked: &[Asked]) -> Vec<Entry> {
+    let hour = NOW / HOUR;
+    let shows = |asked: &Asked| hour - (NOW - asked.ago) / HOUR <= HOURS;
+    let recent: Vec<Asked> = asked.iter().filter(|asked| shows(asked)).cloned().collect();
+    let recent = of_ledger(&recent);
+    let mut all = of_ledger(asked);
+    for entry in &mut all {
+        let same = |known: &&Entry| (known.kind, &known.name) == (entry.kind, &entry.name);
+        entry.usual = recent.iter().find(same).map_or_else(Default::default, |known| known.usual);
+    }
+    all.retain(|entry| entry.month.1.0 > 0 || entry.usual.hours > 0);
+    all
+}
+
+fn of_ledger(asked: &[Asked]) -> Vec<Entry> {
     let gateway = configured();
     let accounts = Accounts::new(&gateway);
     let ledger = Ledger::new(Zone::parse("Europe/Berlin").unwrap(), LEASE, None);
@@ -214,6 +228,29 @@ fn more_different_callers_than_can_be_told_apart_are_an_error() {
     }
     let told = of_logs(source(&log), &configured(), NOW, false).unwrap_err().0;
     assert!(told.contains("no snapshot can be taken"), "{told}");
+}
+
+#[test]
+fn callers_in_more_hours_than_can_be_told_apart_have_no_usual_hour() {
+    let line = |tenant: usize, hour: usize| {
+        format!(
+            "{{\"v\":2,\"time\":\"2026-11-{:02}T{:02}:30:00Z\",\"tenant\":\"{tenant}\",\"cost_usd\":1}}\n",
+            17 + hour / 24,
+            hour % 24
+        )
+    };
+    let search = line(0, 0).replace("\"0\"", "\"search\"");
+    let usual = |log: &str| {
+        let taken = of_logs(source(log), &configured(), NOW, false).unwrap();
+        let entries = read(&taken.json).unwrap();
+        let row = entries.iter().find(|entry| &*entry.name == "search").unwrap();
+        (taken.blind, taken.told().contains("usual"), row.usual.hours, row.month.1.0)
+    };
+    assert_eq!(usual(&search), (false, false, 1, 1_000_000_000));
+    let most = waypost::cli::usage::MAX_GROUPS;
+    let all = (0..=most / 50).flat_map(|tenant| (0..50).map(move |hour| line(tenant, hour)));
+    let log: String = std::iter::once(search).chain(all).collect();
+    assert_eq!(usual(&log), (true, true, 0, 1_000_000_000));
 }
 
 #[test]

@@ -29,8 +29,12 @@ use crate::openai::json::write_str;
 use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
 
-/// Most alerts of a worker that wait to be told. What comes beyond is dropped, and counted.
+/// Most alerts of a worker that wait to be told. What comes beyond is not sent, which is counted: it is
+/// in the log only.
 pub const MAX_WAITING: usize = 64;
+
+/// Most alerts of a worker between two ticks that get their line. What comes beyond is in the metrics only.
+pub const MAX_LINES: usize = 1_024;
 
 /// How often an alert is sent before it is given up.
 pub const MAX_TRIES: u32 = 4;
@@ -230,12 +234,14 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Takes an alert in. Where there are too many it is dropped.
+    /// Takes an alert in. Where there are too many it is not sent.
     pub fn put(&mut self, notice: &Notice, to: Option<&Webhook>) {
-        if self.letters.len() >= MAX_WAITING {
-            self.dropped += 1;
+        let full = to.is_some() && self.letters.len() >= MAX_WAITING;
+        self.dropped += u32::from(full);
+        if self.letters.len() >= MAX_LINES {
             return;
         }
+        let to = to.filter(|_| !full);
         self.letters.push_back(Letter {
             text: notice.text(),
             body: if to.is_some() { notice.json() } else { Vec::new() },
@@ -264,7 +270,7 @@ impl Outbox {
             if letter.call.take().is_some() {
                 // Its answer went to a context that is no more.
                 under_way -= 1;
-                return failed(letter, now, post);
+                return failed(letter, "no answer", now, post);
             }
             if under_way >= MAX_UNDER_WAY {
                 return true;
@@ -272,7 +278,7 @@ impl Outbox {
             letter.tries += 1;
             letter.call = post.send(to, &letter.body);
             if letter.call.is_none() {
-                return failed(letter, now, post);
+                return failed(letter, "Envoy has no such cluster, or no host in it", now, post);
             }
             under_way += 1;
             letter.due = now.saturating_add(2 * TIMEOUT);
@@ -280,27 +286,41 @@ impl Outbox {
         });
     }
 
-    /// The webhook answered a call, or did not: without a status.
-    pub fn answered(&mut self, call: u32, status: Option<u16>, now: Millis, post: &mut dyn Post) {
+    /// A call has come to its end: the webhook has the alert, or why it has not.
+    pub fn answered(
+        &mut self,
+        call: u32,
+        taken: Result<(), &str>,
+        now: Millis,
+        post: &mut dyn Post,
+    ) {
         self.letters.retain_mut(|letter| {
             if letter.call != Some(call) {
                 return true;
             }
             letter.call = None;
-            if matches!(status, Some(200..=299)) {
+            let Err(why) = taken else {
                 post.count(Fate::Sent);
                 return false;
-            }
-            failed(letter, now, post)
+            };
+            failed(letter, why, now, post)
         });
     }
 }
 
-/// Whether a letter stays after a try that failed.
-fn failed(letter: &mut Letter, now: Millis, post: &mut dyn Post) -> bool {
+/// Whether a letter stays after a try that failed. The line says nothing of the path, which is a secret
+/// with some.
+fn failed(letter: &mut Letter, why: &str, now: Millis, post: &mut dyn Post) -> bool {
     let again = letter.tries < MAX_TRIES;
     post.count(if again { Fate::Failed } else { Fate::Dropped });
-    letter.due = now.saturating_add(250 << (2 * letter.tries));
+    let wait: Millis = 250 << (2 * letter.tries);
+    letter.due = now.saturating_add(wait);
+    let to = letter.to.as_ref().map_or("", |to| &to.authority);
+    let then = match again {
+        true => format!("sent again in {} s", wait / 1_000),
+        false => format!("given up after {MAX_TRIES} tries: {}", letter.text),
+    };
+    post.log(&format!("waypost: alerts: {to}: {why}; {then}"));
     again
 }
 
@@ -426,14 +446,17 @@ mod tests {
             outbox.tick(now, &mut world);
             outbox.tick(now, &mut world);
             assert_eq!(world.calls.len() as u32, call + 1);
-            outbox.answered(call, (call != 0).then_some(503), now, &mut world);
-            outbox.answered(call, Some(200), now, &mut world);
+            outbox.answered(call, Err("status 503"), now, &mut world);
+            outbox.answered(call, Ok(()), now, &mut world);
             now += 250 << (2 * (call + 1));
         }
         outbox.tick(now * 9, &mut world);
         assert_eq!(world.calls.len() as u32, MAX_TRIES);
         assert_eq!(world.fates, [Fate::Failed, Fate::Failed, Fate::Failed, Fate::Dropped]);
-        assert_eq!(world.log.len(), 1);
+        let failed = |then: &str| format!("waypost: alerts: a: status 503; {then}");
+        let again = ["1 s", "4 s", "16 s"].map(|wait| failed(&format!("sent again in {wait}")));
+        let last = failed(&format!("given up after 4 tries: {}", notice().text()));
+        assert_eq!(world.log, [&[notice().text()][..], &again, &[last]].concat());
     }
 
     #[test]
@@ -441,7 +464,7 @@ mod tests {
         let (mut outbox, mut world) = (Outbox::default(), World::default());
         outbox.put(&notice(), Some(&webhook()));
         outbox.tick(0, &mut world);
-        outbox.answered(0, Some(204), 1, &mut world);
+        outbox.answered(0, Ok(()), 1, &mut world);
         outbox.tick(99_999, &mut world);
         assert_eq!((world.calls.len(), &*world.fates), (1, &[Fate::Sent][..]));
     }
@@ -465,11 +488,24 @@ mod tests {
         outbox.tick(0, &mut world);
         assert_eq!(world.calls.len(), MAX_UNDER_WAY);
         assert_eq!(world.fates, [Fate::Dropped; 3]);
+        // Those that are not sent are in the log nevertheless.
+        assert_eq!(world.log.len(), MAX_WAITING + 3);
+        world.log.clear();
         world.refuses = true;
-        outbox.answered(0, Some(200), 0, &mut world);
+        outbox.answered(0, Ok(()), 0, &mut world);
         outbox.tick(0, &mut world);
         let left = MAX_WAITING - MAX_UNDER_WAY;
         assert_eq!(world.calls.len(), MAX_UNDER_WAY + left);
-        assert_eq!(world.log.len(), MAX_WAITING);
+        assert!(world.log.len() == left && world.log[0].contains("no such cluster"));
+    }
+
+    #[test]
+    fn there_is_a_bound_to_the_lines_between_two_ticks() {
+        let (mut outbox, mut world) = (Outbox::default(), World::default());
+        for _ in 0..MAX_LINES + 2 {
+            outbox.put(&notice(), None);
+        }
+        outbox.tick(0, &mut world);
+        assert_eq!((world.log.len(), world.fates.len()), (MAX_LINES, 0));
     }
 }

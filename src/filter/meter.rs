@@ -64,6 +64,10 @@ impl Service {
             }
             if !own {
                 notes.attempt(operation, whom, tried, now);
+                // A share of the attempts above: not of copies and probes.
+                if tried.spent.is_some_and(|spent| spent.estimated) {
+                    notes.add(&ESTIMATED, &[whom.provider, whom.model], 1);
+                }
             }
             last = Some((tried, whom));
         }
@@ -79,7 +83,9 @@ impl Service {
         let Whom { convention, provider, model, .. } = whom;
         let arrived = exchange.origin.arrived;
         let took = now.saturating_sub(arrived) / MILLI;
-        let served = [operation, convention, asked, model, error, provider];
+        // How long a client stayed that left is not how long an answer takes.
+        let ended = if outcome == LEFT { LEFT } else { error };
+        let served = [operation, convention, asked, model, ended, provider];
         notes.add(&REQUEST_DURATION, &served, took);
         let Some(first) = tried.first_content else { return };
         let served = [operation, convention, asked, model, provider];
@@ -156,9 +162,6 @@ impl Notes<'_> {
         match spent.cost {
             Some(cost) => self.add(&SPEND, &[tenant, provider, model], cost.0),
             None => self.add(&UNPRICED, &[tenant, provider, model], usage.total()),
-        }
-        if spent.estimated {
-            self.add(&ESTIMATED, &[provider, model], 1);
         }
     }
 
@@ -382,6 +385,10 @@ mod tests {
             news.get("waypost_requests;rule=all;operation=chat;outcome=left;status=2xx"),
             Some(&1)
         );
+        let stayed = format!(
+            "gen_ai_server_request_duration_milliseconds;{OF}=openai;gen_ai_request_model=gpt-4o;gen_ai_response_model=gpt-4o;error_type=left;provider=a"
+        );
+        assert_eq!(news.get(&stayed), Some(&2), "{news:#?}");
         let samples = ["gen_ai_client_token_usage", "gen_ai_server_time_per_output_token"];
         assert!(!news.keys().any(|name| samples.iter().any(|sample| name.starts_with(sample))));
     }
@@ -464,17 +471,17 @@ mod tests {
         origin.caller = Rc::new(caller);
         let mut own = crate::filter::arrived::open(&call, body.into(), origin).unwrap();
         let (at, _) = own.begin(0).unwrap();
-        own.attempts.spend(at, spent(1, 2, Some(3), false));
+        own.attempts.spend(at, spent(1, 2, Some(3), true));
         own.answered(at, 9);
         let (service, told) = service();
         service.count_request(&own, 10);
         let news = news(&told);
         let spend = "waypost_spend_nano_usd;tenant=gateway;provider=b;model=claude-sonnet-4-5";
         assert_eq!(news.get(spend), Some(&3));
-        assert!(
-            !news
-                .keys()
-                .any(|name| name.starts_with("waypost_requests") || name.contains("duration"))
-        );
+        assert!(!news.keys().any(|name| {
+            ["waypost_requests", "duration", "estimated_attempts"]
+                .iter()
+                .any(|of| name.contains(of))
+        }));
     }
 }

@@ -38,6 +38,7 @@ mod tests {
     use crate::config::{Config, Gateway};
     use crate::filter::service::tests::alone;
     use crate::providers::catalogue::NanoUsd;
+    use crate::tenancy::account::Usual;
     use crate::tenancy::snapshot::Entry;
     use crate::tenancy::{Kind, period};
 
@@ -86,6 +87,7 @@ mod tests {
             name: (*name).to_owned(),
             day: (day.id, NanoUsd(7)),
             month: (month.id, NanoUsd(9)),
+            usual: Usual::default(),
         };
         let all: Vec<Entry> = kinds.iter().chain(&strangers).map(entry).collect();
         let said = pushed(&service, &snapshot::write(&all)).unwrap();

@@ -58,7 +58,7 @@ impl Context for Root {
             if prices_polled(&mut self.refresher, &desk.service, call, headers, size) {
                 return;
             }
-            webhook::answered(&desk.service, call, headers);
+            webhook::answered(&desk.service, call, headers, size);
         }
     }
 }

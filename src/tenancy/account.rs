@@ -117,6 +117,15 @@ pub struct Hourly {
     pub flags: u64,
 }
 
+/// What is usually spent in an hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usual {
+    /// That.
+    pub spent: NanoUsd,
+    /// How many hours with a spend show it.
+    pub hours: u64,
+}
+
 /// What one subject has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -547,6 +556,23 @@ impl Spent {
 }
 
 impl Hourly {
+    /// What usually is, by the hours that have ended.
+    #[must_use]
+    pub const fn usual(&self) -> Usual {
+        Usual { spent: NanoUsd(self.usual), hours: self.hours }
+    }
+
+    /// The same before the hour `now`, by hours since 1970 and what was spent in each, in their order.
+    pub fn of(spent: impl IntoIterator<Item = (u64, u64)>, now: u64) -> Usual {
+        let mut hourly = Self::default();
+        for (hour, spent) in spent {
+            hourly.roll(hour);
+            hourly.spent = spent;
+        }
+        hourly.roll(now);
+        hourly.usual()
+    }
+
     /// Takes hours that have ended into what is usual: it rises by a quarter of what an hour was above
     /// it, and falls by a 128th of what one was below, by half in about four days. So nights and
     /// weekends do not make it forget what a busy hour is.

@@ -15,7 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::account::{Account, Excess, Moment};
+use super::account::{Account, Excess, Moment, Usual};
 use super::alert::Alert;
 use super::bound::{Remaining, What};
 use super::charge::Charge;
@@ -292,18 +292,22 @@ impl Ledger {
         }
     }
 
-    /// Sets what was spent in the periods of now to that, if it is more.
+    /// Sets what was spent in the day and the month of now to that, if it is more; and what is usual in
+    /// an hour, if more hours show it.
     pub(super) fn raise(
         &self,
         subject: &Subject,
-        day: u64,
-        month: u64,
+        (day, month): (u64, u64),
+        usual: Usual,
         store: &dyn Store,
         moment: &Moment,
     ) -> bool {
         let changed = self.change(subject, store, moment, &mut |account| {
             account.day.money = account.day.money.max(day);
             account.month.money = account.month.money.max(month);
+            if usual.hours > account.hourly.hours {
+                (account.hourly.usual, account.hourly.hours) = (usual.spent.0, usual.hours);
+            }
             true
         });
         changed == Changed::Written

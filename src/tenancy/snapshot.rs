@@ -8,16 +8,21 @@
 //!   {"kind":"user","tenant":"search","name":"ada","day":"2026-11-21","day_nano_usd":70000000,
 //!    "month":"2026-11","month_nano_usd":70000000}]}
 //! ```
+//! A row may say more: `"usual_hour_nano_usd":90000000,"usual_hours":31` is what the account usually spends
+//! in an hour, and how many hours with a spend show it. Without it no hour is unusual before
+//! [`WARM_UP`](super::account::WARM_UP) hours with a spend have passed.
+//!
 //! Money is in nano-dollars, days and months are those of the configuration's time zone. What is not of
 //! today or of this month is passed over. Several rows that mean the same account are added up; of
 //! that sum and what the account has spent already, the higher holds. So a snapshot may be given
-//! twice, and one that holds what this Envoy has spent since its start counts nothing twice.
+//! twice, and one that holds what this Envoy has spent since its start counts nothing twice. Of what is
+//! usual that which more hours show holds.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use super::account::{Account, Moment};
+use super::account::{Account, Moment, Usual};
 use super::calendar::{civil, days};
 use super::ledger::Ledger;
 use super::subject::{Kind, Subject};
@@ -42,6 +47,19 @@ pub struct Entry {
     pub day: (u32, NanoUsd),
     /// The month, and what was spent in it.
     pub month: (u32, NanoUsd),
+    /// What it usually spends in an hour, where that is known. Not of users.
+    pub usual: Usual,
+}
+
+impl Entry {
+    /// Whether it says anything.
+    fn any(&self) -> bool {
+        self.day.1.0 > 0 || self.month.1.0 > 0 || self.usual.hours > 0
+    }
+
+    fn without_usual(self) -> Self {
+        Self { usual: Usual::default(), ..self }
+    }
 }
 
 /// What became of a snapshot.
@@ -69,7 +87,8 @@ impl Ledger {
             entries.extend(entry(subject.kind, &subject.name, &account, &moment));
         }
         users::each(store, &mut |name, account| {
-            entries.extend(entry(Kind::User, name, &account, &moment));
+            let known = entry(Kind::User, name, &account, &moment).map(Entry::without_usual);
+            entries.extend(known.filter(Entry::any));
         });
         entries
     }
@@ -90,16 +109,18 @@ impl Ledger {
         for entry in entries {
             let of = |(id, spent): (u32, NanoUsd), now| if id == now { spent.0 } else { 0 };
             let (day, month) = (of(entry.day, moment.day.id), of(entry.month, moment.month.id));
-            if day == 0 && month == 0 {
+            let usual =
+                if entry.month.0 == moment.month.id { entry.usual } else { Usual::default() };
+            if day == 0 && month == 0 && usual.hours == 0 {
                 restored.past += 1;
             } else if let Some(subject) = find(entry.kind, &entry.name) {
-                sums.add(subject, day, month);
+                sums.add(subject, day, month, usual);
             } else {
                 restored.unknown += 1;
             }
         }
-        for Sum { subject, day, month } in &sums.all {
-            let written = self.raise(subject, *day, *month, store, &moment);
+        for Sum { subject, day, month, usual } in &sums.all {
+            let written = self.raise(subject, (*day, *month), *usual, store, &moment);
             *if written { &mut restored.accounts } else { &mut restored.failed } += 1;
         }
         restored
@@ -111,6 +132,7 @@ struct Sum {
     subject: Rc<Subject>,
     day: u64,
     month: u64,
+    usual: Usual,
 }
 
 /// Sums by account.
@@ -126,19 +148,21 @@ impl Sums {
         Self { all: Vec::new(), table: vec![0; (most * 2 + 2).next_power_of_two()] }
     }
 
-    fn add(&mut self, subject: Rc<Subject>, day: u64, month: u64) {
+    fn add(&mut self, subject: Rc<Subject>, day: u64, month: u64, usual: Usual) {
         let mut at = hash(&subject.name) as usize;
         loop {
             at &= self.table.len() - 1;
             let Some(place) = self.table.get_mut(at) else { return };
             let Some(known) = self.all.get_mut((*place as usize).wrapping_sub(1)) else {
-                self.all.push(Sum { subject, day, month });
+                self.all.push(Sum { subject, day, month, usual });
                 *place = self.all.len() as u32;
                 return;
             };
             if known.subject.kind == subject.kind && known.subject.name == subject.name {
                 known.day = known.day.saturating_add(day);
                 known.month = known.month.saturating_add(month);
+                known.usual.spent.0 = known.usual.spent.0.saturating_add(usual.spent.0);
+                known.usual.hours = known.usual.hours.max(usual.hours);
                 return;
             }
             at += 1;
@@ -152,15 +176,15 @@ fn entry(kind: Kind, name: &str, account: &Account, moment: &Moment) -> Option<E
     };
     let day = spent(moment.day.id, &account.day);
     let month = spent(moment.month.id, &account.month);
-    let any = day.1.0 > 0 || month.1.0 > 0;
-    any.then(|| Entry { kind, name: name.to_owned(), day, month })
+    let entry = Entry { kind, name: name.to_owned(), day, month, usual: account.hourly.usual() };
+    entry.any().then_some(entry)
 }
 
 /// A snapshot as JSON.
 #[must_use]
 pub fn write(entries: &[Entry]) -> Vec<u8> {
     let mut out = b"{\"version\":1,\"accounts\":[".to_vec();
-    for Entry { kind, name, day, month } in entries {
+    for Entry { kind, name, day, month, usual } in entries {
         separate(&mut out);
         out.extend_from_slice(b"{\"kind\":");
         write_str(&mut out, kind.word());
@@ -180,12 +204,17 @@ pub fn write(entries: &[Entry]) -> Vec<u8> {
         let _ = write!(
             rest,
             ",\"day\":\"{year:04}-{of_year:02}-{of_month:02}\",\"day_nano_usd\":{},\
-             \"month\":\"{:04}-{:02}\",\"month_nano_usd\":{}}}",
+             \"month\":\"{:04}-{:02}\",\"month_nano_usd\":{}",
             day.1.0,
             month.0 / 12,
             month.0 % 12 + 1,
             month.1.0
         );
+        if usual.hours > 0 {
+            let Usual { spent, hours } = usual;
+            let _ = write!(rest, ",\"usual_hour_nano_usd\":{},\"usual_hours\":{hours}", spent.0);
+        }
+        rest.push('}');
         out.extend_from_slice(rest.as_bytes());
     }
     out.extend_from_slice(b"]}");
@@ -214,7 +243,11 @@ pub fn read(json: &[u8]) -> Result<Vec<Entry>, String> {
             None => row.name.into_owned(),
         };
         let day = (day.0, NanoUsd(row.day_nano_usd));
-        entries.push(Entry { kind, name, day, month: (month.1, NanoUsd(row.month_nano_usd)) });
+        let month = (month.1, NanoUsd(row.month_nano_usd));
+        let [spent, hours] =
+            [row.usual_hour_nano_usd, row.usual_hours].map(Option::unwrap_or_default);
+        let usual = Usual { spent: NanoUsd(spent), hours };
+        entries.push(Entry { kind, name, day, month, usual });
     }
     Ok(entries)
 }
@@ -250,11 +283,13 @@ struct Row<'a> {
     day_nano_usd: u64,
     month: Cow<'a, str>,
     month_nano_usd: u64,
+    usual_hour_nano_usd: Option<u64>,
+    usual_hours: Option<u64>,
 }
 
 members!(Row<'a> {
     kind (required), tenant, name (required), day (required), day_nano_usd (required),
-    month (required), month_nano_usd (required),
+    month (required), month_nano_usd (required), usual_hour_nano_usd, usual_hours,
 });
 
 /// At most [`MAX_ACCOUNTS`] rows.
@@ -291,7 +326,7 @@ mod tests {
     use crate::store::memory::Memory;
     use crate::tenancy::charge::Charge;
     use crate::tenancy::settings::{Budget, Terms};
-    use crate::tenancy::{LEASE, Zone};
+    use crate::tenancy::{Anomaly, LEASE, News, Zone};
 
     /// 2026-11-21 12:00 UTC.
     const NOW: Millis = 1_795_262_400_000;
@@ -333,7 +368,8 @@ mod tests {
         let json = write(&entries);
         let wanted = concat!(
             r#"{"version":1,"accounts":[{"kind":"tenant","name":"a","day":"2026-11-21","#,
-            r#""day_nano_usd":70,"month":"2026-11","month_nano_usd":77},"#,
+            r#""day_nano_usd":70,"month":"2026-11","month_nano_usd":77,"#,
+            r#""usual_hour_nano_usd":1,"usual_hours":1},"#,
             r#"{"kind":"user","tenant":"a","name":"u\"","day":"2026-11-21","day_nano_usd":50,"#,
             r#""month":"2026-11","month_nano_usd":55}]}"#
         );
@@ -359,6 +395,43 @@ mod tests {
         ledger.spend(&subjects[0], cost(3), &new, NOW);
         ledger.restore(&entries, &mut find, &new, NOW);
         assert_eq!(ledger.account(&subjects[0], &new, NOW).day.money, 73);
+    }
+
+    #[test]
+    fn what_is_usual_comes_over_and_the_first_unusual_hour_is_told() {
+        const HOUR: Millis = 3_600_000;
+        let old = Memory::new();
+        let tenant = subject(Kind::Tenant, "a");
+        for hour in 0..9 {
+            ledger().spend(&tenant, cost(400), &old, NOW + hour * HOUR);
+        }
+        let now = NOW + 9 * HOUR;
+        let entries = read(&write(&ledger().snapshot(&[Rc::clone(&tenant)], &old, now))).unwrap();
+        assert_eq!((entries[0].usual.hours, entries[0].usual.spent.0 > 300), (9, true));
+        let watchful =
+            Ledger::new(Zone::UTC, LEASE, Some(Anomaly { percent: 200, at_least: NanoUsd(1) }));
+        let told = |store: &Memory| {
+            let told = watchful.spend(&tenant, cost(801), store, now);
+            told.iter().any(|alert| matches!(alert.news, News::Unusual { .. }))
+        };
+        let (new, blind) = (Memory::new(), Memory::new());
+        for _ in 0..2 {
+            let mut find = |_, _: &str| Some(Rc::clone(&tenant));
+            assert_eq!(watchful.restore(&entries, &mut find, &new, now).accounts, 1);
+        }
+        let news = |store| {
+            let before = watchful.account(&tenant, store, now).hourly;
+            (before.usual, before.hours)
+        };
+        assert_eq!(news(&new), (entries[0].usual.spent.0, 9));
+        assert!(told(&new) && !told(&blind));
+        // What more hours show holds.
+        let fewer = [Entry { usual: Usual { spent: NanoUsd(1), hours: 8 }, ..entries[0].clone() }];
+        watchful.restore(&fewer, &mut |_, _| Some(Rc::clone(&tenant)), &new, now);
+        assert_eq!(news(&new), (entries[0].usual.spent.0, 9));
+        // Of a month that is over nothing is taken.
+        let later = watchful.restore(&entries, &mut |_, _| None, &blind, now + 40 * DAY);
+        assert_eq!((later.past, later.unknown), (1, 0));
     }
 
     #[test]

@@ -122,15 +122,15 @@ impl Command {
         let (progress, logs) = open(&self.files, &names)?;
         let result = match gateway.filter(|_| self.snapshot) {
             Some(gateway) => snapshot::of_logs(logs, &gateway, super::now(), self.strict)
-                .map(|taken| (taken.json, taken.lines, taken.left_out)),
-            None => of_logs(logs, &options, screen()).map(|(bytes, lines)| (bytes, lines, None)),
+                .map(|taken| (taken.told(), taken))
+                .map(|(missing, taken)| (taken.json, taken.lines, missing)),
+            None => of_logs(logs, &options, screen())
+                .map(|(bytes, lines)| (bytes, lines, String::new())),
         };
         progress.finish_and_clear();
-        let (bytes, lines, left_out) = result?;
+        let (bytes, lines, missing) = result?;
         let mut told = lines.told(&names);
-        if let Some(left_out) = left_out {
-            told.push_str(&left_out.to_string());
-        }
+        told.push_str(&missing);
         if !told.is_empty() {
             // Nobody is left to be told when this fails.
             let _ = write!(io::stderr().lock(), "waypost: {told}");

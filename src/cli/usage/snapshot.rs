@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use super::cursor::Text;
 use super::read::{Lines, Sink, Source, read};
@@ -17,12 +18,18 @@ use crate::config::Gateway;
 use crate::filter::accounts::Accounts;
 use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
+use crate::tenancy::account::{Hourly, Usual};
 use crate::tenancy::period::{self, Period};
 use crate::tenancy::snapshot::{self, Entry};
-use crate::tenancy::{Caller, Kind};
+use crate::tenancy::{Caller, Kind, Subject};
 
 /// Most users in a snapshot, those that spent most: an Envoy has places for as many.
 pub const MAX_USERS: usize = 16_384;
+
+/// Hours before that of the snapshot that show what is usual.
+pub const HOURS: u64 = 7 * 24;
+
+const HOUR: Millis = 3_600_000;
 
 /// A snapshot, and what became of the lines.
 #[derive(Clone, Debug)]
@@ -33,6 +40,22 @@ pub struct Taken {
     pub lines: Lines,
     /// Users that are not in it.
     pub left_out: Option<LeftOut>,
+    /// There were too many callers in too many hours to tell what is usual in one: that is not in it.
+    pub blind: bool,
+}
+
+impl Taken {
+    /// For people: what is not in it.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let mut told = self.left_out.map_or_else(String::new, |users| users.to_string());
+        if self.blind {
+            told.push_str(
+                "What is usual in an hour is not in the snapshot: there are too many callers.\n",
+            );
+        }
+        told
+    }
 }
 
 /// Users for whom there was no place.
@@ -79,7 +102,8 @@ pub fn gateway(file: &str, text: &str, wanted: Option<&str>) -> Result<Gateway, 
     }
 }
 
-/// What the accounts of a gateway have spent in the day and the month of `now`.
+/// What the accounts of a gateway have spent in the day and the month of `now`, and what they spend in an
+/// hour by the last [`HOURS`].
 ///
 /// # Errors
 /// A log cannot be read; or the requests of this month have too many tenants, teams, tiers and models
@@ -91,21 +115,22 @@ pub fn of_logs(
     strict: bool,
 ) -> Result<Taken, BadUsage> {
     let periods = period::of(&gateway.tenancy.time_zone, now);
-    let part = || Spent::new(periods, Groups::of_a_part);
-    let (spent, lines) = read(logs, Spent::new(periods, Groups::new), part, strict)?;
+    let part = || Spent::new(periods, now, Groups::of_a_part);
+    let (spent, lines) = read(logs, Spent::new(periods, now, Groups::new), part, strict)?;
     if spent.requests.folded().is_some() || spent.providers.folded().is_some() {
         return Err(BadUsage(format!(
             "more than {MAX_GROUPS} different tenants with teams, tiers and models asked in this month: no snapshot can be taken"
         )));
     }
     let folded = spent.users.folded().is_some();
-    let (entries, known) = entries(spent, gateway, periods);
+    let blind = spent.hours.folded().is_some();
+    let (entries, known) = entries(spent, gateway);
     let left_out = match (folded, known) {
         (true, _) => Some(LeftOut::Many),
         (false, 0) => None,
         (false, known) => Some(LeftOut::Known(known)),
     };
-    Ok(Taken { json: snapshot::write(&entries), lines, left_out })
+    Ok(Taken { json: snapshot::write(&entries), lines, left_out, blind })
 }
 
 /// Spend of this month, by whom a request is charged to, as far as its record says it; each with a mark
@@ -116,40 +141,73 @@ struct Spent {
     /// By tenant, tier and user.
     users: Groups,
     providers: Groups,
+    /// The first and the last again, by the hour in the place of the mark.
+    hours: Groups,
     periods: (Period, Period),
+    /// The hour of now, since 1970.
+    hour: u64,
     name: Vec<u8>,
 }
 
+/// Where a spend belongs.
+#[derive(Clone, Copy)]
+struct When {
+    /// In this month; whether it was today.
+    today: Option<bool>,
+    /// In an hour that shows what is usual.
+    hour: Option<u64>,
+}
+
 impl Spent {
-    fn new(periods: (Period, Period), groups: fn() -> Groups) -> Self {
-        Self { requests: groups(), users: groups(), providers: groups(), periods, name: Vec::new() }
+    fn new(periods: (Period, Period), now: Millis, groups: fn() -> Groups) -> Self {
+        Self {
+            requests: groups(),
+            users: groups(),
+            providers: groups(),
+            hours: groups(),
+            periods,
+            hour: now / HOUR,
+            name: Vec::new(),
+        }
     }
 
-    fn add(
-        groups: &mut Groups,
-        name: &mut Vec<u8>,
-        today: bool,
-        texts: &[Option<Text<'_>>],
-        sums: &Sums,
-    ) {
-        name.clear();
-        write_part(Some(if today { b"today" } else { b"" }), name);
-        for text in texts {
-            write_part(text.map(Text::bytes).as_deref(), name);
+    fn when(&self, record: &Record<'_>) -> When {
+        let ended = record.time.saturating_add(record.latency);
+        let (day, month) = self.periods;
+        let of_month = (month.begins..month.ends).contains(&ended);
+        let hour = ended / HOUR;
+        let shows = hour < self.hour && self.hour - hour <= HOURS;
+        When {
+            today: of_month.then(|| (day.begins..day.ends).contains(&ended)),
+            hour: shows.then_some(hour),
         }
-        *groups.of(name) += sums;
     }
 }
 
+/// The mark of what was spent today.
+const TODAY: &[u8] = b"today";
+
 impl Sink for Spent {
     fn take(&mut self, record: &Record<'_>) {
-        let ended = record.time.saturating_add(record.latency);
-        let (day, month) = self.periods;
-        if !(month.begins..month.ends).contains(&ended) {
+        let When { today, hour } = self.when(record);
+        if today.is_none() && hour.is_none() {
             return;
         }
-        let today = (day.begins..day.ends).contains(&ended);
-        let Self { requests, users, providers, name, .. } = self;
+        let today = today.map(|today| if today { TODAY } else { b"" });
+        let hour = hour.map(|hour| hour.to_string());
+        let hour = hour.as_ref().map(String::as_bytes);
+        let Self { requests, users, providers, hours, name, .. } = self;
+        let mut add = |groups: &mut Groups,
+                       mark: Option<&[u8]>,
+                       texts: &[Option<Text<'_>>],
+                       sums: &Sums| {
+            if mark.is_some() {
+                name.clear();
+                write_part(mark, name);
+                texts.iter().for_each(|text| write_part(text.map(Text::bytes).as_deref(), name));
+                *groups.of(name) += sums;
+            }
+        };
         let mut whole = Sums::default();
         let chosen = Attempt { provider: record.provider, used: record.used, ..Attempt::default() };
         let attempts = match &*record.attempts {
@@ -160,7 +218,8 @@ impl Sink for Spent {
             let mut sums = Sums::default();
             sums.charge(&attempt.used);
             if sums.spend > 0 {
-                Self::add(providers, name, today, &[attempt.provider], &sums);
+                add(providers, today, &[attempt.provider], &sums);
+                add(hours, hour, &[attempt.provider], &sums);
             }
             whole += &sums;
         }
@@ -172,9 +231,11 @@ impl Sink for Spent {
             return;
         }
         let Record { tenant, team, tier, user, requested, .. } = *record;
-        Self::add(requests, name, today, &[tenant, team, tier, requested], &whole);
+        let asked = [tenant, team, tier, requested];
+        add(requests, today, &asked, &whole);
+        add(hours, hour, &asked, &whole);
         if user.is_some() {
-            Self::add(users, name, today, &[tenant, tier, user], &whole);
+            add(users, today, &[tenant, tier, user], &whole);
         }
     }
 
@@ -182,6 +243,7 @@ impl Sink for Spent {
         self.requests.merge(next.requests);
         self.users.merge(next.users);
         self.providers.merge(next.providers);
+        self.hours.merge(next.hours);
     }
 }
 
@@ -189,18 +251,23 @@ impl Sink for Spent {
 type Accounted = BTreeMap<(Kind, String), (u128, u128)>;
 
 /// The rows of a snapshot, and how many users have none.
-fn entries(spent: Spent, gateway: &Gateway, periods: (Period, Period)) -> (Vec<Entry>, usize) {
+fn entries(spent: Spent, gateway: &Gateway) -> (Vec<Entry>, usize) {
     let accounts = Accounts::new(gateway);
     let mut all = Accounted::new();
+    let mut usual = usual(&spent, &accounts, gateway);
+    let (day, month) = spent.periods;
+    // Who spent nothing in this month may have spent something in the last week.
+    for account in usual.keys() {
+        all.entry(account.clone()).or_default();
+    }
     let mut charge = |kind: Kind, name: &str, today: bool, spend: u128| {
         let (day, month) = all.entry((kind, name.to_owned())).or_default();
         *day += if today { spend } else { 0 };
         *month += spend;
     };
     for (name, sums) in spent.requests.into_rows() {
-        let [today, tenant, team, tier, requested] = &*names(&name) else { continue };
-        let Some(caller) = caller(gateway, tenant, team, tier, None) else { continue };
-        for subject in accounts.of(&caller, requested.as_deref().unwrap_or_default()) {
+        let [today, asked @ ..] = &*names(&name) else { continue };
+        for subject in subjects(&accounts, gateway, asked) {
             charge(subject.kind, &subject.name, is_today(today), sums.spend);
         }
     }
@@ -213,10 +280,9 @@ fn entries(spent: Spent, gateway: &Gateway, periods: (Period, Period)) -> (Vec<E
         }
     }
     for (name, sums) in spent.providers.into_rows() {
-        let [today, Some(provider)] = &*names(&name) else { continue };
-        let at = gateway.providers.iter().position(|known| *known.name == **provider);
-        if let Some(subject) = at.and_then(|at| accounts.cap(at)) {
-            charge(Kind::Provider, &subject.name, is_today(today), sums.spend);
+        let [today, asked @ ..] = &*names(&name) else { continue };
+        for subject in subjects(&accounts, gateway, asked) {
+            charge(subject.kind, &subject.name, is_today(today), sums.spend);
         }
     }
     let (users, mut rest): (Vec<_>, Vec<_>) =
@@ -227,14 +293,48 @@ fn entries(spent: Spent, gateway: &Gateway, periods: (Period, Period)) -> (Vec<E
     users.truncate(MAX_USERS);
     rest.append(&mut users);
     let nano = |spend: u128| NanoUsd(u64::try_from(spend).unwrap_or(u64::MAX));
-    let (day, month) = periods;
-    let entry = |((kind, name), (today, all)): ((Kind, String), (u128, u128))| Entry {
-        kind,
-        name,
-        day: (day.id, nano(today)),
-        month: (month.id, nano(all)),
+    let entry = |(account, (today, all)): ((Kind, String), (u128, u128))| {
+        let usual = usual.remove(&account).unwrap_or_default();
+        let (kind, name) = account;
+        Entry { kind, name, day: (day.id, nano(today)), month: (month.id, nano(all)), usual }
     };
     (rest.into_iter().map(entry).collect(), left_out)
+}
+
+/// What accounts usually spend in an hour; nothing where the hours cannot be told apart.
+fn usual(spent: &Spent, accounts: &Accounts, gateway: &Gateway) -> BTreeMap<(Kind, String), Usual> {
+    let mut all: BTreeMap<(Kind, String), BTreeMap<u64, u64>> = BTreeMap::new();
+    if spent.hours.folded().is_some() {
+        return BTreeMap::new();
+    }
+    for (name, sums) in spent.hours.rows() {
+        let [Some(hour), asked @ ..] = &*names(name) else { continue };
+        let Ok(hour) = hour.parse() else { continue };
+        let spend = u64::try_from(sums.spend).unwrap_or(u64::MAX);
+        for subject in subjects(accounts, gateway, asked) {
+            let hours = all.entry((subject.kind, subject.name.to_string())).or_default();
+            let sum = hours.entry(hour).or_default();
+            *sum = sum.saturating_add(spend);
+        }
+    }
+    let usual = |hours| Hourly::of(hours, spent.hour);
+    all.into_iter().map(|(account, hours)| (account, usual(hours))).collect()
+}
+
+/// Who is charged for what was asked: by tenant, team, tier and model, or by provider.
+fn subjects(accounts: &Accounts, gateway: &Gateway, asked: &[Option<String>]) -> Vec<Rc<Subject>> {
+    match asked {
+        [Some(provider)] => {
+            let at = gateway.providers.iter().position(|known| *known.name == **provider);
+            at.and_then(|at| accounts.cap(at)).cloned().into_iter().collect()
+        }
+        [tenant, team, tier, requested] => {
+            let caller = caller(gateway, tenant, team, tier, None);
+            let of = |caller| accounts.of(&caller, requested.as_deref().unwrap_or_default());
+            caller.map(of).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn is_today(mark: &Option<String>) -> bool {

@@ -142,6 +142,11 @@ impl Groups {
         self.full.then_some(self.folded)
     }
 
+    /// All groups, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = (&[u8], &Sums)> {
+        self.places.iter().filter_map(|(name, place)| Some((&**name, self.sums.get(*place)?)))
+    }
+
     /// All groups, in the order in which they were met.
     pub fn into_rows(self) -> Vec<(Box<[u8]>, Sums)> {
         let mut rows: Vec<_> = self.places.into_iter().collect();
