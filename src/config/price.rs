@@ -19,7 +19,15 @@ pub(super) fn read(node: &Node<'_>, mode: Mode, problems: &mut Problems) -> Opti
 
 /// Reads a rate in US dollars per million tokens.
 pub(super) fn read_rate(node: &Node<'_>, problems: &mut Problems) -> Option<Rate> {
-    Rate::from_usd_per_mtok(node.number(0.0, MAX_USD_PER_MTOK, problems)?)
+    let usd = node.number(0.0, MAX_USD_PER_MTOK, problems)?;
+    let rate = Rate::from_usd_per_mtok(usd)?;
+    if usd > 0.0 && rate == Rate::default() {
+        // Somebody wrote the price of a token.
+        let message = "is so little that nothing would be charged; a price is of a million tokens, and 0 is free";
+        problems.add(&node.path, message);
+        return None;
+    }
+    Some(rate)
 }
 
 fn read_tiers(node: &Node<'_>, mode: Mode, problems: &mut Problems) -> Vec<Tier> {

@@ -184,6 +184,10 @@ mod tests {
                 "prices[\"openai/gpt-4o\"]: a price needs both input_usd_per_mtok and output_usd_per_mtok, in USD per million tokens",
             ),
             (
+                r#"{"version":1,"prices":{"openai/gpt-4o":{"input_usd_per_mtok":0.0000004,"output_usd_per_mtok":1}}}"#,
+                "prices[\"openai/gpt-4o\"].input_usd_per_mtok: is so little that nothing would be charged; a price is of a million tokens, and 0 is free",
+            ),
+            (
                 r#"{"version":1,"prices":{"unknown/m":{"input_usd_per_mtok":"one"}}}"#,
                 "prices[\"unknown/m\"].input_usd_per_mtok: must be a number from 0 to 100000, but is \"one\"",
             ),

@@ -220,6 +220,7 @@ impl ProviderStream {
             let limit = if encoding.is_some() { 0 } else { MAX_REFUSAL_BYTES };
             self.phase = Phase::Refused(collected(limit));
         } else if let Some(encoding) = encoding {
+            attempt.exchange.borrow_mut().unread();
             let message =
                 format!("the provider sent content-encoding {encoding}, though asked for identity");
             return self.fail(&Error::new(Class::Server, message));

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | text: messages, calls, tools, a schema | one token for [`BYTES_A_TOKEN`] bytes as written |
 //! | a picture, a sound, a document | [`ATTACHMENT_TOKENS`] |
-//! | output | as much as the request allows, without a limit [`DEFAULT_OUTPUT`]; of several choices (`n`) each |
+//! | output | as much as the request allows; without a limit [`DEFAULT_OUTPUT`] |
+//! | several choices (`n`) | each, of what is reserved; one, where candidates are compared |
 //!
 //! This is the middle of what tokenizers give for running text, so that rules and prices see an
 //! ordinary request as it is. [`needs`](super::needs) wants the fewest tokens a text can be, and
@@ -56,6 +57,12 @@ impl Output {
     #[must_use]
     pub fn of(chat: &Chat<'_>) -> Self {
         Self { tokens: chat.max_tokens, choices: chat.n.unwrap_or(1) }
+    }
+
+    /// That of one of the choices: it says as well who is cheapest.
+    #[must_use]
+    pub const fn one(self) -> Self {
+        Self { tokens: self.tokens, choices: 1 }
     }
 
     /// That of an operation, all choices together.

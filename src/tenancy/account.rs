@@ -509,8 +509,13 @@ impl Account {
 
     /// Notes from when on nothing in here matters.
     pub fn expire(&mut self, terms: &Terms, moment: &Moment) {
+        let limits = rates(&terms.limits);
         let mut until = moment.now;
-        for (level, limit) in self.levels.iter().zip(rates(&terms.limits)) {
+        if self.limits != mark(&limits) {
+            // What is limited now is not known.
+            until = until.max(self.until);
+        }
+        for (level, limit) in self.levels.iter().zip(limits) {
             if let Some(limit) = limit
                 && level.0 > 0
             {

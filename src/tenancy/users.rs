@@ -182,6 +182,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_of_an_older_configuration_frees_no_slot() {
+        let (store, ledger) = (Memory::new(), ledger());
+        let names = neighbours(2);
+        let limits = Limits { concurrent: Some(5), ..Limits::default() };
+        let old = user(&names[0], limits, None);
+        let stream = ledger.reserve(&old, cost(0), &store, T0).unwrap();
+        for _ in 0..10 {
+            let hold = ledger.reserve(&by_minute(&names[0]), cost(0), &store, T0).unwrap();
+            ledger.settle(hold, cost(0), &store, T0);
+        }
+        ledger.settle(stream, cost(0), &store, T0);
+        assert!(ledger.reserve(&by_minute(&names[1]), cost(0), &store, T0).is_ok());
+        assert!(ledger.reserve(&by_minute(&names[0]), cost(0), &store, T0).is_err());
+    }
+
+    #[test]
     fn a_slot_in_which_nothing_matters_any_more_goes_to_another() {
         let (store, ledger) = (Memory::new(), ledger());
         let names = neighbours(5);

@@ -128,3 +128,29 @@ def test_an_answer_that_is_no_http_becomes_an_error(lane: Lane, bytes_: bytes, s
     assert response.ending == "complete" and response.status >= 500, response
     assert response.error["message"]
     assert lane.works()
+
+
+FREE, ASKED, COUNTED, VAIN = (0, 0), (100, 0), (1, 1), (100, 7)
+
+USELESS = {
+    "nothing": (answer("200 OK", b""), False, ASKED),
+    "nothing where a stream was asked for": (answer("200 OK", b""), True, ASKED),
+    "half an answer": (answer("200 OK", b'{"choices": ['), False, ASKED),
+    "another coding": (answer("200 OK", b"abc", "content-encoding: br"), False, VAIN),
+    "an error with a good status": (answer("200 OK", b'{"error":{"type":"x","message":"no"}}'), False, FREE),
+    "an error where a stream was asked for": (answer("200 OK", b'{"error":{"type":"x","message":"no"}}'), True, FREE),
+    "a whole answer where a stream was asked for": (None, True, COUNTED),
+}
+
+
+@pytest.mark.parametrize(("useless", "stream", "used"), USELESS.values(), ids=USELESS.keys())
+def test_an_answer_that_is_of_no_use_is_charged_all_the_same(lane: Lane, useless: bytes | None, stream: bool, used: tuple[int, int]) -> None:
+    """Whoever answers with a good status and says of no error takes it for an answer, and wants money for it."""
+    whole = lane.recorder.reply
+    lane.recorder.reply = lambda one: whole(one) if useless is None else useless
+    with Connection(lane.port) as connection:
+        connection.send_request("POST", CHAT, lane.body("abcd" * 100, stream=stream, max_tokens=7))
+        response = connection.receive()
+    assert response.status >= 500, response
+    [attempt] = lane.gateway.audited(response["x-request-id"])["attempts"]
+    assert (attempt.get("input_tokens", 0), attempt.get("output_tokens", 0)) == used

@@ -5,7 +5,7 @@
 //! | a whole answer, whose provider counted | as counted | as counted |
 //! | a whole answer, and nobody counted | estimate | a token for [`BYTES_A_TOKEN`] bytes of text |
 //! | content flowed, and was cut or its client left | as told so far, else estimate | what was told or the text, whichever is more |
-//! | sent, and no answer came | as told so far, else estimate | none |
+//! | sent, and no answer came, or one that is none, with a good status and without an error | as told so far, else estimate | none |
 //! | sent, and the client left before the whole answer came, or it was too long to be read | estimate | as much as was asked for, at most [`DEFAULT_OUTPUT`] of each choice |
 //! | refused, not sent, or no connection | nothing | nothing |
 //!
@@ -94,6 +94,13 @@ impl Exchange {
         self.running.unread = true;
     }
 
+    /// The attempt under way has got a good status and something that can be no answer, and that says
+    /// of no error either: its provider takes it for one, and may say what it used.
+    pub const fn garbled(&mut self, usage: Option<Usage>) {
+        self.running.usage = usage;
+        self.running.garbled = true;
+    }
+
     /// Whether an attempt waits for an answer of which nothing has come.
     #[must_use]
     pub fn waits(&self) -> bool {
@@ -106,6 +113,7 @@ impl Exchange {
         match self.attempts.outcome(attempt) {
             Some(Outcome::Flowing) => End::Cut,
             Some(Outcome::Pending) if self.running.unread => End::Unseen,
+            Some(Outcome::Pending) if self.running.garbled => End::Unanswered,
             Some(Outcome::Pending) if self.running.sent => match error {
                 // What else a provider says is why it does not answer.
                 Some(error) if error.code.as_deref() != Some(STREAM_CUT) => End::Free,
@@ -342,6 +350,15 @@ mod tests {
         assert_eq!(after("", |_| ()), None);
         let begun = after(STREAM, |exchange| exchange.told(told(8, 1), 0));
         assert_eq!(begun, Some((8, 1, true)));
+        let garbage = |usage| {
+            after(r#","max_tokens":7"#, |exchange| {
+                exchange.sent();
+                exchange.garbled(usage);
+                exchange.failed(0, Some(200), &down(), 2);
+            })
+        };
+        assert_eq!(garbage(None), Some((100, 0, true)));
+        assert_eq!(garbage(told(50, 5)), Some((50, 5, true)));
         let long = after(r#","max_tokens":7"#, |exchange| {
             exchange.sent();
             exchange.unread();

@@ -14,6 +14,7 @@ pub(super) struct Running {
     pub text_bytes: u64,
     pub sent: bool,
     pub unread: bool,
+    pub garbled: bool,
 }
 
 impl Running {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use proxy_wasm::types::Action;
+use serde_json::from_slice;
+use serde_json::value::RawValue;
 
 use super::{ALL, MAX_BUFFERED_BYTES, Phase, ProviderStream, commit};
 use crate::filter::collected::{Collected, MAX_ANSWER_BYTES, NO_ROOM, Overflow};
@@ -11,6 +13,7 @@ use crate::filter::host::{self, Buffer, Level, Map, borrow};
 use crate::filter::property::CLUSTER;
 use crate::filter::reply::Reply;
 use crate::openai::{Class, Error};
+use crate::providers::failure::message;
 use crate::providers::stream::said::text_bytes;
 use crate::providers::{Headers, Payload};
 
@@ -20,15 +23,27 @@ const FAILOVER: &str = "x-waypost-failover";
 impl ProviderStream {
     pub(super) fn judge_refusal(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
-        let error = {
+        let (error, instead) = {
             let exchange = attempt.exchange.borrow();
             let headers = Headers::new(collected.headers.pairs());
             let status = attempt.status.unwrap_or(0);
-            match exchange.candidate(attempt.candidate) {
+            let error = match exchange.candidate(attempt.candidate) {
                 Some(found) => found.provider.api.dialect.error(status, &headers, &collected.body),
                 None => Error::new(Class::Server, "the candidate is gone"),
-            }
+            };
+            // A stream was asked for; a whole answer that came instead has its price.
+            let instead = (200..300).contains(&status).then(|| {
+                exchange.answer(attempt.candidate, &headers, &collected.body).map(|it| it.usage)
+            });
+            (error, instead)
         };
+        match instead {
+            Some(Ok(usage)) => attempt.exchange.borrow_mut().garbled(usage),
+            Some(Err(_)) if !tells_error(&collected.body) => {
+                attempt.exchange.borrow_mut().garbled(None);
+            }
+            Some(Err(_)) | None => {}
+        }
         self.fail(&error)
     }
 
@@ -85,7 +100,12 @@ impl ProviderStream {
                 }
                 Action::Continue
             }
-            Err(error) => self.fail(&error),
+            Err(error) => {
+                if !tells_error(&collected.body) {
+                    attempt.exchange.borrow_mut().garbled(None);
+                }
+                self.fail(&error)
+            }
         }
     }
 
@@ -152,4 +172,12 @@ impl ProviderStream {
         }
         without_secrets(error, &self.credentials.secrets)
     }
+}
+
+/// Whether a body says what is wrong, in whatever form. Half an object says nothing, though it is read
+/// as a text then.
+fn tells_error(body: &[u8]) -> bool {
+    let half =
+        || body.trim_ascii_start().starts_with(b"{") && from_slice::<&RawValue>(body).is_err();
+    message(body).is_some() && !half()
 }
