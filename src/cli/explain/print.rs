@@ -54,12 +54,12 @@ fn requested(out: &mut String, request: &Requested) {
     match request.max_output_tokens {
         _ if request.operation == "embeddings" => {}
         Some(most) => {
-            let _ = write!(out, "; at most {most} of output in each answer");
+            let _ = write!(out, "; at most {most} of output");
         }
         None => {
             let _ = write!(
                 out,
-                "; no limit on output: costs are for {} of it in each answer",
+                "; no limit on output: costs are for an answer of {}",
                 crate::routing::estimate::DEFAULT_OUTPUT
             );
         }
