@@ -82,6 +82,7 @@ mod tests {
     #[test]
     fn a_message_that_is_cut_within_a_key_does_not_hold_its_beginning() {
         let secret = "0a1B-2c3D-é-4e5F-6071".to_owned();
+        let begun = secret.get(..MIN_CUT_BYTES).unwrap();
         for before in MAX_MESSAGE_BYTES - 40..MAX_MESSAGE_BYTES + 4 {
             let message = format!("{}{secret} was sent", "x".repeat(before));
             let error = Error::new(Class::Server, message);
@@ -89,7 +90,7 @@ mod tests {
             let streamed =
                 hide(&format!("data: {:?}", error.message), std::slice::from_ref(&secret));
             for text in [seen.message, streamed] {
-                assert!(!text.contains(&secret[..MIN_CUT_BYTES]), "{before}: {text}");
+                assert!(!text.contains(begun), "{before}: {text}");
             }
         }
         // Nothing else that ends with such a mark is changed.
