@@ -31,8 +31,17 @@ pub fn check(setup: &Setup<'_>, now: Option<u64>, findings: &mut Findings) {
                     }
                 }
                 Source::Headers(named) => {
-                    if before(manager, plugin).next().is_none() {
-                        findings.warn(format!("{path}.identity"), format!("takes the tenant from the header {}, and no filter stands before this one that could set or remove it: unless a proxy before Envoy does, clients are whoever they say; put api_key_auth or ext_authz there", named.tenant));
+                    for (what, header) in [
+                        ("tenant", Some(&named.tenant)),
+                        ("team", named.team.as_ref()),
+                        ("tier", named.tier.as_ref()),
+                        ("user", named.user.as_ref()),
+                        ("application", named.application.as_ref()),
+                    ] {
+                        let Some(header) = header else { continue };
+                        if !before(manager, plugin).any(|at| may_set(&at, header)) {
+                            findings.warn(format!("{path}.identity"), format!("takes the {what} from the header {header}, and no filter stands before this one that could set or remove it: unless a proxy before Envoy does, clients are whoever they say; put api_key_auth or ext_authz there"));
+                        }
                     }
                 }
             }
@@ -49,6 +58,21 @@ fn before<'a>(manager: &Manager<'a>, plugin: &Plugin<'_>) -> impl Iterator<Item 
 
 fn is_filter(at: &At<'_>, name: &str) -> bool {
     at.text("name") == Some(name)
+}
+
+/// Whether a filter may set a request header. Of a key `api_key_auth` forwards one thing, in one header,
+/// and what clients write in others it leaves there.
+fn may_set(at: &At<'_>, header: &str) -> bool {
+    let Some(config) = at.get("typed_config") else { return true };
+    match config.text("@type").and_then(|kind| kind.rsplit('.').next()) {
+        Some("ApiKeyAuth") => {
+            let forwarded = config.dig(&["forwarding"]);
+            let name = forwarded.as_ref().and_then(|at| at.text("header"));
+            name.is_some_and(|name| name.eq_ignore_ascii_case(header))
+        }
+        Some("Cors") => false,
+        _ => true,
+    }
 }
 
 /// What makes Envoy refuse a certificate: without any of it, it lets all of them in.
