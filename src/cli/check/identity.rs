@@ -75,7 +75,7 @@ fn may_set(at: &At<'_>, header: &str) -> bool {
     }
 }
 
-/// What makes Envoy refuse a certificate: without any of it, it lets all of them in.
+/// What Envoy checks a certificate by: without any of it, nothing is known of the client.
 const TRUST: [&str; 6] = [
     "trusted_ca",
     "system_root_certs",
@@ -110,7 +110,7 @@ fn check_certificates(manager: &Manager<'_>, findings: &mut Findings) {
         if validation.text("trust_chain_verification") == Some("ACCEPT_UNTRUSTED") {
             findings.error(validation.path_of("trust_chain_verification"), "lets every certificate in, and identity believes what stands in it: anybody could be anybody; remove it");
         } else if is_here && TRUST.iter().all(|name| validation.get(name).is_none()) {
-            findings.error(&validation.path, "has no trusted_ca: Envoy lets every certificate in, and identity believes what stands in it: anybody could be anybody; set trusted_ca to the authority of your clients");
+            findings.error(&validation.path, "has no trusted_ca: Envoy tells of no certificate that it did not check, so nobody could be known by one; set trusted_ca to the authority of your clients");
         }
         if !context.flag("require_client_certificate") {
             findings.warn(context.path_of("require_client_certificate"), "is not true, so clients without a certificate come as far as this filter, which knows them by the rest of identity or refuses them; set it if every client has one");
