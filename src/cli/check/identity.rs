@@ -31,8 +31,17 @@ pub fn check(setup: &Setup<'_>, now: Option<u64>, findings: &mut Findings) {
                     }
                 }
                 Source::Headers(named) => {
-                    if before(manager, plugin).next().is_none() {
-                        findings.warn(format!("{path}.identity"), format!("takes the tenant from the header {}, and no filter stands before this one that could set or remove it: unless a proxy before Envoy does, clients are whoever they say; put api_key_auth or ext_authz there", named.tenant));
+                    for (what, header) in [
+                        ("tenant", Some(&named.tenant)),
+                        ("team", named.team.as_ref()),
+                        ("tier", named.tier.as_ref()),
+                        ("user", named.user.as_ref()),
+                        ("application", named.application.as_ref()),
+                    ] {
+                        let Some(header) = header else { continue };
+                        if !before(manager, plugin).any(|at| may_set(&at, header)) {
+                            findings.warn(format!("{path}.identity"), format!("takes the {what} from the header {header}, and no filter stands before this one that could set or remove it: unless a proxy before Envoy does, clients are whoever they say; put api_key_auth or ext_authz there"));
+                        }
                     }
                 }
             }
@@ -51,7 +60,22 @@ fn is_filter(at: &At<'_>, name: &str) -> bool {
     at.text("name") == Some(name)
 }
 
-/// What makes Envoy refuse a certificate: without any of it, it lets all of them in.
+/// Whether a filter may set a request header. Of a key `api_key_auth` forwards one thing, in one header,
+/// and what clients write in others it leaves there.
+fn may_set(at: &At<'_>, header: &str) -> bool {
+    let Some(config) = at.get("typed_config") else { return true };
+    match config.text("@type").and_then(|kind| kind.rsplit('.').next()) {
+        Some("ApiKeyAuth") => {
+            let forwarded = config.dig(&["forwarding"]);
+            let name = forwarded.as_ref().and_then(|at| at.text("header"));
+            name.is_some_and(|name| name.eq_ignore_ascii_case(header))
+        }
+        Some("Cors") => false,
+        _ => true,
+    }
+}
+
+/// What Envoy checks a certificate by: without any of it, nothing is known of the client.
 const TRUST: [&str; 6] = [
     "trusted_ca",
     "system_root_certs",
@@ -86,7 +110,7 @@ fn check_certificates(manager: &Manager<'_>, findings: &mut Findings) {
         if validation.text("trust_chain_verification") == Some("ACCEPT_UNTRUSTED") {
             findings.error(validation.path_of("trust_chain_verification"), "lets every certificate in, and identity believes what stands in it: anybody could be anybody; remove it");
         } else if is_here && TRUST.iter().all(|name| validation.get(name).is_none()) {
-            findings.error(&validation.path, "has no trusted_ca: Envoy lets every certificate in, and identity believes what stands in it: anybody could be anybody; set trusted_ca to the authority of your clients");
+            findings.error(&validation.path, "has no trusted_ca: Envoy tells of no certificate that it did not check, so nobody could be known by one; set trusted_ca to the authority of your clients");
         }
         if !context.flag("require_client_certificate") {
             findings.warn(context.path_of("require_client_certificate"), "is not true, so clients without a certificate come as far as this filter, which knows them by the rest of identity or refuses them; set it if every client has one");
