@@ -166,6 +166,25 @@ impl Accounts {
         self.tenants.get(caller.terms).map_or("", |tenant| &tenant.name)
     }
 
+    /// The series of all budgets that are gauges.
+    pub fn gauges(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for Shown { subject, .. } in &*self.shown.borrow() {
+            let budget = subject.terms.budget.as_ref();
+            let amounts = budget.map_or([None; 2], |budget| [budget.day, budget.month]);
+            for (span, _) in [Span::Day, Span::Month]
+                .into_iter()
+                .zip(amounts)
+                .filter(|(_, amount)| amount.is_some())
+            {
+                let name = accounts::name(subject);
+                let labels = [&*name, subject.kind.word(), accounts::budget(span)];
+                all.extend([&AMOUNT, &SPENT].map(|metric| metric.named(&labels)));
+            }
+        }
+        all
+    }
+
     /// Sets the gauges of some budgets, and the next time of those behind them: an account is a value that
     /// all workers share, and there may be many. `set` gets values that are not what this worker
     /// set last.

@@ -324,6 +324,24 @@ fn failed(letter: &mut Letter, why: &str, now: Millis, post: &mut dyn Post) -> b
     again
 }
 
+/// Longest text of Envoy's in a line, in bytes: enough for what TLS did not like.
+pub const MAX_WHY_BYTES: usize = 256;
+
+/// Why an alert was not taken. Envoy answers in the place of a host that it could not reach, and says why
+/// in the body; what a webhook writes there is not for the log.
+#[must_use]
+pub fn why(status: u16, body: &[u8]) -> String {
+    let envoys =
+        [&b"upstream connect error"[..], b"no healthy upstream", b"upstream request timeout"];
+    let mut why = format!("status {status}");
+    if envoys.iter().any(|begin| body.starts_with(begin)) {
+        why.push_str(", as Envoy says: ");
+        let plain = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { ' ' };
+        why.extend(body.iter().take(MAX_WHY_BYTES).map(plain));
+    }
+    why
+}
+
 thread_local! {
     static OUTBOX: RefCell<Outbox> = RefCell::new(Outbox::default());
 }
@@ -507,5 +525,16 @@ mod tests {
         }
         outbox.tick(0, &mut world);
         assert_eq!((world.log.len(), world.fates.len()), (MAX_LINES, 0));
+    }
+
+    #[test]
+    fn why_an_alert_was_not_taken_is_in_envoys_words_and_never_in_the_webhooks() {
+        assert_eq!(why(500, b"your token abc"), "status 500");
+        let tls = b"upstream connect error or disconnect/reset before headers. reason: \nTLS";
+        let told = "upstream connect error or disconnect/reset before headers. reason:  TLS";
+        assert_eq!(why(503, tls), format!("status 503, as Envoy says: {told}"));
+        let long = [&tls[..], &[b'x'; 2 * MAX_WHY_BYTES]].concat();
+        let before = "status 503, as Envoy says: ".len();
+        assert_eq!(why(503, &long).len(), before + MAX_WHY_BYTES);
     }
 }

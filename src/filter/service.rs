@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use super::accounts::Accounts;
 use super::books::{self, Books};
@@ -52,6 +52,10 @@ impl Service {
     /// Nothing is known of the providers yet.
     #[must_use]
     pub fn new(gateway: Rc<Gateway>, world: Box<dyn World>) -> Self {
+        GATEWAYS.with_borrow_mut(|all| {
+            all.retain(|known| known.strong_count() > 0);
+            all.push(Rc::downgrade(&gateway));
+        });
         let watched = gateway.fleet();
         let rules = gateway.rules.iter().map(|rule| &*rule.name).chain([BY_MODEL]);
         let traffic = Traffic::new(rules.map(str::to_owned).collect(), &watched);
@@ -241,6 +245,48 @@ impl Service {
     }
 }
 
+thread_local! {
+    /// The configurations of this worker.
+    static GATEWAYS: RefCell<Vec<Weak<Gateway>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gauges of a configuration, in order: those that are always there, and those of which there may be too many.
+fn gauges(gateway: &Gateway) -> [Vec<String>; 2] {
+    let mut always = Vec::new();
+    for endpoint in gateway.fleet() {
+        always.push(metrics::in_flight(&endpoint));
+        always.extend(endpoint.models.iter().map(|model| metrics::breaker_state(&endpoint, model)));
+    }
+    let mut some = Meter::tenants(gateway);
+    some.append(&mut Accounts::new(gateway).gauges());
+    let mut all = [always, some];
+    all.iter_mut().for_each(|names| names.sort_unstable());
+    all
+}
+
+/// What only this configuration showed is over: a breaker that stays open, or a budget that stays used
+/// up, would be told of for as long as Envoy lives.
+impl Drop for Service {
+    fn drop(&mut self) {
+        if !self.used.get() {
+            return;
+        }
+        let mut over = gauges(&self.gateway);
+        // Nobody is left when the thread itself ends.
+        let others = GATEWAYS
+            .try_with(|all| all.borrow().iter().filter_map(Weak::upgrade).collect::<Vec<_>>())
+            .unwrap_or_default();
+        for other in others.iter().filter(|other| !Rc::ptr_eq(other, &self.gateway)) {
+            for (names, shown) in over.iter_mut().zip(gauges(other)) {
+                names.retain(|name| shown.binary_search(name).is_err());
+            }
+        }
+        let [always, some] = over;
+        always.iter().for_each(|name| self.world.gauge(name, 0));
+        some.iter().for_each(|name| Meter::retire(name, &*self.world));
+    }
+}
+
 /// A place that an attempt holds at an endpoint. However its holder ends, it is given back once:
 /// with what became of the attempt, or as one of which nothing is known when it is dropped.
 #[derive(Debug)]
@@ -270,6 +316,92 @@ impl Drop for Place {
         if let Some(pass) = self.pass.take() {
             self.service.settle(pass, Event::Abandoned);
         }
+    }
+}
+
+#[cfg(test)]
+mod gauges_of_the_past {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::tests::{Simulated, open};
+    use super::*;
+    use crate::config::Config;
+    use crate::config::rule::Operation;
+    use crate::providers::Headers;
+    use crate::store::memory::Memory;
+
+    fn worker(memory: &Rc<Memory>, tenants: &Value, cluster: &str) -> (Rc<Service>, tests::Told) {
+        let config = Config::read(&json!({
+            "role": "gateway", "tenants": tenants, "anonymous": "search",
+            "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": cluster}], "models": {"gpt-4o": {}}}},
+        }));
+        let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+        let world = Simulated { memory: Rc::clone(memory), ..Simulated::default() };
+        // Both worlds have one log: names of series are its own gauges here.
+        let told = Rc::clone(&world.metrics);
+        let service = Service::new(
+            Rc::from(gateway),
+            Box::new(Simulated { series: Rc::clone(&told), ..world }),
+        );
+        (Rc::new(service), told)
+    }
+
+    fn asked(service: &Rc<Service>, told: &tests::Told) -> BTreeMap<String, u64> {
+        let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}"#;
+        let caller = crate::tenancy::Caller::anonymous(&"search".into(), 0);
+        let mut exchange = open(service, Operation::Chat, &Headers::default(), body).unwrap();
+        exchange.origin.caller = Rc::new(caller);
+        service.count_request(&exchange, 1);
+        drop(exchange);
+        service.tick();
+        news(told)
+    }
+
+    fn news(told: &tests::Told) -> BTreeMap<String, u64> {
+        let told = std::mem::take(&mut *told.borrow_mut());
+        told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    const INFO: &str = "waypost_tenant_info;tenant=search;team=";
+    const LIMIT: &str = "waypost_budget_limit_nano_usd;name=search;kind=tenant;limit=usd_per_";
+    const SPENT: &str = "waypost_budget_spent_nano_usd;name=search;kind=tenant;limit=usd_per_";
+
+    #[test]
+    fn what_only_an_old_configuration_showed_is_set_to_nothing_when_it_goes() {
+        let memory = Rc::default();
+        let budget = json!({"usd_per_day": 1, "usd_per_month": 2});
+        let before = json!({"search": {"team": "old", "budget": budget}});
+        let (old, told) = worker(&memory, &before, "eu");
+        let shown = asked(&old, &told);
+        assert_eq!(shown.get(&format!("{LIMIT}day")), Some(&1_000_000_000), "{shown:#?}");
+        assert_eq!(shown.get(&format!("{INFO}old")), Some(&1), "{shown:#?}");
+        let after = json!({"search": {"team": "new", "budget": {"usd_per_month": 2}}});
+        let (new, of_new) = worker(&memory, &after, "us");
+        assert_eq!(asked(&new, &of_new).get(&format!("{INFO}new")), Some(&1));
+        drop(old);
+        let over = [
+            &format!("{LIMIT}day"),
+            &format!("{SPENT}day"),
+            "waypost_breaker_state;provider=openai;cluster=eu;model=gpt-4o",
+            "waypost_in_flight;provider=openai;cluster=eu",
+            &format!("{INFO}old"),
+        ];
+        let over = over.into_iter().map(|name| (name.to_owned(), 0));
+        assert_eq!(news(&told), over.collect());
+        // A worker that no request came to has shown nothing.
+        let (unused, told) = worker(&memory, &before, "eu");
+        drop(unused);
+        assert_eq!(news(&told), BTreeMap::new());
+        // What was never a series does not become one.
+        let (third, told) = worker(&Rc::default(), &before, "eu");
+        third.used.set(true);
+        drop(third);
+        assert!(news(&told).keys().all(|name| name.contains(";cluster=eu")));
     }
 }
 

@@ -11,13 +11,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from arena import until
 from client import Connection, Response, ask, request
-from gateway import ROOT, Cluster, Fakes, Gateway, configuration
+from gateway import ROOT, Cluster, Fakes, Gateway, closed_port, configuration
 from prometheus import RULES, Prometheus
+from test_reload import Listeners
 
 CHAT = "/v1/chat/completions"
 SALT = bytes(range(16))
@@ -336,3 +339,65 @@ def test_every_alert_has_a_test_and_says_what_to_do():
         assert f"alertname: {rule['alert']}" in text, rule["alert"]
         assert {"summary", "what_to_do"} == set(rule["annotations"]), rule["alert"]
         assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
+
+
+def test_what_a_new_configuration_has_not_is_told_no_more(tmp_path: Path) -> None:
+    """Or a provider that was taken away would be down, and a budget used up, for as long as Envoy lives."""
+    fakes = Fakes(openai=1, anthropic=0)
+    listeners = Listeners(tmp_path)
+    price = {"price": {"input_usd_per_mtok": INPUT_USD, "output_usd_per_mtok": 10000}}
+    provider = {"api": "openai", "models": {"gpt-4.1": price}}
+    role = {
+        "anonymous": "search",
+        "tenants": {"search": {"team": "old", "budget": {"usd_per_day": 0.2}}},
+        "health": {"breaker": {"consecutive_failures": 1, "open_for": "10m", "max_open": "10m"}},
+        "providers": {
+            "stays": provider | {"endpoints": [{"cluster": "stays"}]},
+            "goes": provider | {"endpoints": [{"cluster": "goes"}]},
+        },
+        "rules": [
+            {"name": "both", "when": {"model": "both"}, "choose": "failover", "targets": ["goes/gpt-4.1", "stays/gpt-4.1"]},
+            {"name": "one", "targets": ["stays/gpt-4.1"]},
+        ],
+    }  # fmt: skip
+    with closed_port() as closed:
+        clusters = [
+            Cluster("stays", "stays", f"127.0.0.1:{fakes.all[0]}"),
+            Cluster("goes", "goes", f"127.0.0.1:{closed}", backstop=False),
+        ]
+        made = configuration(role, clusters)
+        made["static_resources"]["listeners"] = made["static_resources"]["listeners"][:1]
+        listeners.take(made)
+        try:
+            gateway = Gateway(made, options=("--drain-time-s", "1"))
+        except BaseException:
+            fakes.stop()
+            raise
+
+        def gauges() -> dict[str, int]:
+            ours = re.compile(r"(breaker_state;provider=goes|budget_(spent|limit)_nano_usd;name=search|tenant_info);")
+            stats = gateway.stats("wasmcustom.waypost_").items()
+            found = {name.removeprefix("wasmcustom.waypost_"): value for name, value in stats}
+            return {name: value for name, value in found.items() if ours.match(name)}
+
+        def asks(model: str) -> int:
+            return ask(gateway.port, "POST", CHAT, request("hi there", model, max_tokens=10)).status
+
+        try:
+            assert asks("both") == 200
+            until(lambda: asks("gpt-4.1") == 402, 5)
+            breaker = "breaker_state;provider=goes;cluster=goes;model=gpt-4.1"
+            limit, spent = (f"budget_{what}_nano_usd;name=search;kind=tenant;limit=usd_per_day" for what in ("limit", "spent"))
+            old, new = (f"tenant_info;tenant=search;team={team}" for team in ("old", "new"))
+            until(lambda: {breaker, limit, spent, old} <= gauges().keys() and gauges()[spent] > 0, 5)
+            assert (gauges()[breaker], gauges()[limit], gauges()[old]) == (2, 200_000_000, 1)
+            role = listeners.gateway
+            role["tenants"]["search"] = {"team": "new"}
+            del role["providers"]["goes"]
+            del role["rules"][0]
+            listeners.write()
+            until(lambda: asks("gpt-4.1") == 200, 10)
+            until(lambda: gauges() == {breaker: 0, limit: 0, spent: 0, old: 0, new: 1}, 15)
+        finally:
+            gateway.stop()
+            fakes.stop()

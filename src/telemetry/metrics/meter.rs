@@ -5,6 +5,7 @@ use super::words::{NONE, OTHER, Word, Words};
 use crate::config::{Gateway, Metrics};
 use crate::store::bytes::{Reader, Writer};
 use crate::store::{ABSENT, ROUNDS, Store};
+use crate::tenancy::Tenant;
 
 /// Where numbers go.
 pub trait Sink: Store {
@@ -100,8 +101,7 @@ impl Meter {
             && let Some(tenant) = self.words.listed(words[0])
             && let Some(tenant) = gateway.tenancy.tenants.get(tenant)
         {
-            let values = [Some(&tenant.name), tenant.team.as_ref(), tenant.tier.as_ref()];
-            let values = values.map(|value| value.map_or("", |value| value));
+            let values = info(tenant);
             if self.claim(&TENANT_INFO.named(&values), sink) {
                 put(&TENANT_INFO, &values, 1, sink);
             }
@@ -127,11 +127,25 @@ impl Meter {
         put(metric, &values, value, sink);
     }
 
+    /// The series that tell of which team and tier the tenants of a configuration are.
+    #[must_use]
+    pub fn tenants(gateway: &Gateway) -> Vec<String> {
+        gateway.tenancy.tenants.iter().map(|tenant| TENANT_INFO.named(&info(tenant))).collect()
+    }
+
+    /// Sets a gauge to nothing that no configuration shows any more: Envoy would keep its last value.
+    pub fn retire(name: &str, sink: &dyn Sink) {
+        // Else it was never shown, and is not to become a series by this.
+        if sink.read(&claimed(name)).is_some() {
+            tell(Kind::Gauge, sink.define(Kind::Gauge, name), 0, sink);
+        }
+    }
+
     /// Whether there may be a series of that name. Workers that ask at the same time may make a few
     /// more than there may be: each at most one.
     fn claim(&self, name: &str, sink: &dyn Sink) -> bool {
         const COUNT: &str = "series";
-        let key = ["series/", name].concat();
+        let key = claimed(name);
         if sink.read(&key).is_some() {
             return true;
         }
@@ -157,6 +171,17 @@ impl Meter {
         }
         false
     }
+}
+
+/// The key that says that there is a series of that name.
+fn claimed(name: &str) -> String {
+    ["series/", name].concat()
+}
+
+/// The labels of [`TENANT_INFO`].
+fn info(tenant: &Tenant) -> [&str; 3] {
+    let values = [Some(&tenant.name), tenant.team.as_ref(), tenant.tier.as_ref()];
+    values.map(|value| value.map_or("", |value| value))
 }
 
 /// Adds to a counter or sets a gauge now and then.
@@ -188,7 +213,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::store::memory::Memory;
-    use crate::tenancy::{Caller, Proof, Tenant};
+    use crate::tenancy::{Caller, Proof};
 
     /// What a worker tells its Envoy.
     struct Worker {
