@@ -38,7 +38,7 @@ mod tests {
     use crate::config::{Config, Gateway};
     use crate::filter::service::tests::alone;
     use crate::providers::catalogue::NanoUsd;
-    use crate::tenancy::account::Usual;
+    use crate::tenancy::hourly::Usual;
     use crate::tenancy::snapshot::Entry;
     use crate::tenancy::{Kind, period};
 

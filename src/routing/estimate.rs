@@ -154,7 +154,8 @@ impl Sum {
     }
 }
 
-/// What a request will cost at `model`; nothing where it has no price. Marked input costs as read from the cache where the model has one.
+/// What a request will cost at `model`; nothing where it has no price. Marked input costs as read from the
+/// cache where the model has one.
 #[must_use]
 pub fn cost(model: &Model, operation: Operation, input: Input, output: Output) -> Option<NanoUsd> {
     let price = model.price()?;

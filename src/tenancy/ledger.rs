@@ -15,12 +15,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::account::{Account, Excess, Moment, Usual};
+use super::account::{Account, Excess, Moment};
 use super::alert::Alert;
 use super::bound::{Remaining, What};
 use super::charge::Charge;
 use super::exceeded::Exceeded;
 use super::hold::{Held, Hold};
+use super::hourly::Usual;
 use super::news::Anomaly;
 use super::period::{self, Period};
 use super::settings::Exhausted;

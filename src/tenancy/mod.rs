@@ -17,6 +17,7 @@
 //! | [`bucket`] | token buckets |
 //! | [`bound`] | what is bounded, and what is left of it |
 //! | [`exceeded`] | which limit refuses a request, and when it would not |
+//! | [`hourly`] | what it spends in an hour, and what it usually does |
 //! | [`news`] | what is worth telling of an account |
 //! | [`alert`] | whom it is told of |
 //! | [`snapshot`] | what was spent, as JSON, and how another Envoy takes it over |
@@ -38,6 +39,7 @@ pub mod caller;
 pub mod charge;
 pub mod exceeded;
 pub mod hold;
+pub mod hourly;
 pub mod identity;
 pub mod index;
 pub mod key;

@@ -10,7 +10,7 @@
 //! ```
 //! A row may say more: `"usual_hour_nano_usd":90000000,"usual_hours":31` is what the account usually spends
 //! in an hour, and how many hours with a spend show it. Without it no hour is unusual before
-//! [`WARM_UP`](super::account::WARM_UP) hours with a spend have passed.
+//! [`WARM_UP`](super::hourly::WARM_UP) hours with a spend have passed.
 //!
 //! Money is in nano-dollars, days and months are those of the configuration's time zone. What is not of
 //! today or of this month is passed over. Several rows that mean the same account are added up; of
@@ -22,8 +22,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use super::account::{Account, Moment, Usual};
+use super::account::{Account, Moment};
 use super::calendar::{civil, days};
+use super::hourly::Usual;
 use super::ledger::Ledger;
 use super::subject::{Kind, Subject};
 use super::users::{self, hash};

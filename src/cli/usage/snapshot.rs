@@ -18,7 +18,7 @@ use crate::config::Gateway;
 use crate::filter::accounts::Accounts;
 use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
-use crate::tenancy::account::{Hourly, Usual};
+use crate::tenancy::hourly::{Hourly, Usual};
 use crate::tenancy::period::{self, Period};
 use crate::tenancy::snapshot::{self, Entry};
 use crate::tenancy::{Caller, Kind, Subject};
