@@ -193,8 +193,8 @@ pub fn quote(out: &mut Vec<u8>, text: &str, most: usize) -> bool {
     out.push(b'"');
     let end = out.len().saturating_add(most);
     // Nearly always that is all of it.
-    let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
-    let (plain, rest) = text.split_at_checked(plain.min(most)).unwrap_or_default();
+    let plain = text.bytes().take(most).take_while(|byte| is_plain(*byte)).count();
+    let (plain, rest) = text.split_at_checked(plain).unwrap_or_default();
     out.extend_from_slice(plain.as_bytes());
     let mut whole = true;
     for c in rest.chars() {
