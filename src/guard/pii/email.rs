@@ -12,6 +12,10 @@ const MAX_DOMAIN: usize = 253;
 const TOPS: [&[u8]; 12] =
     [b"com", b"org", b"net", b"edu", b"gov", b"de", b"uk", b"fr", b"eu", b"cn", b"jp", b"io"];
 
+/// What ends the name of a picture, that may be of several sizes: `logo@2x.png`.
+const PICTURES: [&[u8]; 11] =
+    [b"png", b"jpg", b"jpeg", b"gif", b"webp", b"avif", b"svg", b"heic", b"bmp", b"ico", b"tiff"];
+
 /// The address around the @ at `at`. One without a domain of two parts is none, so that names of
 /// packages, decorators and pictures of twice the size stay.
 pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
@@ -36,7 +40,9 @@ pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let is_top = top.len() >= 2
         && (top.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
             || top.starts_with(b"xn--"));
-    let is_size = name.first().is_some_and(u8::is_ascii_digit) && name.get(1..3) == Some(b"x.");
+    let is_size = name.first().is_some_and(u8::is_ascii_digit)
+        && name.get(1..3) == Some(b"x.")
+        && PICTURES.iter().any(|picture| top.eq_ignore_ascii_case(picture));
     // A product of matrices: `w@x.reshape(3, 4)`.
     let is_code = matches!(byte(text, end), b'(' | b'[')
         && byte(text, end + 1).is_ascii_alphanumeric()
