@@ -368,6 +368,40 @@ fn strangers_of_a_tier_with_limits_of_its_own_do_not_empty_the_buckets_of_the_ot
     assert_eq!(find(Kind::Tenant, "shared+gold").unwrap().1, None);
 }
 
+#[test]
+fn a_wish_does_not_lead_around_what_a_tenant_may_use_of_a_model() {
+    let one = |field: &str, limit: u64| json!({"limits": {field: limit}});
+    let price = json!({"price": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}});
+    let config = Config::read(&json!({
+        "role": "gateway", "anonymous": "t", "clients_may": ["rule", "target", "models"],
+        "tenants": {"t": {"models": {"o3*": one("requests_per_day", 1), "small": one("requests_per_day", 100)}}},
+        "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {
+            "o3": price, "small": {"price": price["price"], "context_window": 20},
+        }}},
+        "rules": [{"name": "thinks", "when": {"model": "best"}, "targets": ["p/o3"]}],
+    }));
+    let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+    let world = World::new(*gateway);
+    let ask = |header: Option<(&'static str, &'static str)>, model: &str, fields: &str| {
+        let headers: Headers<'_> = header.into_iter().collect();
+        let asked = open(&world.service, Operation::Chat, &headers, &body(model, fields));
+        asked
+            .map(|exchange| exchange.next().unwrap().model.name.clone())
+            .map_err(|no| (no.error.status, no.limit))
+    };
+    let target = Some(("x-waypost-target", "p/o3"));
+    // Held by somebody else.
+    let _held = world.open("o3", "").unwrap();
+    let over = Err((429, Some("requests_per_day")));
+    assert_eq!(ask(None, "o3", ""), over);
+    assert_eq!(ask(target, "small", ""), over);
+    assert_eq!(ask(Some(("x-waypost-rule", "thinks")), "small", ""), over);
+    // The request is too long for the first of these.
+    assert_eq!(ask(None, "small", r#","models":["o3"]"#), over);
+    // A rule that the model itself leads to has the name of that model.
+    assert_eq!(ask(None, "best", ""), Ok("o3".to_owned()));
+}
+
 /// A request that shows these headers.
 struct Shows(Vec<(&'static str, &'static str)>);
 
