@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 use crate::store::{Millis, Store};
 use crate::telemetry::metrics::Metric;
 use crate::telemetry::metrics::accounts::{self, AMOUNT, SPENT};
-use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Tenancy, Terms};
+use crate::tenancy::{Caller, Kind, Ledger, Shared, Span, Subject, Tenancy, Terms, settings};
 
 /// Everybody with an account in a configuration, but for users.
 #[derive(Debug)]
@@ -47,9 +47,28 @@ const SHOWN_AT_A_TICK: usize = 32;
 #[derive(Debug)]
 struct Tenant {
     name: Rc<str>,
+    /// The name its accounts are kept under.
+    account: Rc<str>,
     own: Option<Rc<Subject>>,
     each_user: Rc<Terms>,
     models: Vec<(Pattern, Rc<Subject>)>,
+}
+
+/// The name that the accounts of a tenant are kept under. What a tier's tenants that are not listed may use
+/// is counted apart where it is not what others may: a bucket that drains by the limits of either would
+/// hold none of them. No name in a configuration has a `+`.
+fn account(tenancy: &Tenancy, tenant: &settings::Tenant) -> Rc<str> {
+    let others = tenancy.others.and_then(|at| tenancy.tenants.get(at));
+    let apart = others.is_some_and(|others| {
+        others.name == tenant.name
+            && (others.terms != tenant.terms
+                || others.each_user != tenant.each_user
+                || others.models != tenant.models)
+    });
+    match &tenant.tier {
+        Some(tier) if apart => [&*tenant.name, "+", tier].concat().into(),
+        _ => Rc::clone(&tenant.name),
+    }
 }
 
 impl Accounts {
@@ -62,16 +81,18 @@ impl Accounts {
             all.iter().filter_map(subject).collect()
         };
         let tenants = tenancy.tenants.iter().map(|tenant| {
+            let account = account(tenancy, tenant);
             let models = tenant.models.iter().filter_map(|(pattern, terms)| {
-                let (of, name) = (&tenant.name, pattern.as_str());
+                let (of, name) = (&account, pattern.as_str());
                 let subject = Subject::within(Kind::Model, of, name, &Rc::new(terms.clone()))?;
                 Some((pattern.clone(), subject))
             });
             Tenant {
                 name: Rc::clone(&tenant.name),
-                own: Subject::new(Kind::Tenant, &tenant.name, &Rc::new(tenant.terms.clone())),
+                own: Subject::new(Kind::Tenant, &account, &Rc::new(tenant.terms.clone())),
                 each_user: Rc::new(tenant.each_user.clone()),
                 models: models.collect(),
+                account,
             }
         });
         let providers = gateway.providers.iter().map(|provider| {
@@ -119,15 +140,23 @@ impl Accounts {
         subjects.extend(named(&self.teams, caller.team.as_ref()));
         subjects.extend(named(&self.tiers, caller.tier.as_ref()));
         if let Some(user) = &caller.user {
-            subjects.extend(Subject::within(Kind::User, &tenant.name, user, &tenant.each_user));
+            subjects.extend(Subject::within(Kind::User, &tenant.account, user, &tenant.each_user));
         }
-        let alone = model.split_once('/').map(|(_, alone)| alone);
-        let is = |pattern: &Pattern| {
-            pattern.matches(model) || alone.is_some_and(|alone| pattern.matches(alone))
-        };
-        let models = tenant.models.iter().filter(|(pattern, _)| is(pattern));
-        subjects.extend(models.map(|(_, subject)| Rc::clone(subject)));
+        self.add_models(&mut subjects, caller, model);
         subjects
+    }
+
+    /// Adds those of the models of the tenant that a request for `model` is charged to.
+    pub fn add_models(&self, subjects: &mut Vec<Rc<Subject>>, caller: &Caller, model: &str) {
+        let Some(tenant) = self.tenants.get(caller.terms) else { return };
+        let alone = model.split_once('/').map(|(_, alone)| alone);
+        for (pattern, subject) in &tenant.models {
+            if (pattern.matches(model) || alone.is_some_and(|alone| pattern.matches(alone)))
+                && !subjects.iter().any(|known| Rc::ptr_eq(known, subject))
+            {
+                subjects.push(Rc::clone(subject));
+            }
+        }
     }
 
     /// The cap of a provider, by its place in the configuration.
@@ -141,11 +170,11 @@ impl Accounts {
     pub fn find(&self, tenancy: &Tenancy, kind: Kind, name: &str) -> Option<Rc<Subject>> {
         let is = |subject: &&Rc<Subject>| *subject.name == *name;
         let (tenant, user) = name.split_once('\0').unwrap_or((name, ""));
-        // Behind those that are listed are those with a tier, who share a name.
+        // Behind those that are listed are those with a tier, who may share an account.
         let places = tenancy.find(tenant).into_iter().chain(tenancy.listed..self.tenants.len());
         let mut tenants = places.filter_map(|at| self.tenants.get(at));
         let mut of_tenant = |subject: &dyn Fn(&Tenant) -> Option<Rc<Subject>>| {
-            tenants.find_map(|known| if *known.name == *tenant { subject(known) } else { None })
+            tenants.find_map(|known| if *known.account == *tenant { subject(known) } else { None })
         };
         match kind {
             Kind::Tenant => of_tenant(&|known| known.own.clone().filter(|own| *own.name == *name)),

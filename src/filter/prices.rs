@@ -117,13 +117,11 @@ impl Refresher {
         again(service, url);
         service.world.count(&metrics::outcome("failed"));
         if !std::mem::replace(&mut self.failing, true) {
-            outside.log(
-                true,
-                &format!(
-                    "waypost: prices: {}{}: {why}; the last ones hold",
-                    url.authority, url.path
-                ),
-            );
+            // What stands behind it may be a signature.
+            let path = url.path.split('?').next().unwrap_or_default();
+            let line =
+                format!("waypost: prices: {}{path}: {why}; the last ones hold", url.authority);
+            outside.log(true, &line);
         }
     }
 }
@@ -265,7 +263,7 @@ mod tests {
 
     impl Outside for Log {
         fn ask(&mut self, url: &Url) -> Option<u32> {
-            assert_eq!((&*url.cluster, &*url.path), ("prices", "/p"));
+            assert_eq!((&*url.cluster, &*url.path), ("prices", "/p?sig=secret"));
             self.asked += 1;
             (!self.deaf).then_some(self.asked)
         }
@@ -297,7 +295,7 @@ mod tests {
             let config = Config::read(&json!({
                 "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
                 "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}}},
-                "prices": {"url": {"cluster": "prices", "authority": "p.example", "path": "/p", "every": "1m"}},
+                "prices": {"url": {"cluster": "prices", "authority": "p.example", "path": "/p?sig=secret", "every": "1m"}},
             }));
             let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
             let told = Told::default();

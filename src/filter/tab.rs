@@ -46,7 +46,10 @@ impl Tab {
         question: &Question<'_>,
         caller: &Caller,
     ) -> Result<Option<Self>, Refusal> {
-        let subjects = service.accounts.of(caller, question.model);
+        let mut subjects = service.accounts.of(caller, question.model);
+        if let Some(model) = plan.wished(&service.gateway, question) {
+            service.accounts.add_models(&mut subjects, caller, &model);
+        }
         if subjects.is_empty() {
             return Ok(None);
         }

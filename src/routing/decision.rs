@@ -113,6 +113,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The rule that takes the request by itself: what it requires holds whatever the client wishes.
     pub(super) bound: Option<usize>,
+    /// Whether a wish leads elsewhere than the model of the request.
+    pub(super) free: bool,
     /// What the candidates come from, in the order in which it is asked.
     pub(super) groups: Vec<Group>,
     /// Whether an effort is asked for, so that those who reason are asked first.

@@ -33,6 +33,7 @@ pub fn plan(gateway: &Gateway, question: &Question<'_>) -> Result<Plan, Error> {
         timeouts: rule.map_or(gateway.timeouts, |rule| rule.timeouts),
         warnings,
         bound,
+        free: wishes.leads(),
         groups,
         ..Plan::default()
     };
@@ -57,7 +58,7 @@ fn groups(
     may: Option<&May>,
 ) -> Result<Groups, Error> {
     // The name of the model says nothing to whom a wish leads elsewhere.
-    let free = wishes.rule.is_some() || wishes.target.is_some();
+    let free = wishes.leads();
     let known = free || exists(gateway, model);
     let bound = if known { seen.rule(model) } else { None };
     let at = match wishes.rule {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::{Plan, Question};
+use crate::config::Gateway;
 use crate::config::gateway::ClientsMay;
 use crate::openai::Error;
 use crate::openai::message::Bounded;
@@ -82,4 +84,35 @@ pub(super) struct Granted<'w> {
     pub rule: Option<&'w str>,
     pub target: Option<&'w str>,
     pub models: &'w [Cow<'w, str>],
+}
+
+impl Granted<'_> {
+    /// Whether they lead elsewhere than the model of the request.
+    pub(super) const fn leads(&self) -> bool {
+        self.rule.is_some() || self.target.is_some()
+    }
+}
+
+impl Plan {
+    /// The model that is asked first, where a wish leads there and not the model of the request: by its
+    /// name in the list, else as `provider/model`.
+    #[must_use]
+    pub fn wished<'q>(
+        &self,
+        gateway: &Gateway,
+        question: &'q Question<'_>,
+    ) -> Option<Cow<'q, str>> {
+        if !self.free && self.groups.len() < 2 {
+            return None;
+        }
+        let first = *self.candidates.first()?;
+        match self.place(first)?.0.checked_sub(1) {
+            Some(at) => Some(Cow::Borrowed(&**question.wishes.models.get(at)?)),
+            None if self.free => {
+                let found = first.resolve(gateway)?;
+                Some([&*found.provider.name, "/", &found.model.name].concat().into())
+            }
+            None => None,
+        }
+    }
 }

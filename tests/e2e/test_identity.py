@@ -434,7 +434,7 @@ def test_more_output_than_a_tenant_may_have_is_refused_and_without_a_number_it_g
     for fields in ({}, {"max_completion_tokens": None}, {"max_tokens": None}):
         assert world.chat(KEY["small"], **fields).status == 200
         sent = json.loads(world.stage.fakes.last(openai)["body"])
-        assert sent.get("max_tokens") or sent.get("max_completion_tokens") == 50
+        assert (sent.get("max_tokens") or sent.get("max_completion_tokens")) == 50
         assert world.chat(KEY["small"], "claude-sonnet-4-5", **fields).status == 200
         assert json.loads(world.stage.fakes.last(anthropic)["body"])["max_tokens"] == 50
 

@@ -18,7 +18,8 @@ use crate::routing::Why;
 use crate::store::Millis;
 use crate::store::memory::Memory;
 use crate::tenancy::account::Account;
-use crate::tenancy::{Budget, Limits, Rates, Shared, Tenant, Terms};
+use crate::tenancy::identity::{Header, Shown};
+use crate::tenancy::{Budget, Kind, Limits, Rates, Shared, Tenant, Terms};
 
 /// A million tokens in cost a dollar at `dear` and ten cents at `cheap`; tokens out cost ten times as
 /// much. `free` has no price.
@@ -313,4 +314,104 @@ fn everybody_with_terms_is_charged() {
     let subjects = accounts.of(&known, "xm");
     let names: Vec<_> = subjects.iter().map(|of| &*of.name).collect();
     assert_eq!(names, ["t", "team", "gold", "t\0ben", "t\0x*"]);
+}
+
+#[test]
+fn strangers_of_a_tier_with_limits_of_its_own_do_not_empty_the_buckets_of_the_others() {
+    let limits = |field: &str, limit: u64| json!({"limits": {field: limit}});
+    let config = Config::read(&json!({
+        "role": "gateway",
+        "identity": [{"headers": {"tenant": "x-tenant", "tier": "x-tier", "user": "x-user"}}],
+        "others": "shared",
+        "tenants": {"shared": {
+            "limits": {"requests_per_day": 1}, "each_user": limits("requests_per_day", 9), "models": {"*": limits("requests_per_day", 9)},
+        }},
+        "tiers": {
+            "gold": {"each_tenant": limits("requests_per_second", 50)},
+            "plain": {"each_tenant": {"may": {"operations": ["chat"]}}},
+        },
+        "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {"m": {}}}},
+    }));
+    let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+    let world = World::new(*gateway);
+    let tenancy = &world.service.gateway.tenancy;
+    let ask = |tier: &'static str| {
+        let shown = Shows(vec![("x-tenant", "new"), ("x-tier", tier), ("x-user", "ann")]);
+        let caller = tenancy.identify(&shown, 0).unwrap();
+        let subjects = world.service.accounts.of(&caller, "m");
+        world.service.ledger.reserve(
+            &subjects,
+            Charge { requests: 1, ..Charge::default() },
+            world.service.store(),
+            world.now.get(),
+        )
+    };
+    for tier in ["silver", "gold", "gold"] {
+        assert!(ask(tier).is_ok(), "{tier}");
+    }
+    // Who is not gold has no more for it, whether or not of a tier that says nothing of limits.
+    for tier in ["silver", "plain"] {
+        assert_eq!(ask(tier).unwrap_err().limit, 1, "{tier}");
+    }
+    let find = |kind, name: &str| {
+        let found = world.service.accounts.find(tenancy, kind, name)?;
+        Some((found.name.to_string(), found.terms.limits.requests.day))
+    };
+    for (kind, own) in [(Kind::Tenant, ""), (Kind::User, "\0ann"), (Kind::Model, "\0*")] {
+        for account in ["shared", "shared+gold"] {
+            let name = [account, own].concat();
+            assert_eq!(find(kind, &name).unwrap().0, name);
+        }
+        assert_eq!(find(kind, &["shared+plain", own].concat()), None);
+    }
+    assert_eq!(find(Kind::Tenant, "shared").unwrap().1, Some(1));
+    assert_eq!(find(Kind::Tenant, "shared+gold").unwrap().1, None);
+}
+
+#[test]
+fn a_wish_does_not_lead_around_what_a_tenant_may_use_of_a_model() {
+    let one = |field: &str, limit: u64| json!({"limits": {field: limit}});
+    let price = json!({"price": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}});
+    let config = Config::read(&json!({
+        "role": "gateway", "anonymous": "t", "clients_may": ["rule", "target", "models"],
+        "tenants": {"t": {"models": {"o3*": one("requests_per_day", 1), "small": one("requests_per_day", 100)}}},
+        "providers": {"p": {"api": "openai", "endpoints": [{"cluster": "p"}], "models": {
+            "o3": price, "small": {"price": price["price"], "context_window": 20},
+        }}},
+        "rules": [{"name": "thinks", "when": {"model": "best"}, "targets": ["p/o3"]}],
+    }));
+    let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+    let world = World::new(*gateway);
+    let ask = |header: Option<(&'static str, &'static str)>, model: &str, fields: &str| {
+        let headers: Headers<'_> = header.into_iter().collect();
+        let asked = open(&world.service, Operation::Chat, &headers, &body(model, fields));
+        asked
+            .map(|exchange| exchange.next().unwrap().model.name.clone())
+            .map_err(|no| (no.error.status, no.limit))
+    };
+    let target = Some(("x-waypost-target", "p/o3"));
+    // Held by somebody else.
+    let _held = world.open("o3", "").unwrap();
+    let over = Err((429, Some("requests_per_day")));
+    assert_eq!(ask(None, "o3", ""), over);
+    assert_eq!(ask(target, "small", ""), over);
+    assert_eq!(ask(Some(("x-waypost-rule", "thinks")), "small", ""), over);
+    // The request is too long for the first of these.
+    assert_eq!(ask(None, "small", r#","models":["o3"]"#), over);
+    // A rule that the model itself leads to has the name of that model.
+    assert_eq!(ask(None, "best", ""), Ok("o3".to_owned()));
+}
+
+/// A request that shows these headers.
+struct Shows(Vec<(&'static str, &'static str)>);
+
+impl Shown for Shows {
+    fn header(&self, name: &str) -> Header<'_> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map_or(Header::Absent, |(_, value)| Header::One(value))
+    }
+
+    fn property(&self, _: &str) -> Option<Vec<u8>> {
+        None
+    }
 }
