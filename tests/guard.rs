@@ -40,37 +40,97 @@ fn card() -> impl Strategy<Value = String> {
     })
 }
 
-/// A German account with check digits that are right.
+/// An account of one of five countries with check digits that are right, in either case, together or in
+/// groups of four.
 fn iban() -> impl Strategy<Value = String> {
-    (digits(18), any::<bool>()).prop_map(|(account, spaces)| {
-        let account = shown(&account);
-        // D is 13 and E is 14.
-        let rest = format!("{account}131400")
-            .bytes()
-            .fold(0_u32, |rest, digit| (rest * 10 + u32::from(digit - b'0')) % 97);
-        let whole = format!("DE{:02}{account}", 98 - rest);
-        if !spaces {
-            return whole;
-        }
+    let account = prop_oneof![
+        "DE[0-9]{18}",
+        "GB[A-Z]{4}[0-9]{14}",
+        "FR[0-9]{10}[0-9A-Z]{11}[0-9]{2}",
+        "NO[0-9]{11}",
+        "MT[A-Z]{4}[0-9]{5}[0-9A-Z]{10}[0-9]{8}",
+    ];
+    let separator = prop::sample::select(vec!["", " ", "-"]);
+    (account, separator, any::<bool>()).prop_map(|(account, separator, small)| {
+        let (country, account) = account.split_at(2);
+        let rest = format!("{account}{country}00").chars().fold(0, |rest, c| {
+            let value = c.to_digit(36).unwrap();
+            (rest * if value < 10 { 10 } else { 100 } + value) % 97
+        });
+        let whole = format!("{country}{:02}{account}", 98 - rest);
         let groups: Vec<&str> =
             whole.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap()).collect();
-        groups.join(" ")
+        let whole = groups.join(separator);
+        if small { whole.to_lowercase() } else { whole }
     })
 }
 
-/// A value, and what stands in its place.
+/// A telephone number of one of some countries, as it is written there.
+fn phone() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\+[1-9][0-9]{1,2} [1-9][0-9]{2,3} [0-9]{5,6}",
+        "\\([2-9][0-9]{2}\\) [2-9][0-9]{2}-[0-9]{4}",
+        "\\+49 \\(0\\)[1-9][0-9]{1,3} / [0-9]{5,6}",
+        "\\+33 [1-9]( [0-9]{2}){4}",
+        "\\+44[127][0-9]{9}",
+        "00(44|49|86|971)[ -][1-9][0-9] [0-9]{3}[ -][0-9]{4}",
+        "\\+1[.-][2-9][0-9]{2}[.-][2-9][0-9]{2}[.-][0-9]{4}",
+        "\\+86 1[3-9][0-9] [0-9]{4} [0-9]{4}",
+    ]
+}
+
+/// An address of version 6 in each of its forms.
+fn sixth() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "2001:db8:[1-9a-f]{1,4}::[1-9a-f]{1,4}",
+        "2001:(0db8|DB8):([1-9a-f][0-9a-f]{0,3}:){5}[1-9A-F][0-9A-F]{0,3}",
+        "fe80::[1-9a-f]{1,4}:[1-9a-f]{1,4}(:[1-9a-f]{1,4}){0,2}",
+        "2[0-9a-f]{3}:[1-9a-f]{1,4}:[1-9a-f]{1,4}::",
+        "(::ffff|64:ff9b:):[1-9]\\.[1-9][0-9]\\.[1-9]\\.[1-9]",
+    ]
+}
+
+/// A text with something else in the place of each of its characters that is no letter or digit.
+fn escaped(text: &str, escape: fn(u32) -> String) -> String {
+    let one = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { escape(c as u32) };
+    text.chars().map(one).collect()
+}
+
+/// The same value in one of the ways in which it can be written.
+fn written(text: &str, way: usize) -> String {
+    match way {
+        0 => escaped(text, |code| format!("%{code:02X}")),
+        1 => escaped(text, |code| format!("%25{code:02x}")),
+        2 => escaped(text, |code| format!("&#{code};")),
+        3 => escaped(text, |code| format!("&amp;#x{code:x};")),
+        4 => escaped(text, |code| format!("\\u{code:04x}")),
+        5 => escaped(text, |code| format!("\\\\x{code:02x}")),
+        6 => text
+            .chars()
+            .map(|c| if c == ' ' { '\u{a0}' } else { char::from_u32(c as u32 + 0xfee0).unwrap() })
+            .collect(),
+        7 => text.chars().map(String::from).collect::<Vec<_>>().join("\u{200b}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// A value however it is written, and what stands in its place.
 fn value() -> impl Strategy<Value = (String, &'static str)> {
+    (plain(), 0..16_usize).prop_map(|((text, name), way)| (written(&text, way), name))
+}
+
+/// A value, and what stands in its place.
+fn plain() -> impl Strategy<Value = (String, &'static str)> {
     prop_oneof![
         card().prop_map(|text| (text, "[card]")),
         iban().prop_map(|text| (text, "[iban]")),
-        "[a-z][a-z0-9._+-]{0,20}@[a-z0-9]{2,10}\\.(com|de|co\\.uk|museum)"
+        "[a-z]([a-z0-9._+'-]{0,20}[a-z0-9])?@[a-z0-9]{2,10}\\.(com|de|co\\.uk|museum)"
             .prop_map(|text| (text, "[email]")),
-        "\\+[1-9][0-9]{1,2} [1-9][0-9]{2,3} [0-9]{5,6}".prop_map(|text| (text, "[phone]")),
-        "\\([2-9][0-9]{2}\\) [2-9][0-9]{2}-[0-9]{4}".prop_map(|text| (text, "[phone]")),
+        phone().prop_map(|text| (text, "[phone]")),
         "[1-5][1-9]{2}-[1-9]{2}-[1-9]{4}".prop_map(|text| (text, "[ssn]")),
         (1..120_u8, any::<u8>(), any::<u8>(), any::<u8>())
             .prop_map(|(a, b, c, d)| (format!("{a}.{b}.{c}.{d}"), "[ip]")),
-        "2001:db8:[1-9a-f]{1,4}::[1-9a-f]{1,4}".prop_map(|text| (text, "[ip]")),
+        sixth().prop_map(|text| (text, "[ip]")),
         "sk-[a-z]{8}[0-9]{4}[A-Za-z0-9_-]{12,90}".prop_map(|text| (text, "[key]")),
         "wp-[A-Z]{8}[0-9]{4}[A-Za-z0-9]{28}".prop_map(|text| (text, "[key]")),
         "eyJ[A-Za-z0-9_-]{10,99}\\.[A-Za-z0-9_-]{10,99}\\.[A-Za-z0-9_-]{10,99}"
@@ -108,7 +168,10 @@ proptest! {
     }
 
     #[test]
-    fn places_are_in_order_and_of_whole_characters(text in "[ -~éß例\n@+:.-]{0,300}") {
+    fn places_are_in_order_and_of_whole_characters(
+        pieces in prop::collection::vec(prop_oneof!["[ -~éß例。１\n@+:.-]{0,60}", "(%[0-9A-F]{2}|&#[0-9]{2};|\\\\u00[0-9]{2}|&amp;|%25|\u{200b}){1,9}", value().prop_map(|(text, _)| text)], 0..9)
+    ) {
+        let text = pieces.concat();
         let finder = Finder { shapes: vec![("it".to_owned(), Shape::parse("@*:#").unwrap())], ..Finder::everything() };
         let mut end = 0;
         for span in finder.find(&text) {
@@ -162,6 +225,34 @@ fn no_text_takes_longer_than_its_length() {
         "EMP-1",
         "é",
         "é@",
+        "'",
+        "a'",
+        "\"@",
+        "\"a@",
+        "%40",
+        "a%40",
+        "%25",
+        "%2",
+        "%F0%9F",
+        "&#64;",
+        "a&#64",
+        "&#",
+        "&#0000",
+        "&amp;",
+        "&",
+        "\\",
+        "\\u0040",
+        "\\u00",
+        "\\u{",
+        "\\u{0",
+        "\u{200b}",
+        "\u{200b}@",
+        "４",
+        "4 ",
+        "4 1",
+        "de89",
+        "de89 ",
+        "d-",
         "\\n1",
         "_",
         " ",

@@ -83,6 +83,7 @@ struct Case {
     turn: u64,
     input: Input,
     output: Option<u64>,
+    choices: u64,
     user: Option<String>,
     rule: Option<&'static str>,
     target: Option<String>,
@@ -98,6 +99,7 @@ impl Default for Case {
             turn: 0,
             input: Input { tokens: 1_000, cached: 0 },
             output: None,
+            choices: 1,
             user: None,
             rule: None,
             target: None,
@@ -117,7 +119,7 @@ impl Case {
         let input = || self.input;
         let question = Question {
             input: &input,
-            output: Output { tokens: self.output, choices: 1 },
+            output: Output { tokens: self.output, choices: self.choices },
             user: self.user.as_deref(),
             wishes: Wishes {
                 rule: self.rule,
@@ -187,6 +189,7 @@ prop_compose! {
     fn any_case()(
         stream: bool, random: u64, turn: u64,
         tokens in 0u64..200_000, cached in 0u64..200_000, output in prop::option::of(0u64..9_000),
+        choices in 1u64..=8,
         user in prop::option::of("[a-z]{0,4}"),
         rule in prop::option::weighted(0.2, Just("wished")),
         target in prop::option::weighted(0.2, select(vec!["a/ma", "c/mc"])),
@@ -194,7 +197,7 @@ prop_compose! {
         standings in vec(any_standing(), 15),
     ) -> Case {
         Case {
-            stream, random, turn, input: Input { tokens, cached: cached.min(tokens) }, output, user,
+            stream, random, turn, input: Input { tokens, cached: cached.min(tokens) }, output, choices, user,
             rule, target: target.map(str::to_owned),
             models: models.into_iter().map(str::to_owned).collect(), standings,
         }
@@ -370,7 +373,7 @@ proptest! {
             let facts = &one.resolve(&gateway).unwrap().model.facts;
             let rates = facts.price.as_ref().unwrap().base;
             let Input { tokens, cached } = healthy.input;
-            let output = healthy.output.unwrap_or(1_000);
+            let output = healthy.output.unwrap_or(1_000) * healthy.choices;
             let pico = (tokens - cached) * rates.input.pico_usd()
                 + cached * rates.cached_input.unwrap().pico_usd()
                 + output * rates.output.pico_usd();

@@ -293,15 +293,16 @@ fn route(service: &Service, question: &Question<'_>, keep: Keep<'_>) -> Result<P
     }
 }
 
-/// Refuses more tokens of output than the tenant may ask for; a request that asks for none in
-/// particular gets as many as it may.
+/// Refuses more tokens of output than the tenant may ask for, all choices together; a request that asks
+/// for none in particular gets as many as it may.
 fn bound_output(parsed: ParsedChat, may: &May) -> Result<ParsedChat, Error> {
-    let Some(most) = may.max_tokens else { return Ok(parsed) };
+    let choices = parsed.chat().n.unwrap_or(1);
+    let Some(each) = may.output_of_each(choices)? else { return Ok(parsed) };
     for param in ["max_completion_tokens", "max_tokens"] {
         let tokens = parsed.chat().field(param).map(|value| read(param, value)).transpose()?;
-        may.check_output(param, tokens.unwrap_or(0))?;
+        may.check_output(param, tokens.unwrap_or(0), choices)?;
     }
-    if parsed.chat().max_tokens.is_none() { parsed.with_max_tokens(most) } else { Ok(parsed) }
+    if parsed.chat().max_tokens.is_none() { parsed.with_max_tokens(each) } else { Ok(parsed) }
 }
 
 /// Whether a header asks what the request costs, for clients that cannot put it into the body.
@@ -362,6 +363,31 @@ mod tests {
             let error = operation(method, path).unwrap_err();
             assert_eq!((error.status, &*error.kind), (404, "invalid_request_error"));
             assert!(error.message.contains(path) && error.message.contains("POST /v1/chat"));
+        }
+    }
+
+    /// What a request of a tenant that may have 100 tokens says of its output when it leaves.
+    fn bounded(fields: &str) -> Result<Option<u64>, Error> {
+        let may = May { max_tokens: Some(100), ..May::default() };
+        let body = format!(r#"{{"model":"m","messages":[]{fields}}}"#);
+        let parsed = bound_output(ParsedChat::parse(body.into_bytes())?, &may)?;
+        Ok(parsed.chat().max_tokens)
+    }
+
+    #[test]
+    fn a_tenants_tokens_of_output_are_those_of_all_choices() {
+        assert_eq!(bounded(""), Ok(Some(100)));
+        assert_eq!(bounded(r#","n":4"#), Ok(Some(25)));
+        assert_eq!(bounded(r#","n":3,"max_completion_tokens":null"#), Ok(Some(33)));
+        assert_eq!(bounded(r#","n":4,"max_tokens":25"#), Ok(Some(25)));
+        for (fields, param) in [
+            (r#","n":4,"max_tokens":26"#, "n"),
+            (r#","n":4,"max_tokens":26,"max_completion_tokens":1"#, "n"),
+            (r#","n":128"#, "n"),
+            (r#","max_completion_tokens":101"#, "max_completion_tokens"),
+        ] {
+            let error = bounded(fields).unwrap_err();
+            assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{fields}");
         }
     }
 

@@ -325,6 +325,7 @@ impl ProviderStream {
         let mut exchange = attempt.exchange.borrow_mut();
         exchange.told(stream.usage(), stream.text_bytes());
         if before == StreamPhase::Held {
+            exchange.answered_by(&out);
             exchange.flows(attempt.at, host::monotonic());
             commit(&mut exchange, &attempt.warnings, 200, "text/event-stream", None, None);
         }

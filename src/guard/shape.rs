@@ -14,7 +14,7 @@
 //! `EMP-1234567`.
 
 use super::redact::MARGIN;
-use super::{begins, byte, is_word, run};
+use super::{begins, byte, goes_on, is_word, run};
 
 /// Longest pattern, in characters.
 pub const MAX_SHAPE: usize = 64;
@@ -101,7 +101,7 @@ impl Shape {
             end += 1;
         }
         let inside = is_word(byte(text, at)) && !begins(text, at)
-            || is_word(byte(text, end - 1)) && is_word(byte(text, end));
+            || is_word(byte(text, end - 1)) && goes_on(text, end);
         (!inside).then_some(end)
     }
 }

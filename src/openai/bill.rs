@@ -31,6 +31,24 @@ pub struct Top<'a> {
     pub model: &'a str,
 }
 
+/// The model that a canonical answer, or the first event of a canonical stream, names at its top, if it
+/// is a `known` one. The name is looked for as text, and the answer is read only when that is known.
+#[must_use]
+pub fn answering<'a>(answer: &'a [u8], known: impl FnOnce(&str) -> bool) -> Option<&'a str> {
+    const NAME: &[u8] = b"\"model\"";
+    let json = match answer.strip_prefix(b"data: ") {
+        Some(events) => events.get(..memchr::memchr(b'\n', events)?)?,
+        None => answer,
+    };
+    // Within a text the quotes would be escaped.
+    let after = json.get(memchr::memmem::find(json, NAME)? + NAME.len()..)?;
+    let value =
+        after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+    let name = std::str::from_utf8(value.get(..memchr::memchr(b'"', value)?)?).ok()?;
+    let is_at_the_top = || from_slice::<Members<'_>>(json).ok()?.text("model");
+    (known(name) && is_at_the_top().is_some_and(|top| top == name)).then_some(name)
+}
+
 /// The members of `usage` that are the bill's.
 const OWN: [&str; 2] = ["cost", "estimated"];
 

@@ -306,6 +306,8 @@ pub enum Warning {
         /// To what.
         to: String,
     },
+    /// It is passed on, and its provider charges for it what no price here says.
+    Unpriced(&'static str),
 }
 
 impl fmt::Display for Warning {
@@ -314,6 +316,7 @@ impl fmt::Display for Warning {
             Self::Dropped(param) => write!(f, "{param} dropped"),
             Self::Changed { param, to } => write!(f, "{param} changed to {to}"),
             Self::Defaulted { param, to } => write!(f, "{param} defaulted to {to}"),
+            Self::Unpriced(param) => write!(f, "{param} is not in the cost"),
         }
     }
 }

@@ -35,6 +35,12 @@ impl Warnings {
         self.add(Warning::Changed { param: param.into(), to });
     }
 
+    /// Its provider charges for it beside the tokens, or more for them.
+    #[inline(never)]
+    pub(crate) fn unpriced(&mut self, param: &'static str) {
+        self.add(Warning::Unpriced(param));
+    }
+
     /// A speaker's name has no place in most APIs.
     pub(crate) fn drop_name(&mut self, message: &Message<'_>) {
         if message.name.is_some() {

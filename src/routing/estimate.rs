@@ -5,7 +5,7 @@
 //! | text: messages, calls, tools, a schema | one token for [`BYTES_A_TOKEN`] bytes as written |
 //! | a picture, a sound, a document | [`ATTACHMENT_TOKENS`] |
 //! | output | as much as the request allows; without a limit [`DEFAULT_OUTPUT`] |
-//! | several choices (`n`) | each, of what is reserved; one, where candidates are compared |
+//! | several choices (`n`) | as many times the output |
 //!
 //! This is the middle of what tokenizers give for running text, so that rules and prices see an
 //! ordinary request as it is. [`needs`](super::needs) wants the fewest tokens a text can be, and
@@ -57,12 +57,6 @@ impl Output {
     #[must_use]
     pub fn of(chat: &Chat<'_>) -> Self {
         Self { tokens: chat.max_tokens, choices: chat.n.unwrap_or(1) }
-    }
-
-    /// That of one of the choices: it says as well who is cheapest.
-    #[must_use]
-    pub const fn one(self) -> Self {
-        Self { tokens: self.tokens, choices: 1 }
     }
 
     /// That of an operation, all choices together.

@@ -45,7 +45,7 @@ pub fn candidates<'p>(
         Some(Known {
             candidate,
             place,
-            cost: estimate::cost(found.model, question.operation, input, question.output.one()),
+            cost: estimate::cost(found.model, question.operation, input, question.output),
             quality: quality::score(&found.model.quality, question),
             weight: plan.place(candidate).map_or(1, |(_, _, target)| target.weight),
             latency: latency::of(&standing, question.stream),

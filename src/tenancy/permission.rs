@@ -62,18 +62,31 @@ impl May {
         Err(Error::new(Class::Permission, message).with_code("operation_not_allowed"))
     }
 
-    /// Whether so many tokens of output may be asked for by the field `param`.
+    /// Whether so many tokens of output may be asked for by the field `param`, for each of `choices`.
     ///
     /// # Errors
-    /// 400 with the most that may be.
-    pub fn check_output(&self, param: &str, tokens: u64) -> Result<(), Error> {
-        match self.max_tokens.filter(|most| tokens > *most) {
-            Some(most) => Err(Error::invalid(
-                param,
-                format!("'{param}' is {tokens}, and this tenant may ask for at most {most}."),
-            )
-            .with_code("max_tokens_not_allowed")),
-            None => Ok(()),
+    /// 400 with the most that may be, for the field that asks for too many: `n` where one choice alone
+    /// would not be too much.
+    pub fn check_output(&self, param: &str, tokens: u64, choices: u64) -> Result<(), Error> {
+        let all = tokens.saturating_mul(choices);
+        let Some(most) = self.max_tokens.filter(|most| all > *most) else { return Ok(()) };
+        if tokens > most {
+            let wanted = format!("'{param}' is {tokens}");
+            return Err(too_much(param, &wanted, most));
+        }
+        Err(too_much("n", &format!("'n' is {choices} and '{param}' {tokens}, {all} in all"), most))
+    }
+
+    /// Most tokens of output of each of `choices` of a request that asks for none in particular;
+    /// nothing where there is no limit.
+    ///
+    /// # Errors
+    /// 400 where there are more choices than tokens.
+    pub fn output_of_each(&self, choices: u64) -> Result<Option<u64>, Error> {
+        let Some(most) = self.max_tokens else { return Ok(None) };
+        match most.checked_div(choices) {
+            Some(0) => Err(too_much("n", &format!("'n' is {choices}"), most)),
+            each => Ok(Some(each.unwrap_or(most))),
         }
     }
 
@@ -86,6 +99,11 @@ impl May {
         message.push_str(if known.len() > MAX_NAMED { ", …" } else { "." });
         Error::new(Class::Permission, message).with_code(code).with_param(param)
     }
+}
+
+fn too_much(param: &str, wanted: &str, most: u64) -> Error {
+    let message = format!("{wanted}, and this tenant may ask for at most {most} tokens of output.");
+    Error::invalid(param, message).with_code("max_tokens_not_allowed")
 }
 
 fn one(patterns: &[Pattern], text: &str) -> bool {
@@ -110,7 +128,8 @@ mod tests {
         assert!(may.asks_for("x") && may.is_answered_by("p", "x"));
         assert_eq!(may.check_rule("r", "model"), Ok(()));
         assert_eq!(may.check_operation("chat"), Ok(()));
-        assert_eq!(may.check_output("max_tokens", u64::MAX), Ok(()));
+        assert_eq!(may.check_output("max_tokens", u64::MAX, 128), Ok(()));
+        assert_eq!(may.output_of_each(128), Ok(None));
     }
 
     #[test]
@@ -129,10 +148,31 @@ mod tests {
         let error = may(&[], &["a-*"]).check_rule("b", "x-waypost-rule").unwrap_err();
         assert_eq!(error.code.as_deref(), Some("rule_not_allowed"));
         let most = May { max_tokens: Some(9), operations: vec!["chat".into()], ..May::default() };
-        let error = most.check_output("max_completion_tokens", 10).unwrap_err();
+        let error = most.check_output("max_completion_tokens", 10, 3).unwrap_err();
         assert_eq!((error.status, error.param.as_deref()), (400, Some("max_completion_tokens")));
-        assert_eq!(most.check_output("max_tokens", 9), Ok(()));
+        assert_eq!(most.check_output("max_tokens", 9, 1), Ok(()));
         assert_eq!(most.check_operation("embeddings").unwrap_err().status, 403);
+    }
+
+    #[test]
+    fn output_is_bounded_of_all_choices_together() {
+        let may = May { max_tokens: Some(100), ..May::default() };
+        assert_eq!(may.check_output("max_tokens", 25, 4), Ok(()));
+        let error = may.check_output("max_tokens", 26, 4).unwrap_err();
+        assert_eq!((error.status, error.param.as_deref()), (400, Some("n")));
+        assert_eq!(error.code.as_deref(), Some("max_tokens_not_allowed"));
+        assert_eq!(
+            error.message,
+            "'n' is 4 and 'max_tokens' 26, 104 in all, and this tenant may ask for at most 100 tokens of output."
+        );
+        assert!(may.check_output("max_tokens", 2, u64::MAX).is_err());
+        assert_eq!(may.output_of_each(1), Ok(Some(100)));
+        assert_eq!(may.output_of_each(3), Ok(Some(33)));
+        assert_eq!(may.output_of_each(100), Ok(Some(1)));
+        let error = may.output_of_each(101).unwrap_err();
+        assert_eq!((error.status, error.param.as_deref()), (400, Some("n")));
+        // What a request says of its choices is checked elsewhere.
+        assert_eq!(may.output_of_each(0), Ok(Some(100)));
     }
 
     #[test]

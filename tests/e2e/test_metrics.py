@@ -312,6 +312,17 @@ def test_every_query_of_the_dashboard_shows_something(made):
     assert {title for title, _ in empty} <= set(SHOWS_NOTHING), empty
 
 
+def test_every_window_holds_four_scrapes_of_the_documented_interval():
+    """Grafana, too, takes the interval to be 15 s unless its data source is told another."""
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "scrape_configs" in block)
+    interval = yaml.safe_load(block).get("global", {}).get("scrape_interval", "1m")
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    told = [query for _, query in queries()] + [(RULES / file).read_text() for file in ("rules.yaml", "alerts.yaml")]
+    windows = {int(count) * seconds[unit] for query in told for count, unit in re.findall(r"\[(\d+)([smhd])\]", query)}
+    assert min(windows) >= 4 * int(interval[:-1]) * seconds[interval[-1]], (sorted(windows), interval)
+
+
 def test_the_rules_hold_what_their_tests_say():
     for command in (
         ["promtool", "check", "rules", "--lint-fatal", str(RULES / "rules.yaml"), str(RULES / "alerts.yaml")],

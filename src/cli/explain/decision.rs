@@ -396,6 +396,7 @@ fn requested(question: &Question<'_>) -> Requested {
         estimated_input_tokens: input.tokens,
         cached_input_tokens: input.cached,
         max_output_tokens: question.output.tokens,
+        answers: Some(question.output.choices).filter(|answers| *answers > 1),
         needs: question
             .capabilities
             .iter()

@@ -55,13 +55,17 @@ fn requested(out: &mut String, request: &Requested) {
         _ if request.operation == "embeddings" => {}
         Some(most) => {
             let _ = write!(out, "; at most {most} of output");
+            if let Some(answers) = request.answers {
+                let _ = write!(out, " in each of {answers} answers");
+            }
         }
         None => {
-            let _ = write!(
-                out,
-                "; no limit on output: costs are for an answer of {}",
-                crate::routing::estimate::DEFAULT_OUTPUT
-            );
+            let answers = match request.answers {
+                Some(answers) => format!("{answers} answers, each"),
+                None => "an answer".to_owned(),
+            };
+            let each = crate::routing::estimate::DEFAULT_OUTPUT;
+            let _ = write!(out, "; no limit on output: costs are for {answers} of {each}");
         }
     }
     let needs = if request.needs.is_empty() {

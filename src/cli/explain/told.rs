@@ -35,8 +35,11 @@ pub(super) struct Requested {
     pub estimated_input_tokens: u64,
     /// Those of them that are taken for read from a prompt cache.
     pub cached_input_tokens: u64,
-    /// Most tokens of output, where the request says so.
+    /// Most tokens of output of an answer, where the request says so.
     pub max_output_tokens: Option<u64>,
+    /// How many answers it asks for, if more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u64>,
     pub needs: Vec<&'static str>,
     pub tenant: Option<String>,
 }

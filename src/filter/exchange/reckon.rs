@@ -14,7 +14,7 @@
 
 use super::Exchange;
 use crate::filter::asked::Asked;
-use crate::openai::bill::{Bill, Top};
+use crate::openai::bill::{self, Bill, Top};
 use crate::openai::{Error, Usage};
 use crate::providers::catalogue::{NanoUsd, TokenSplit};
 use crate::providers::stream::STREAM_CUT;
@@ -82,6 +82,18 @@ impl Exchange {
         self.running.usage = usage;
         self.running.text_bytes = text_bytes;
         self.running.sent = true;
+    }
+
+    /// The attempt under way is answered like this, or begins to be. Where the answer names another
+    /// model of the provider that has a price, it is that one's.
+    pub fn answered_by(&mut self, answer: &[u8]) {
+        let last = self.attempts.tried().last().map(|last| last.candidate);
+        let Some(found) = last.and_then(|last| self.candidate(last)) else { return };
+        let another = |name: &str| name != found.model.name && found.provider.model(name).is_some();
+        let name = bill::answering(answer, another);
+        if let Some(price) = name.and_then(|name| found.provider.model(name)?.price()) {
+            self.running.price = Some(price);
+        }
     }
 
     /// The attempt under way has a connection, or an answer came over one.
@@ -422,6 +434,55 @@ mod tests {
         let costs: Vec<_> =
             exchange.attempts.tried().iter().map(|tried| tried.spent.unwrap().cost).collect();
         assert_eq!(costs, [Some(NanoUsd(1_010_000)), Some(NanoUsd(0)), None]);
+    }
+
+    #[test]
+    fn an_answer_of_another_model_has_the_price_of_that_one() {
+        let price =
+            |usd: u64| json!({"price": {"input_usd_per_mtok": usd, "output_usd_per_mtok": usd}});
+        let config = Config::read(&json!({
+            "role": "gateway", "anonymous": "all", "tenants": {"all": {}},
+            "providers": {"a": {"api": "openrouter", "endpoints": [{"cluster": "a"}],
+                "models": {"auto": {}, "cheap": price(1), "dear": price(50), "unknown": {}}}},
+        }));
+        let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+        let service = alone(Rc::from(gateway));
+        let cost = |asked: &str, answer: &str| {
+            let body =
+                format!(r#"{{"model":"{asked}","messages":[{{"role":"user","content":"x"}}]}}"#);
+            let mut exchange = open(&service, Operation::Chat, &Headers::default(), &body).unwrap();
+            exchange.begin(0).unwrap();
+            exchange.told(told(10, 0), 0);
+            exchange.answered_by(answer.as_bytes());
+            exchange.answered(0, 1);
+            exchange.total().cost().map(|cost| cost.0)
+        };
+        for answer in [
+            r#"{"id":"x","model":"dear","choices":[]}"#,
+            r#"{"choices":[{"message":{"content":"\"model\":\"cheap\""}}],"model" : "dear"}"#,
+            "data: {\"id\":\"x\",\"model\":\"dear\",\"choices\":[]}\n\ndata: {\"model\":\"cheap\"}\n\n",
+        ] {
+            assert_eq!(
+                (cost("cheap", answer), cost("auto", answer)),
+                (Some(500_000), Some(500_000))
+            );
+        }
+        for answer in [
+            r#"{"model":"cheap-2026-01-01"}"#,
+            r#"{"model":"unknown"}"#,
+            r#"{"model":"cheap"}"#,
+            r#"{"choices":[{"model":"dear"}],"model":"cheap"}"#,
+            r#"{"model":"dear""#,
+            r#"{"model":7}"#,
+            "",
+            "data: ",
+        ] {
+            assert_eq!(
+                (cost("cheap", answer), cost("auto", answer).is_none()),
+                (Some(10_000), answer != r#"{"model":"cheap"}"#),
+                "{answer}"
+            );
+        }
     }
 
     #[test]

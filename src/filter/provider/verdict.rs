@@ -64,6 +64,7 @@ impl ProviderStream {
                 let mut exchange = attempt.exchange.borrow_mut();
                 let uncounted = counted(answer.usage).is_none();
                 exchange.told(answer.usage, if uncounted { text_bytes(&body) } else { 0 });
+                exchange.answered_by(&body);
                 if body.len() > MAX_ANSWER_BYTES {
                     exchange.unread();
                     drop(exchange);

@@ -19,7 +19,10 @@ const PICTURES: [&[u8]; 11] =
 /// The address around the @ at `at`. One without a domain of two parts is none, so that names of
 /// packages, decorators and pictures of twice the size stay.
 pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    let plain = back(text, at, is_local);
+    let plain = match before(text, at) {
+        b'"' => quoted(text, at - 1)?,
+        _ => back(text, at, is_local),
+    };
     // Names may be of any alphabet; but where no spaces are written, the sentence is not a name.
     let start = match before(text, plain) {
         0x80.. => {
@@ -28,6 +31,8 @@ pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
         }
         _ => plain,
     };
+    let quotes = text.get(start..at)?.iter().take_while(|byte| **byte == b'\'').count();
+    let start = start + quotes;
     let local = text.get(start..at)?.trim_ascii_start();
     if local.is_empty() || local.len() > MAX_LOCAL || local == b"git" {
         return None;
@@ -48,6 +53,16 @@ pub fn around(text: &[u8], at: usize) -> Option<(usize, usize)> {
         && byte(text, end + 1).is_ascii_alphanumeric()
         && !TOPS.iter().any(|known| top.eq_ignore_ascii_case(known));
     (is_top && !is_size && !is_code).then_some((start, end))
+}
+
+/// Where a name in quotes begins that end at `at`: `"john doe"@example.com`.
+fn quoted(text: &[u8], at: usize) -> Option<usize> {
+    let begin = back(text, at, |byte| byte != b'"' && byte != b'\n');
+    let name = text.get(begin..at)?;
+    let name = name.strip_suffix(b"\\").unwrap_or(name);
+    let [first, .., last] = name else { return None };
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
+    (before(text, begin) == b'"' && is_name(first) && is_name(last)).then(|| begin - 1)
 }
 
 /// Where a run that ends at `at` begins; no further back than a name may be long.
@@ -92,5 +107,5 @@ fn sentence(text: &[u8], start: usize, at: usize) -> Option<usize> {
 }
 
 const fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'\'')
 }

@@ -67,7 +67,9 @@ fn sixth(text: &[u8], at: usize) -> Option<usize> {
         return None;
     }
     let ended = address.iter().rev().take_while(|byte| matches!(byte, b'.' | b':')).count();
-    end -= if address.ends_with(b"::") { 0 } else { ended };
+    // What ends a sentence or begins a list may stand behind groups that are left out.
+    let left_out = address.get(address.len() - ended..)?.starts_with(b"::");
+    end -= if left_out { ended - 2 } else { ended };
     let address = std::str::from_utf8(text.get(at..end)?).ok()?;
     let groups = address.parse::<core::net::Ipv6Addr>().ok()?.segments();
     let given = address.split(':').filter(|group| !group.is_empty()).count();

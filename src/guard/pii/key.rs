@@ -24,12 +24,17 @@ const PREFIXES: &[(&[u8], usize)] = &[
     (b"xoxs-", 20), // Slack
     (b"AKIA", 16),
     (b"ASIA", 16), // AWS
-    (b"AIza", 35), // Google
+    (b"ABSK", 60), // Bedrock
+    (b"AIza", 35),
+    (b"ya29.", 40), // Google
     (b"hf_", 30),
     (b"gsk_", 30),
     (b"xai-", 30),
     (b"npm_", 30),
     (b"pypi-", 40),
+    (b"nvapi-", 40), // Nvidia
+    (b"pplx-", 30),  // Perplexity
+    (b"r8_", 30),    // Replicate
 ];
 
 /// Longest key that is looked at, in bytes: beyond it, what follows is taken for text. A token with

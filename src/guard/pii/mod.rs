@@ -15,14 +15,14 @@ mod ip;
 mod key;
 mod number;
 
-use super::{Kind, begins, byte};
+use super::{Kind, begins, byte, goes_on, is_word};
 
 /// What is found by the byte at `at`: its kind, beginning and end. Only an address of electronic mail
 /// begins before `at`.
 pub(super) fn found_at(text: &[u8], at: usize, wanted: &[Kind]) -> Option<(Kind, usize, usize)> {
     let first = byte(text, at);
     // Most bytes stand within a word, where nothing begins.
-    if is_inside(first) && !begins(text, at) {
+    if is_word(first) && !begins(text, at) {
         return None;
     }
     let kinds: &[Kind] = match first {
@@ -54,10 +54,6 @@ fn end(kind: Kind, text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-const fn is_inside(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
 /// Whether a number goes on before `at`, or belongs to an id: a point or hyphen between it and a word.
 fn is_glued(text: &[u8], at: usize) -> bool {
     let two = at.checked_sub(2).map(|at| byte(text, at));
@@ -68,7 +64,7 @@ fn is_glued(text: &[u8], at: usize) -> bool {
 /// Whether a number ends at `end`: no word, fraction or id goes on there.
 fn ends(text: &[u8], end: usize) -> bool {
     let (next, second) = (byte(text, end), byte(text, end + 1));
-    !is_inside(next)
+    !goes_on(text, end)
         && !(matches!(next, b'.' | b'-')
             && second.is_ascii_alphanumeric()
             && !(next == b'.' && second.is_ascii_alphabetic()))

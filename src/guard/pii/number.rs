@@ -6,8 +6,8 @@ use crate::guard::{begins, byte, run};
 /// Most digits of a telephone number: ITU-T E.164. With fewer than eight it could be any number.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 
-/// Most separators in a row within one, as in `+49 (0) 30`.
-const MAX_SEPARATORS: usize = 2;
+/// Most separators in a row within one, as in `+49 (0) 30 / 901820`.
+const MAX_SEPARATORS: usize = 3;
 
 fn digit(byte: u8) -> bool {
     byte.is_ascii_digit()
@@ -15,12 +15,15 @@ fn digit(byte: u8) -> bool {
 
 /// Where a telephone number that begins at `at` ends.
 pub fn phone(text: &[u8], at: usize) -> Option<usize> {
-    if is_glued(text, at) || !begins(text, at) {
+    if !begins(text, at) {
         return None;
     }
     if byte(text, at) == b'+' {
         let country = byte(text, at + 1);
         return matches!(country, b'1'..=b'9').then(|| groups(text, at + 1, 0))?.0;
+    }
+    if is_glued(text, at) {
+        return None;
     }
     if text.get(at..at + 2) == Some(b"00") && matches!(byte(text, at + 2), b'1'..=b'9') {
         // Without separators it could be any number with zeros before it.
@@ -45,7 +48,8 @@ fn groups(text: &[u8], start: usize, extra: usize) -> (Option<usize>, usize) {
             last = Some((end, separators));
         }
         at = run(text, end, MAX_SEPARATORS, |byte| {
-            matches!(byte, b' ' | b'-' | b'.' | b'(' | b')' | b'/')
+            // A form writes its spaces as +.
+            matches!(byte, b' ' | b'-' | b'.' | b'(' | b')' | b'/' | b'+')
         });
         if at == end {
             break;
@@ -93,15 +97,30 @@ fn three(text: &[u8], at: usize) -> Option<usize> {
 /// parted, and its check digit (ISO/IEC 7812).
 pub fn card(text: &[u8], at: usize) -> Option<usize> {
     const PARTED: [&[usize]; 4] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]];
+    const SINGLE: [usize; 19] = [1; 19];
     let whole = run(text, at, 20, digit) - at;
-    if is_glued(text, at) || !(whole == 4 || (13..=19).contains(&whole)) {
+    if is_glued(text, at) || !matches!(whole, 1 | 4 | 13..=19) {
         return None;
     }
-    let ways = PARTED.iter().copied().chain([std::slice::from_ref(&whole)]);
-    ways.filter_map(|parts| parted(text, at, parts)).find(|end| {
+    let right = |end: &usize| {
         let digits = text.get(at..*end).unwrap_or_default().iter().filter(|byte| digit(**byte));
         is_card(&digits.map(|byte| byte - b'0').collect::<Vec<u8>>())
-    })
+    };
+    if whole == 1 {
+        let parts = SINGLE.get(..singles(text, at)?)?;
+        return parted(text, at, parts).filter(right);
+    }
+    let ways = PARTED.iter().copied().chain([std::slice::from_ref(&whole)]);
+    ways.filter_map(|parts| parted(text, at, parts)).find(right)
+}
+
+/// How many digits stand there one by one, as they are spoken; nothing within a list of them.
+fn singles(text: &[u8], at: usize) -> Option<usize> {
+    let within = at.checked_sub(2).is_some_and(|two| digit(byte(text, two)));
+    let pairs = text.get(at + 1..).unwrap_or_default().chunks_exact(2);
+    let more = pairs.take(19).take_while(|pair| matches!(pair, [b' ' | b'-' | b'.', b'0'..=b'9']));
+    let count = 1 + more.count();
+    (!within && (13..=19).contains(&count)).then_some(count)
 }
 
 /// The end of digits in parts of these lengths, with the same separator between all of them.
@@ -110,7 +129,8 @@ fn parted(text: &[u8], start: usize, parts: &[usize]) -> Option<usize> {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             let here = byte(text, at);
-            if !matches!(here, b' ' | b'-') || *separator.get_or_insert(here) != here {
+            if !matches!(here, b' ' | b'-' | b'.' | b'+') || *separator.get_or_insert(here) != here
+            {
                 return None;
             }
             at += 1;

@@ -403,6 +403,7 @@ fn a_hostile_stream_is_an_error_or_ignored() {
         r#"{"type":7}"#,
         r#"{"type":"content_block_start","index":0}"#,
         r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":1}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"i","name":""}}"#,
         r#"{"type":"message_delta","delta":[]}"#,
         r#"{"type":"error"}"#,
         r#"{"type":"error","error":"text"}"#,
@@ -524,6 +525,8 @@ fn what_is_no_answer_is_the_providers_fault() {
         r#"{"content":"x"}"#,
         r#"{"content":[7]}"#,
         r#"{"content":[{"type":"tool_use","name":"f"}]}"#,
+        r#"{"content":[{"type":"tool_use","name":"","id":"i"}]}"#,
+        r#"{"content":[{"type":"tool_use","name":"f","id":""}]}"#,
         "<html>",
     ] {
         let error = asked(OLD).answer(&json!({}), body).unwrap_err();

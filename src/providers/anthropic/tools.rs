@@ -135,6 +135,7 @@ fn write_web_search(
     if options.search_context_size.is_some() {
         warnings.dropped("web_search_options.search_context_size");
     }
+    warnings.unpriced(PARAM);
     separate(out);
     out.put(br#"{"type":"web_search_20260318","name":"web_search""#);
     if let Some(place) = options.user_location.and_then(|location| location.approximate) {

@@ -38,7 +38,8 @@ impl ToolUse<'_> {
     /// # Errors
     /// A call without them cannot be answered.
     pub(super) fn call(&self) -> Result<(String, String), Error> {
-        match (string(self.id), string(self.name)) {
+        let said = |raw| string(raw).filter(|text| !text.is_empty());
+        match (said(self.id), said(self.name)) {
             (Some(id), Some(name)) => Ok((id.decode().into_owned(), name.decode().into_owned())),
             _ => Err(no_answer("a tool call without id or name")),
         }

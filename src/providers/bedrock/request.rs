@@ -265,6 +265,9 @@ fn write_service_tier(
             return Ok(());
         }
     };
+    if tier != "default" {
+        warnings.unpriced("service_tier");
+    }
     member(out, "serviceTier");
     let _ = write!(out, r#"{{"type":"{tier}"}}"#);
     Ok(())

@@ -14,7 +14,7 @@
 //! | `stream` | a streamed answer |
 
 use super::openai::quirks::{Quirks, Vectors};
-use super::openai::request;
+use super::openai::{request, routes};
 use super::stream::Sse;
 use super::{
     Answer, Call, Chat, Dialect, Embeddings, Error, Headers, Outbound, Target, Translator,
@@ -69,6 +69,11 @@ impl Dialect for Compatible {
         body: &[u8],
         target: &Target<'_>,
     ) -> Result<Outbound, Error> {
+        for name in self.0.chooses {
+            if asked.field(name).is_some_and(|value| routes::chooses(name, value)) {
+                return Err(Error::unsupported(*name, routes::message(name, self.0)));
+            }
+        }
         match self.0.vectors {
             Vectors::None => return Err(embeddings::none(target)),
             Vectors::Any => {}

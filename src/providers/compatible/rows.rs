@@ -3,7 +3,9 @@
 
 use super::Compatible;
 use crate::providers::catalogue::Effort;
-use crate::providers::openai::quirks::{LIKE, Limit, Messages, Quirks, Thinking, Tools, Vectors};
+use crate::providers::openai::quirks::{
+    LIKE, Limit, Messages, PLUGINS, Quirks, TIER, Thinking, Tools, Vectors,
+};
 
 /// DeepSeek. It thinks unless told not to, takes `high` and `max` and maps the other efforts itself,
 /// and the assistant's turns must come back with their thoughts.
@@ -35,6 +37,8 @@ pub static GROQ: Compatible = Compatible(&Quirks {
         "verbosity",
     ],
     refuses: &["audio", "logprobs", "modalities", "n", "top_logprobs", "web_search_options"],
+    chooses: &["compound_custom"],
+    charges: &[TIER],
     tiers: Some(&["auto", "on_demand", "flex", "performance"]),
     schema_anywhere: false,
     messages: Messages {
@@ -60,6 +64,7 @@ pub static QWEN: Compatible = Compatible(&Quirks {
     vectors: Vectors::Numbers,
     limit: Limit::Old,
     thinking: Thinking::Enabled,
+    charges: &["enable_search"],
     messages: Messages {
         joined: true,
         refused_parts: &["file"],
@@ -70,10 +75,19 @@ pub static QWEN: Compatible = Compatible(&Quirks {
     ..LIKE
 });
 
-/// xAI.
+/// xAI. What is answered later is answered to nobody.
 pub static XAI: Compatible = Compatible(&Quirks {
     name: "xAI",
     vectors: Vectors::Texts,
+    refuses: &[
+        "audio",
+        "deferred",
+        "function_call",
+        "functions",
+        "modalities",
+        "web_search_options",
+    ],
+    charges: &["search_parameters"],
     efforts: &[(Effort::Minimal, Effort::Low), (Effort::Max, Effort::Xhigh)],
     tools: Tools { strict: false, ..LIKE.tools },
     messages: Messages {
@@ -85,13 +99,16 @@ pub static XAI: Compatible = Compatible(&Quirks {
     ..LIKE
 });
 
-/// OpenRouter. It stands before many providers, so what some of them take passes.
+/// OpenRouter. It stands before many providers, so what some of them take passes, but for what
+/// would make it ask another model.
 pub static OPENROUTER: Compatible = Compatible(&Quirks {
     name: "OpenRouter",
     headers: &[("referer", "http-referer"), ("title", "x-title")],
     efforts: &[(Effort::Max, Effort::Xhigh)],
-    hints: &[],
+    hints: &["route"],
     refuses: &[],
+    chooses: &["preset", PLUGINS],
+    charges: &[PLUGINS, TIER, "speed", "web_search_options"],
     tiers: None,
     messages: Messages {
         developer: true,
@@ -109,6 +126,7 @@ pub static TOGETHER: Compatible = Compatible(&Quirks {
     vectors: Vectors::Numbers,
     limit: Limit::Old,
     counts_logprobs: true,
+    chooses: &["safety_model"],
     messages: Messages { refused_parts: &["file"], thoughts: Some("reasoning"), ..LIKE.messages },
     ..LIKE
 });

@@ -228,3 +228,18 @@ fn counts_are_read_by_any_name() {
     assert_eq!(huge.total(), u64::MAX);
     assert_eq!(usage(&VLLM, "{}").total(), 0);
 }
+
+#[test]
+fn vectors_are_not_asked_of_another_model_either() {
+    let asked = |fields: &str| {
+        let body = format!(r#"{{"model":"m","input":"x"{fields}}}"#);
+        with_call("{}", |call| {
+            let asked = Embeddings::parse(body.as_bytes()).unwrap();
+            OPENROUTER.embed(&asked, body.as_bytes(), &call.target).map(|outbound| outbound.path)
+        })
+    };
+    assert_eq!(asked(""), Ok("/embeddings".to_owned()));
+    assert_eq!(asked(r#","provider":{"order":["x"]}"#), Ok("/embeddings".to_owned()));
+    let error = asked(r#","preset":"x""#).unwrap_err();
+    assert_eq!((error.status, error.param.as_deref()), (400, Some("preset")));
+}

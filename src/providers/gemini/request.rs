@@ -317,6 +317,9 @@ fn write_service_tier(
             return Ok(());
         }
     };
+    if !tier.ends_with(b"\"standard\"") {
+        warnings.unpriced("service_tier");
+    }
     out.put(tier);
     Ok(())
 }

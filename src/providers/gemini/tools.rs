@@ -153,6 +153,7 @@ impl Tools<'_, '_> {
         if options.get() != "{}" {
             warnings.changed(SEARCH, "googleSearch");
         }
+        warnings.unpriced(SEARCH);
         separate(out);
         out.put(br#"{"googleSearch":{}}"#);
         Ok(())

@@ -9,6 +9,7 @@
 //! | `request` | what a provider and a model take, and what is dropped or changed for them |
 //! | `messages` | messages as a provider takes them |
 //! | `tools` | tools, for providers that know less of them |
+//! | `routes` | fields by which a client would choose a model, or that cost more than tokens |
 //! | [`edit`] | changes to JSON text that leave the rest of it alone |
 //! | `finish` | why a choice ended, in OpenAI's words |
 //! | [`answer`] | a whole answer, checked |
@@ -26,6 +27,7 @@ pub(crate) mod finish;
 pub(crate) mod messages;
 pub(crate) mod quirks;
 pub(crate) mod request;
+pub(crate) mod routes;
 pub mod stream;
 mod tools;
 

@@ -7,6 +7,12 @@ use crate::providers::ids::Form;
 /// OpenAI's own mark of what to cache, which others do not know.
 pub(super) const OPENAIS_MARK: &str = "prompt_cache_breakpoint";
 
+/// The field that says how quickly, and so how dearly, to answer.
+pub(crate) const TIER: &str = "service_tier";
+
+/// The field of OpenRouter's own additions.
+pub(crate) const PLUGINS: &str = "plugins";
+
 /// What a provider takes, and how it answers.
 #[derive(Debug)]
 pub(crate) struct Quirks {
@@ -26,6 +32,11 @@ pub(crate) struct Quirks {
     pub hints: &'static [&'static str],
     /// Fields at the top that would change the answer's shape, which it cannot give.
     pub refuses: &'static [&'static str],
+    /// Fields at the top by which a client would choose who answers. That is for rules and prices to
+    /// decide, which see nothing of it.
+    pub chooses: &'static [&'static str],
+    /// Fields at the top for which it charges what no price of tokens tells.
+    pub charges: &'static [&'static str],
     /// Words of `service_tier` that it knows; nothing where any word passes.
     pub tiers: Option<&'static [&'static str]>,
     /// Whether `stream_options` may hold `include_obfuscation`.
@@ -157,6 +168,8 @@ const NONE: Quirks = Quirks {
     samples_while_reasoning: false,
     hints: &[],
     refuses: &[],
+    chooses: &[],
+    charges: &[TIER, "web_search_options"],
     tiers: None,
     obfuscates: true,
     counts_logprobs: false,
@@ -202,6 +215,7 @@ pub(crate) const LIKE: Quirks = Quirks {
         "verbosity",
     ],
     refuses: &["audio", "function_call", "functions", "modalities", "web_search_options"],
+    charges: &[],
     tiers: Some(&[]),
     obfuscates: false,
     tools: Tools { custom: false, strict: true, allowed: false, choice: true },

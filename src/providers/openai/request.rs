@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::edit::Edit;
 use super::messages;
-use super::quirks::{Limit, Quirks, Thinking};
+use super::quirks::{Limit, Quirks, TIER, Thinking};
+use super::routes;
 use super::tools;
 use crate::openai::json::{Append, Num, RawStr, write_str};
 use crate::openai::object::Members;
@@ -320,11 +321,7 @@ impl Fit<'_, '_> {
             }
             self.edit.remove(name);
         }
-        if let (Some(tiers), Some(tier)) = (self.quirks.tiers, self.chat.field("service_tier"))
-            && !tiers.contains(&tier.get().trim_matches('"'))
-        {
-            self.drop("service_tier");
-        }
+        self.routes()?;
         let is_schema = matches!(self.chat.response_format, Some(ResponseFormat::JsonSchema(_)));
         if is_schema && !self.quirks.schema_anywhere {
             let beside = match () {
@@ -340,6 +337,30 @@ impl Fit<'_, '_> {
                 let param = "response_format";
                 unsupported(param, param, message, self.target, &mut self.warnings)?;
                 self.edit.remove(param);
+            }
+        }
+        Ok(())
+    }
+
+    /// What would make the provider ask another model, or charge otherwise than for its tokens.
+    fn routes(&mut self) -> Result<(), Error> {
+        for name in self.quirks.chooses {
+            let Some(value) = self.chat.field(name) else { continue };
+            if routes::chooses(name, value) {
+                let message = routes::message(name, self.quirks);
+                unsupported(*name, name, message, self.target, &mut self.warnings)?;
+                self.edit.remove(name);
+            }
+        }
+        if let (Some(tiers), Some(tier)) = (self.quirks.tiers, self.chat.field(TIER))
+            && !tiers.contains(&tier.get().trim_matches('"'))
+        {
+            self.drop(TIER);
+            return Ok(());
+        }
+        for name in self.quirks.charges {
+            if self.chat.field(name).is_some_and(|value| routes::charges(name, value)) {
+                self.warnings.unpriced(name);
             }
         }
         Ok(())

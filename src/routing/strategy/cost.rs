@@ -16,7 +16,7 @@ pub(in crate::routing) fn key(target: TargetId, scene: &Scene<'_, '_>) -> u64 {
     let Some(model) = scene.model(target) else { return u64::MAX };
     let input = scene.input();
     let question = scene.question;
-    let cost = estimate::cost(model, question.operation, input, question.output.one());
+    let cost = estimate::cost(model, question.operation, input, question.output);
     let key = cost.map_or(UNPRICED, |cost| cost.0.min(UNPRICED - 1));
     let tight = model.facts.context_window.is_some_and(|window| input.tokens > window);
     if tight { key | TIGHT } else { key }

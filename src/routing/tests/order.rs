@@ -15,6 +15,10 @@ fn the_cheapest_for_this_request_is_first() {
     };
     assert_eq!(of(1_000, 0, 100).asks(&gateway), ["c", "a-us", "a-eu", "b-eu"]);
     assert_eq!(of(3_000, 0, 10).asks(&gateway), ["c", "b-eu", "a-us", "a-eu"]);
+    // Ten answers of 10 tokens are as dear as one of 100: now it is the output that counts.
+    let ten = Case { choices: 10, ..of(1_000, 0, 10) };
+    assert_eq!(ten.asks(&gateway), of(1_000, 0, 100).asks(&gateway));
+    assert_ne!(ten.asks(&gateway), of(1_000, 0, 10).asks(&gateway));
     // Read from the cache that only `a` has.
     assert_eq!(of(3_000, 2_900, 10).asks(&gateway), ["a-us", "a-eu", "c", "b-eu"][..].to_vec());
     // What hardly fits into its window is behind what does.
