@@ -10,9 +10,9 @@ use super::world::World;
 use crate::config::Gateway;
 use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
-use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED};
-use crate::telemetry::metrics::{Meter, Metric};
-
+use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED, MISSED};
+use crate::telemetry::metrics::{Meter, Metric, meter};
+use crate::tenancy::ledger::Counts;
 use crate::tenancy::{
     Alert, Caller, Charge, Exceeded, Hold, LEASE, Ledger, Span, Subject, What, news,
 };
@@ -43,10 +43,16 @@ pub struct Books<'a> {
 }
 
 impl Books<'_> {
-    /// Writes what could not be written, and shows what budgets are spent.
+    /// Writes what could not be written, tells what is missing nevertheless, and shows what budgets are
+    /// spent.
     pub fn tick(&self, now: Millis) {
         let told = self.ledger.flush(self.world, now);
         told.iter().for_each(|alert| self.alert(alert));
+        let Counts { unreserved, lost, evicted } = self.ledger.take_counts();
+        let missed = [("unreserved", unreserved), ("lost", lost), ("evicted", evicted)];
+        for (outcome, count) in missed.into_iter().filter(|(_, count)| *count > 0) {
+            meter::put(&MISSED, &[outcome], count, self.world);
+        }
         let mut set = |metric: &Metric, values: &[&str], value| self.put(metric, values, value);
         self.accounts.show(self.ledger, self.world, now, &mut set);
     }

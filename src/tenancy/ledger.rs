@@ -50,7 +50,7 @@ pub struct Ledger {
     counts: Cell<Counts>,
 }
 
-/// What could not be counted, by this worker since its configuration.
+/// What could not be counted, by this worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Reservations that an account does not know of, as other workers were quicker [`ROUNDS`] times
@@ -253,6 +253,11 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts.get()
+    }
+
+    /// The same since this was asked last.
+    pub fn take_counts(&self) -> Counts {
+        self.counts.take()
     }
 
     /// An account as it is now: one read.

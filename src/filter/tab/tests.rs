@@ -19,7 +19,7 @@ use crate::store::Millis;
 use crate::store::memory::Memory;
 use crate::tenancy::account::Account;
 use crate::tenancy::identity::{Header, Shown};
-use crate::tenancy::{Budget, Kind, Limits, Rates, Shared, Tenant, Terms};
+use crate::tenancy::{Budget, Kind, Limits, Rates, Shared, Tenant, Terms, users};
 
 /// A million tokens in cost a dollar at `dear` and ten cents at `cheap`; tokens out cost ten times as
 /// much. `free` has no price.
@@ -314,6 +314,35 @@ fn everybody_with_terms_is_charged() {
     let subjects = accounts.of(&known, "xm");
     let names: Vec<_> = subjects.iter().map(|of| &*of.name).collect();
     assert_eq!(names, ["t", "team", "gold", "t\0ben", "t\0x*"]);
+}
+
+#[test]
+fn what_an_account_was_not_told_is_counted_on_the_tick() {
+    let world = World::new(gateway(Terms::default(), None));
+    let terms = Rc::new(money(1_000, Exhausted::Reject));
+    let set = users::key("t\0u0");
+    let names = (0..).map(|at| format!("u{at}"));
+    let of_set = names.filter(|name| users::key(&format!("t\0{name}")) == set);
+    let users: Vec<_> = of_set
+        .take(usize::from(users::WAYS) + 1)
+        .filter_map(|name| Subject::within(Kind::User, "t", &name, &terms))
+        .collect();
+    let (ledger, store) = (&world.service.ledger, world.service.store());
+    let charge = Charge { requests: 1, tokens: 0, cost: NanoUsd(1) };
+    let reserve =
+        |user| ledger.reserve(std::slice::from_ref(user), charge, store, world.now.get()).unwrap();
+    let holds: Vec<Hold> = users.iter().map(reserve).collect();
+    let tick = || {
+        world.service.books().tick(world.now.get());
+        let missed = |outcome| world.told(&["waypost_accounts_missed;outcome=", outcome].concat());
+        [missed("unreserved"), missed("evicted"), missed("lost")]
+    };
+    assert_eq!(tick(), [1, 0, 0]);
+    for hold in holds {
+        world.service.books().settle(hold, charge);
+    }
+    assert_eq!(tick(), [1, 1, 0]);
+    assert_eq!(tick(), [1, 1, 0]);
 }
 
 #[test]

@@ -42,8 +42,13 @@ pub static AMOUNT: Metric = Metric {
     labels: &["name", "kind", "limit"],
 };
 
+/// What accounts could not be told, or were given to others.
+pub static MISSED: Metric =
+    Metric { name: "waypost_accounts_missed", kind: Kind::Counter, labels: &["outcome"] };
+
 /// All of this table.
-pub static ALL: [&Metric; 6] = [&LIMITED, &BUDGET_EXCEEDED, &ALERTS, &WEBHOOK, &SPENT, &AMOUNT];
+pub static ALL: [&Metric; 7] =
+    [&LIMITED, &BUDGET_EXCEEDED, &ALERTS, &WEBHOOK, &SPENT, &AMOUNT, &MISSED];
 
 /// The word for a budget, as the configuration has it.
 #[must_use]
