@@ -109,6 +109,22 @@ fn a_key_is_never_an_argument_and_never_repeated() {
 }
 
 #[test]
+fn a_name_that_no_configuration_takes_makes_no_key() {
+    let long = "x".repeat(129);
+    for tenant in ["", "Sales EU", "t\u{e9}l\u{e9}", "a\n", &*long] {
+        let output = run(&["new", "--tenant", tenant], b"");
+        assert_eq!(output.status.code(), Some(2), "{tenant}");
+        let told = said(&output.stderr);
+        assert!(told.starts_with("waypost: --tenant: a name here is 1 to 128 letters"), "{told}");
+        assert!(output.stdout.is_empty());
+    }
+    let output = run(&["new", "--name", ""], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(said(&output.stderr), "waypost: --name: must not be empty\n");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn a_date_that_is_over_is_no_end() {
     for (date, why) in [("2020-01-31", "2020-01-31 is over"), ("soon", "not a date")] {
         let output = run(&["new", "--expires", date], b"");

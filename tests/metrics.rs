@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde_json::Value;
 use waypost::health::State;
 use waypost::openai::Class;
 use waypost::routing::Why;
@@ -126,6 +127,21 @@ fn every_value_of_a_label_is_told() {
     let states = row("| `to` of `waypost_breaker_transitions`");
     for state in [State::Closed, State::Open, State::HalfOpen] {
         assert!(states.contains(state.word()), "{}", state.word());
+    }
+}
+
+#[test]
+fn the_schema_of_records_knows_these_words_and_no_others() {
+    let schema: Value = serde_json::from_str(&read("docs/audit.schema.json")).unwrap_or_default();
+    let words = |place: &str| -> BTreeSet<String> {
+        let words = schema.pointer(&format!("{place}/enum")).and_then(Value::as_array);
+        words.into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    let whys = Why::ALL.map(|why| why.word().to_owned());
+    assert_eq!(words("/$defs/skipped/properties/why"), BTreeSet::from(whys));
+    let classes: BTreeSet<String> = Class::ALL.iter().map(|class| class.word().to_owned()).collect();
+    for place in ["/properties/refused/properties/class", "/$defs/attempt/properties/class"] {
+        assert_eq!(words(place), classes, "{place}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! `waypost key`: virtual keys and what a configuration holds of them.
 
 use crate::config::Gateway;
+use crate::config::tenancy::check_plain;
 use crate::store::Millis;
 use crate::tenancy::identity::{Header, Shown};
 use crate::tenancy::key::{Hash, PREFIX, is_key};
@@ -81,6 +82,20 @@ pub fn weakness(key: &str) -> Option<String> {
     different.dedup();
     let plain = surprises < MIN_SURPRISES || different.len() < MIN_DIFFERENT;
     plain.then(|| "its characters follow from each other".to_owned())
+}
+
+/// Whether a configuration takes these names: a key that is drawn for an entry that is refused is lost.
+///
+/// # Errors
+/// It does not take one of them.
+pub fn check_names(tenant: Option<&str>, name: Option<&str>) -> Result<(), BadUsage> {
+    if let Some(tenant) = tenant {
+        check_plain(tenant).map_err(|why| BadUsage(format!("--tenant: {why}")))?;
+    }
+    match name {
+        Some("") => Err(BadUsage("--name: must not be empty".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// The entry of a key in a configuration, to be pasted.

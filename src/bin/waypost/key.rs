@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use console::Term;
 use waypost::cli::BadUsage;
 use waypost::cli::check;
-use waypost::cli::key::{check as verdict, draw, entry, read, weakness};
+use waypost::cli::key::{check as verdict, check_names, draw, entry, read, weakness};
 use waypost::cli::usage::Date;
 use waypost::tenancy::key::Hash;
 
@@ -108,6 +108,7 @@ impl New {
         if let Some(date) = expires.filter(|date| date.end() <= now()) {
             return Err(BadUsage(format!("--expires: {date} is over")));
         }
+        check_names(tenant.as_deref(), name.as_deref())?;
         let key = draw(chance)?;
         let text = entry(&hash(&key)?, tenant.as_deref(), name.as_deref(), expires);
         // Nobody is left to be told when this fails.

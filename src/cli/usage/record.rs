@@ -74,7 +74,7 @@ pub struct Record<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     Record(Record<'a>),
-    /// A line of an access log about something else: it is empty, `-`, or has no `record`.
+    /// A line of an access log about something else: it is empty or `-`, or such is its `record`.
     Nothing,
     /// A record of another version.
     Version(u64),

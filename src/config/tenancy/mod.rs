@@ -279,13 +279,21 @@ fn one_of(node: &Node<'_>, known: &[&str], problems: &mut Problems) -> Option<Rc
     Some(text.into())
 }
 
-fn check_name(name: &str, path: &str, problems: &mut Problems) {
+/// What is wrong with a name of a tenant, a team or a tier.
+///
+/// # Errors
+/// It has other characters than those allowed, none, or too many.
+pub fn check_plain(name: &str) -> Result<(), String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
-    if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(plain) {
-        problems.say(
-            path,
-            format_args!("a name here is 1 to {MAX_NAME_BYTES} letters, digits and . _ - / : @"),
-        );
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(format!("a name here is 1 to {MAX_NAME_BYTES} letters, digits and . _ - / : @"))
+}
+
+fn check_name(name: &str, path: &str, problems: &mut Problems) {
+    if let Err(message) = check_plain(name) {
+        problems.add(path, message);
     }
 }
 

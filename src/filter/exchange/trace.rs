@@ -50,7 +50,8 @@ pub struct Trace {
 
 impl Trace {
     /// Notes the `traceparent` of an attempt, if it is one: `00-TRACE-PARENT-FLAGS` in hexadecimal digits.
-    pub fn follow(&mut self, parent: Vec<u8>) -> Option<&str> {
+    pub fn follow(&mut self, mut parent: Vec<u8>) -> Option<&str> {
+        parent.make_ascii_lowercase();
         let hex = |part: &[u8], size| part.len() == size && part.iter().all(u8::is_ascii_hexdigit);
         let mut parts = parent.split(|b| *b == b'-');
         let sizes = [2, 32, 16, 2];
@@ -109,6 +110,8 @@ mod tests {
         let mut trace = Trace::default();
         assert_eq!(trace.follow(good.into()), Some(good));
         assert_eq!(trace.id(), Some("0af7651916cd43dd8448eb211c80319c"));
+        // Collectors and records write ids in small letters only, whatever a client writes.
+        assert_eq!(trace.follow(good.to_ascii_uppercase().into()), Some(good));
         for bad in [
             "",
             "00",
