@@ -6,8 +6,10 @@
 
 #![expect(unsafe_code, reason = "the host's interface is pointers and lengths")]
 
+use std::cell::RefCell;
 use std::ptr::{null, null_mut};
 
+use super::turn::Time;
 use crate::telemetry::metrics::Kind;
 
 /// Status of a call that worked; every other number is a refusal.
@@ -365,13 +367,29 @@ pub fn tick_every(millis: u32) {
     unsafe { proxy_set_tick_period_milliseconds(millis) };
 }
 
-/// Nanoseconds of a clock that never goes back.
-#[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
+thread_local! {
+    static TIME: RefCell<Time> = const { RefCell::new(Time::new()) };
+}
+
+/// Envoy has called: what the clocks said before is over.
+pub fn begin_turn() {
+    TIME.with_borrow_mut(Time::begin);
+}
+
+/// Nanoseconds of a clock that never goes back, the same for a whole [turn](super::turn).
 pub fn monotonic() -> u64 {
-    thread_local! {
-        static START: std::time::Instant = std::time::Instant::now();
-    }
-    START.with(|start| u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    TIME.with_borrow_mut(|time| time.steady(steady))
+}
+
+/// How long ago `monotonic` was, in nanoseconds: how long a turn has taken so far.
+pub fn since(monotonic: u64) -> u64 {
+    steady().saturating_sub(monotonic)
+}
+
+/// Milliseconds since 1970, the same for a whole [turn](super::turn).
+pub fn unix_millis() -> u64 {
+    const MILLI: u64 = 1_000_000;
+    TIME.with_borrow_mut(|time| time.unix(steady, || (steady(), calendar()))) / MILLI
 }
 
 /// Seconds since 1970, the same for a whole [turn](super::turn).
@@ -379,24 +397,20 @@ pub fn unix_time() -> u64 {
     unix_millis() / 1000
 }
 
-thread_local! {
-    /// The time of the turn; 0 before it was asked for.
-    static TURN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-}
-
-/// Envoy has called: what [`unix_millis`] said before is over.
-pub fn begin_turn() {
-    TURN.set(0);
-}
-
-/// Milliseconds since 1970, the same for a whole [turn](super::turn).
-#[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
-pub fn unix_millis() -> u64 {
-    if TURN.get() == 0 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        TURN.set(now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)));
+/// Nanoseconds of a clock that never goes back, now.
+#[expect(clippy::disallowed_methods, reason = "one of the two places where time comes from")]
+fn steady() -> u64 {
+    thread_local! {
+        static START: std::time::Instant = std::time::Instant::now();
     }
-    TURN.get()
+    START.with(|start| u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Nanoseconds since 1970, now.
+#[expect(clippy::disallowed_methods, reason = "one of the two places where time comes from")]
+fn calendar() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Any number. Good for taking turns and drawing lots, not for secrets: splitmix64 from a seed that

@@ -168,7 +168,7 @@ impl ProviderStream {
         if let Some(name) = &self.credentials.name {
             exchange.attempts.sign(at, Rc::clone(name));
         }
-        exchange.journey.inside += host::monotonic().saturating_sub(now);
+        exchange.journey.inside += host::since(now);
         let payload = Some(outbound.body);
         drop(guard);
         Ok(Attempt { exchange: handle, at, candidate, payload, warnings, status: None })

@@ -13,7 +13,7 @@ const GOLDEN = fileURLToPath(new URL('golden', import.meta.url));
 
 const OVERLOADED = '{"error":{"message":"The server is overloaded.","type":"server_error"}}';
 
-/** The last of several exchanges alike: what is asked for once per worker has been asked for. */
+/** The last of several exchanges alike: what is asked for once per worker, or once for many requests, has been asked for. */
 function warm(one) {
   const host = gateway();
   for (let round = 0; round < 3; round++) {

@@ -49,7 +49,7 @@ impl ProviderStream {
 
     pub(super) fn judge_answer(&mut self, collected: &Collected) -> Action {
         let Some(attempt) = &self.attempt else { return Action::Continue };
-        let came = host::monotonic();
+        let now = host::monotonic();
         let answer = if let Some(overflow) = collected.overflow {
             attempt.exchange.borrow_mut().unread();
             Err(overflow.error())
@@ -70,9 +70,8 @@ impl ProviderStream {
                     drop(exchange);
                     return self.fail(&Overflow::Body.error());
                 }
-                let now = host::monotonic();
                 exchange.answered(attempt.at, now);
-                exchange.journey.inside += now.saturating_sub(came);
+                exchange.journey.inside += host::since(now);
                 if let Some(spoken) = &mut exchange.journey.spoken {
                     spoken.answer(&body);
                 }
