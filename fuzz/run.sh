@@ -3,10 +3,11 @@
 # one found something; the input is then in fuzz/artifacts/<target>/.
 #
 #   fuzz/run.sh SECONDS [TARGET…]
+#   fuzz/run.sh build               only compiles them
 set -euo pipefail
 cd "$(dirname "$0")"
 
-seconds=${1:?"usage: fuzz/run.sh SECONDS [TARGET…]"}
+seconds=${1:?"usage: fuzz/run.sh SECONDS [TARGET…], or fuzz/run.sh build"}
 shift
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
@@ -21,6 +22,7 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions --cfg fuzzing"
 export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$PWD/target}
 cargo build --release --quiet --target "$host" --bins
+[ "$seconds" != build ] || exit 0
 python3 seeds.py
 
 run() {

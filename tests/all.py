@@ -6,9 +6,11 @@
     python3 tests/all.py --list          their names
 
 Each step's output goes to .local/tests/STEP.log and is shown when it fails. The last line counts tests over all steps; a step
-that ran no test although it is made of tests has failed.
+that ran no test although it is made of tests has failed. While the first steps compile, what later ones need is compiled as well
+(`ahead`), because a compiler and a test often leave a core idle; nothing runs beside the steps that time a real Envoy.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -27,12 +29,22 @@ TRAP = ROOT / "target/trap/wasm32-wasip1/release/waypost.wasm"
 FUZZ_SECONDS = 12
 E2E_FILES_AT_ONCE = 3
 
+# The property tests take their random cases from this, so that a step that turns red does so by a change and not by chance.
+# `cargo test` by itself tries others each time.
+PROPTEST_SEED = 20_260_401
+
+# Nobody debugs what is built here; with debug information a third more is to be compiled and linked.
+os.environ.setdefault("CARGO_PROFILE_DEV_DEBUG", "0")
+
+# For what must work and need be neither small nor fast: without optimising over crates.
+QUICKLY_BUILT = {"CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
+
 # Largest module that may be shipped, in bytes: Envoy compiles all of it for every new configuration.
 MODULE_LIMIT = 1_500_000
 
 
 def run(*command, **env):
-    return ("run", [str(part) for part in command], env)
+    return ("run", [str(part) for part in command], {name: str(value) for name, value in env.items()})
 
 
 def beside(*lanes):
@@ -40,32 +52,60 @@ def beside(*lanes):
     return ("beside", lanes)
 
 
+def programs(**env):
+    """What `cargo test --no-fail-fast` runs: see `run_programs`."""
+    return ("programs", {name: str(value) for name, value in env.items()})
+
+
+BUILD = ["cargo", "build", "--release", "--lib", "--target", "wasm32-wasip1"]
+BUILD_TRAP = run(*BUILD, "--features", "trap", "--target-dir", "target/trap", **QUICKLY_BUILT)
+BENCH = ["--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench"]
+TEST_BENCH = run("cargo", "test", *BENCH)
+DECIDE = run("cargo", "run", "--quiet", *BENCH, "--", "decide", "--quick", **QUICKLY_BUILT, CARGO_PROFILE_RELEASE_OPT_LEVEL="1")
+
+
+def ahead():
+    """Commands of a step that may run before it, in a target directory of their own. The step runs them itself as well, if they
+    failed here or came too late: here they only leave less to do."""
+    return [
+        ("v8", run("bash", "tests/v8.sh", "runner")),
+        ("build", BUILD_TRAP),
+        ("scripts", TEST_BENCH),
+        ("scripts", DECIDE),
+        ("fuzz", run("bash", "fuzz/run.sh", "build")),
+    ]
+
+
+# Steps beside which the commands of `ahead` may run.
+COMPILING = {"lint", "native", "v8", "build"}
+
+
 def steps():
     """Name, what it is, the commands. `COUNTED` steps are made of tests."""
     e2e = [PYTHON, "-m", "pytest", "tests/e2e"]
-    build = ["cargo", "build", "--release", "--lib", "--target", "wasm32-wasip1"]
+    side_by_side = ["-n", E2E_FILES_AT_ONCE, "--dist", "loadfile", "--no-loadscope-reorder"]
     return [
         ("lint", "formatting, and warnings as errors, for every target", [
             run("cargo", "fmt", "--check"),
             run("cargo", "clippy", "--all-targets", "--", "-D", "warnings"),
             run("cargo", "clippy", "--lib", "--target", "wasm32-wasip1", "--features", "trap", "--", "-D", "warnings"),
         ]),
-        ("native", "unit, golden, property and command line tests", [run("cargo", "test", "--no-fail-fast")]),
+        ("native", "unit, golden, property and command line tests", [
+            programs(PROPTEST_RNG_SEED=PROPTEST_SEED),
+            run("cargo", "test", "--doc"),
+        ]),
         ("v8", "the unit and golden tests once more in V8", [run("bash", "tests/v8.sh")]),
         ("build", "the module, the program, and the module's size", [
             # Optimising one module takes one core.
-            beside(
-                [run(*build), run("cargo", "build", "--release", "--bin", "waypost")],
-                [run(*build, "--features", "trap", "--target-dir", "target/trap")],
-            ),
+            beside([run(*BUILD), run("cargo", "build", "--release", "--bin", "waypost")], [BUILD_TRAP]),
             ("size", MODULE, MODULE_LIMIT),
         ]),
         ("scripts", "the renderer, the fake providers, the module's calls of its host, the measuring tool", [
             run(sys.executable, "-m", "unittest", "discover", "-s", "envoy", "-p", "test_*.py"),
             run(sys.executable, "-m", "unittest", "discover", "-s", "examples/fakes", "-p", "test_*.py"),
             run("node", "--test", "tests/calls/calls.test.mjs"),
-            run("cargo", "test", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench"),
-            run("cargo", "run", "--quiet", "--manifest-path", "tests/bench/Cargo.toml", "--target-dir", "target/bench", "--", "decide", "--quick"),
+            TEST_BENCH,
+            DECIDE,
         ]),
         ("config", "the shipped configurations, as Waypost and as Envoy read them", [
             run("target/release/waypost", "check", "envoy/envoy.yaml"),
@@ -85,8 +125,8 @@ def steps():
         ]),
         ("e2e", "a real Envoy with two workers: failover, load, hardening, TLS", [
             # Most of them wait most of the time.
-            run(*e2e, "-n", E2E_FILES_AT_ONCE, "--dist", "loadfile", "-m", "not alone", WAYPOST_TRAP_WASM=str(TRAP)),
-            run(*e2e, "-m", "alone", WAYPOST_TRAP_WASM=str(TRAP)),
+            run(*e2e, "--durations=25", *side_by_side, "-m", "not alone", WAYPOST_TRAP_WASM=TRAP),
+            run(*e2e, "--durations=25", "-m", "alone", WAYPOST_TRAP_WASM=TRAP),
         ]),
         ("sdk-python", "the official OpenAI client for Python, every provider behind it", [run(PYTHON, "-m", "pytest", "tests/sdk/python")]),
         ("sdk-node", "the official OpenAI client for Node, every provider behind it", [
@@ -131,6 +171,35 @@ def count(log):
     return passed, failed
 
 
+def run_programs(log, env):
+    """Builds what `cargo test` runs, and runs each program on a core of its own: one after the other, as cargo does it, most of them
+    leave a core idle."""
+    build = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics"]
+    log.write(f"$ {' '.join(build)}\n")
+    log.flush()
+    built = subprocess.run(build, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True)
+    if built.returncode != 0:
+        return False
+    artifacts = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
+    tests = [(Path(one["target"]["src_path"]).relative_to(ROOT), one["executable"]) for one in artifacts
+             if one["reason"] == "compiler-artifact" and one["profile"]["test"] and one["executable"]]
+
+    def test(source, program):
+        done = subprocess.run([program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "RUST_TEST_THREADS": "1", **env}, text=True, errors="replace")
+        return source, done
+
+    good = bool(tests)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for source, done in pool.map(lambda one: test(*one), tests):
+            log.write(f"     Running {source}\n{done.stdout}")
+            if done.returncode != 0:
+                log.write(f"error: {source} ended with {done.returncode}\n")
+                good = False
+    log.flush()
+    return good
+
+
 def execute(name, commands, envoy):
     """Runs a step; gives its log and whether every command succeeded."""
     path = LOGS / f"{name}.log"
@@ -145,6 +214,10 @@ def execute(name, commands, envoy):
                         log.write(text)
                         good = good and fine
                 continue
+            if kind == "programs":
+                [env] = rest
+                good = run_programs(log, env) and good
+                continue
             if kind == "size":
                 module, limit = rest
                 size = module.stat().st_size if module.exists() else None
@@ -156,7 +229,7 @@ def execute(name, commands, envoy):
             log.write(f"$ {' '.join(command)}\n")
             log.flush()
             done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                  env={**os.environ, "ENVOY": envoy, **env})
+                                  env={**os.environ, **({"ENVOY": envoy} if envoy else {}), **env})
             good = good and done.returncode == 0
     return path.read_text(encoding="utf-8", errors="replace"), good
 
@@ -173,17 +246,36 @@ def main():
         print(f"all.py: no such step: {', '.join(sorted(unknown))}; there are: {', '.join(names)}", file=sys.stderr)
         return 2
     LOGS.mkdir(parents=True, exist_ok=True)
-    prepare = subprocess.run([sys.executable, str(ROOT / "tests" / "prepare.py")], stdout=subprocess.PIPE, text=True)
-    if prepare.returncode != 0:
-        return prepare.returncode
-    envoy = prepare.stdout.strip().splitlines()[-1]
+    chosen = [step for step in table if not wanted or step[0] in wanted]
+    prepare = [sys.executable, str(ROOT / "tests" / "prepare.py")]
+    if (compiler := subprocess.run([*prepare, "rust"])).returncode != 0:
+        return compiler.returncode
+    lane = ThreadPoolExecutor(1)
+    try:
+        prepared = lane.submit(subprocess.run, prepare, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        early = [(name, lane.submit(execute, f"ahead-{name}", [command], None)) for name, command in ahead()
+                 if name in {chosen_name for chosen_name, _, _ in chosen}]
+        return follow(chosen, prepared, early)
+    finally:
+        lane.shutdown(cancel_futures=True)
 
+
+def follow(chosen, prepared, early):
+    """Runs the steps one after the other; `prepared` and `early` are what runs beside the first of them."""
+    envoy = None
     total_passed = total_failed = 0
-    for name, what, commands in table:
-        if wanted and name not in wanted:
-            continue
+    for name, what, commands in chosen:
         print(f"{name:12} {what} … ", end="", flush=True)
         began = time.monotonic()
+        for step, command in early:
+            if step == name or name not in COMPILING:
+                command.result()
+        if envoy is None and name not in COMPILING:
+            if (done := prepared.result()).returncode != 0:
+                print(f"\n{done.stderr}", file=sys.stderr)
+                return done.returncode
+            envoy = done.stdout.strip().splitlines()[-1]
+        waited = time.monotonic() - began
         log, good = execute(name, commands, envoy)
         passed, failed = count(log)
         if name in COUNTED and passed + failed == 0:
@@ -194,7 +286,10 @@ def main():
         if not good and failed == 0:
             failed = 1
         total_passed, total_failed = total_passed + passed, total_failed + failed
-        print(f"{passed} passed, {failed} failed, {time.monotonic() - began:.0f} s", flush=True)
+        took = f"{time.monotonic() - began:.0f} s"
+        if waited >= 1:
+            took += f", {waited:.0f} of them for what was compiled ahead"
+        print(f"{passed} passed, {failed} failed, {took}", flush=True)
         if failed:
             tail = log.splitlines()[-int(os.environ.get("TAIL", "120")):]
             print("\n".join("    " + line for line in tail), flush=True)

