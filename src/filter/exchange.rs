@@ -3,6 +3,7 @@
 
 mod charges;
 mod journey;
+mod onward;
 mod prepared;
 mod progress;
 mod reckon;
@@ -15,6 +16,7 @@ mod trace;
 use std::rc::Rc;
 use std::time::Duration;
 
+use onward::Onward;
 use prepared::Prepared;
 use running::Running;
 
@@ -66,6 +68,7 @@ pub struct Exchange {
     /// The place of an attempt that ended without a word of its provider, and what is made of that
     /// unless Envoy says that it had no connection to give.
     lost: Option<(Place, Event)>,
+    onward: Vec<Onward>,
     /// What it holds of the accounts of its caller.
     tab: Option<Tab>,
     /// What its attempts hold of their providers' caps.

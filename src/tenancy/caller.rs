@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::identity::MAX_NAME_BYTES;
+use super::name;
 
 /// Whom a request belongs to, proven before its body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +75,13 @@ impl Caller {
         }
     }
 
-    /// The caller with the user that the request names in its body, where the credential names none.
-    /// Of a longer name the first [`MAX_NAME_BYTES`] bytes count: whoever writes it must not get out
-    /// of the limits of a user by it.
+    /// The caller with the user that the request names in its body, where the credential names none. Any
+    /// name may stand there: of a longer one what [`name::kept`] keeps counts.
     #[must_use]
     pub fn with_user(caller: &Rc<Self>, user: Option<&str>) -> Rc<Self> {
         match user.filter(|user| !user.is_empty()) {
             Some(user) if caller.user.is_none() => {
-                let user = Some(
-                    user.get(..user.floor_char_boundary(MAX_NAME_BYTES)).unwrap_or(user).into(),
-                );
-                Rc::new(Self { user, ..(**caller).clone() })
+                Rc::new(Self { user: Some(name::kept(user)), ..(**caller).clone() })
             }
             _ => Rc::clone(caller),
         }

@@ -11,13 +11,15 @@ use std::rc::Rc;
 
 use super::index::hash;
 use super::key::{Handle, Hash, PREFIX, is_key};
+use super::name::kept;
 use super::{Caller, Proof, Tenancy, Tenant};
 use crate::openai::{Class, Error};
 use crate::pattern::Pattern;
 use crate::providers::Headers;
 use crate::store::Millis;
 
-/// Longest name that a certificate, a claim or a header may give, in bytes.
+/// Longest name that a certificate, a claim or a header may give, in bytes. What [`kept`] keeps of it is
+/// what it is called from there on.
 pub const MAX_NAME_BYTES: usize = 256;
 
 /// One way to know who asks.
@@ -157,7 +159,7 @@ impl Tenancy {
     pub fn tenant(&self, name: &str) -> Result<Caller, Error> {
         match self.find(name).and_then(|at| Some((at, self.tenants.get(at)?))) {
             Some((at, tenant)) => Ok(of(tenant, at, Proof::Headers)),
-            None => self.other(name.into(), None, Proof::Headers),
+            None => self.other(name, None, Proof::Headers),
         }
     }
 
@@ -217,7 +219,7 @@ impl Tenancy {
         let uri = text(uri)?;
         match self.certified(&uri) {
             Some((at, tenant)) => Ok(Some(of(tenant, at, Proof::Certificate))),
-            None => self.other(uri.into(), None, Proof::Certificate).map(Some),
+            None => self.other(&uri, None, Proof::Certificate).map(Some),
         }
     }
 
@@ -253,13 +255,13 @@ impl Tenancy {
         let Some(name) = value(&named.tenant)? else { return Ok(None) };
         let part = |name: &Option<String>| -> Result<Option<Rc<str>>, Error> {
             let Some(name) = name else { return Ok(None) };
-            Ok(value(name)?.map(Rc::from))
+            Ok(value(name)?.map(|name| kept(&name)))
         };
         let (team, tier) = (part(&named.team)?, part(&named.tier)?);
         let listed = self.find(&name).and_then(|at| Some((at, self.tenants.get(at)?)));
         let mut caller = match listed {
             Some((at, tenant)) => of(tenant, at, proof),
-            None => self.other(name.into(), tier.as_deref(), proof)?,
+            None => self.other(&name, tier.as_deref(), proof)?,
         };
         if team.is_some() {
             caller.team = team;
@@ -273,13 +275,13 @@ impl Tenancy {
     }
 
     /// Somebody who is not listed.
-    fn other(&self, name: Rc<str>, tier: Option<&str>, proof: Proof) -> Result<Caller, Error> {
+    fn other(&self, name: &str, tier: Option<&str>, proof: Proof) -> Result<Caller, Error> {
         let of_tier = self.others_of.iter().find(|(known, _)| Some(&**known) == tier);
         // A certificate must not pass for a tenant by being called like one.
-        let free = self.find(&name).is_none();
+        let free = self.find(name).is_none();
         let at = of_tier.map(|(_, at)| *at).or(self.others).filter(|_| free);
         match at.and_then(|at| Some((at, self.tenants.get(at)?))) {
-            Some((at, terms)) => Ok(Caller { tenant: name, ..of(terms, at, proof) }),
+            Some((at, terms)) => Ok(Caller { tenant: kept(name), ..of(terms, at, proof) }),
             None => Err(Error::new(
                 Class::Permission,
                 "Whoever asks is known, but is no tenant of this gateway. Ask whoever runs it.",

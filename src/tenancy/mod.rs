@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`settings`] | tenants and their terms, as a configuration says them |
 //! | [`caller`] | whom a request belongs to |
+//! | [`name`] | what whoever asks is called: the same in accounts and records |
 //! | [`ledger`] | accounts over all workers: reserve, settle |
 //! | [`hold`] | reservations |
 //! | [`subject`] | whom an account belongs to |
@@ -44,6 +45,7 @@ pub mod identity;
 pub mod index;
 pub mod key;
 pub mod ledger;
+pub mod name;
 pub mod news;
 pub mod period;
 pub mod permission;

@@ -18,8 +18,8 @@ pub const SETS: u64 = 4_096;
 /// Slots of a set.
 pub const WAYS: u8 = 4;
 
-/// Most bytes of the name of a user with its tenant's: longer ones are cut, and those that begin
-/// alike share an account.
+/// Most bytes of the name of a user with its tenant's. No request names a longer one
+/// ([`kept`](super::name::kept)); of what a snapshot says the beginning counts.
 pub const MAX_NAME: usize = 512;
 
 /// The name that an account is kept under.

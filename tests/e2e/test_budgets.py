@@ -44,7 +44,7 @@ def plenty(**more: Any) -> dict[str, Any]:
 
 def tenants() -> dict[str, Any]:
     named = {
-        "everyone": plenty(), "ordinary": plenty(), "failovers": plenty(), "both": plenty(team="both"),
+        "everyone": plenty(), "ordinary": plenty(), "failovers": plenty(), "excused": plenty(), "both": plenty(team="both"),
         "small": {"budget": {"usd_per_day": 1}},
         "later": {"budget": {"usd_per_month": 1, "status": 429}},
         "at-once": {"budget": {"usd_per_day": 10.5}},
@@ -210,6 +210,18 @@ def test_a_failover_charges_each_attempt_where_it_was_made(stage: Stage) -> None
         # The request was sent, and nobody knows what became of it.
         assert (lost["provider"], lost["estimated"], lost.get("output_tokens", 0)) == ("openai", True, 0)
         assert lost["cost_usd"] > 0 and answered["provider"] == "claude" and answered["cost_usd"] > 0
+
+
+def test_a_page_or_an_error_with_status_200_costs_nothing_and_another_is_asked(stage: Stage) -> None:
+    asked = [("html200", False), ("html200", True), ("error_first", True)]
+    answers = [chat(stage, "excused", f"hello [[openai:{fault}]]", stream=stream) for fault, stream in asked]
+    assert {(answer.status, answer["x-waypost-attempts"]) for answer in answers} == {(200, "2")}
+    total = settled(stage, "excused", len(asked))
+    mine = [one["attempts"] for one in records(stage) if one.get("tenant") == "excused"]
+    for lost, answered in mine:
+        assert (lost["provider"], lost["outcome"], lost["status"], answered["provider"]) == ("openai", "failed", 200, "claude")
+        assert lost["class"] in ("server", "overloaded") and not lost.get("cost_usd") and "estimated" not in lost, lost
+    assert total == sum(int(answered["cost_usd"] * 10**9) for _, answered in mine) > 0
 
 
 def test_whatever_providers_do_the_account_is_the_sum_of_the_attempts(stage: Stage) -> None:

@@ -430,7 +430,12 @@ def test_more_output_than_a_tenant_may_have_is_refused_and_without_a_number_it_g
         assert (refused.status, refused.error["param"]) == (400, field)
         assert "at most 50" in refused.error["message"]
         assert world.chat(KEY["small"], **{field: 50}).status == 200
+    several = world.chat(KEY["small"], n=2, max_tokens=26)
+    assert (several.status, several.error["code"], several.error["param"]) == (400, "max_tokens_not_allowed", "n")
+    assert "52 in all" in several.error["message"] and "at most 50" in several.error["message"]
     openai, anthropic = world.stage.fakes.all
+    assert world.chat(KEY["small"], n=2).status == 200
+    assert 25 in (json.loads(world.stage.fakes.last(openai)["body"]).get(field) for field in ("max_tokens", "max_completion_tokens"))
     for fields in ({}, {"max_completion_tokens": None}, {"max_tokens": None}):
         assert world.chat(KEY["small"], **fields).status == 200
         sent = json.loads(world.stage.fakes.last(openai)["body"])

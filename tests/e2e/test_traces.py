@@ -218,6 +218,25 @@ def test_who_is_not_known_has_a_span_that_says_so(asked: Asked) -> None:
     assert "waypost.tenant" not in first.tags
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/models", "/v1beta/models/gemini:generateContent", "/nowhere"])
+def test_a_key_in_the_query_is_told_to_nobody(asked: Asked, path: str) -> None:
+    """As clients of Gemini and of Azure write it: neither to the collector, nor to a log, a client or a provider."""
+    secret = secrets.token_hex(16)
+    answer = ask(asked.stage.port, "POST", f"{path}?key={secret}&api-key={secret}", request(), asked.headers)
+    first, *rest = asked.collector.trace(asked.trace_id, 2 if answer.status == 200 else 1)
+    # The headers are the provider's by the end of one that is answered.
+    url = "https://api.openai.com" if answer.status == 200 else "http://gateway.test"
+    assert {span.tags["http.url"] for span in (first, *rest)} == {url + path}
+    said = [json.dumps(span.tags) + span.name for span in (first, *rest)]
+    said.append(repr(answer))
+    said += [json.dumps(seen) for port in asked.stage.fakes.all for seen in asked.stage.fakes.requests(port)]
+    gateway = asked.stage.gateway
+    assert gateway.logged(answer["x-request-id"]) and gateway.audited(answer["x-request-id"])
+    directory = gateway.directory
+    said += [file.read_text(encoding="utf-8", errors="replace") for file in directory.iterdir() if file.is_file()]
+    assert not [text for text in said if secret in text]
+
+
 def test_a_client_that_leaves_a_stream_leaves_both_spans_ended(asked: Asked) -> None:
     asked.leave("stall_after=2", stream=True)
     first, (attempt,) = asked.spans(1)

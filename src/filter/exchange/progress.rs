@@ -77,6 +77,7 @@ impl Exchange {
             prepared: None,
             places: Vec::new(),
             lost: None,
+            onward: Vec::new(),
             tab: None,
             caps: Vec::new(),
             closed: false,
@@ -110,7 +111,7 @@ impl Exchange {
         self.prepare(&after).ok()?;
         let from = *self.attempts.candidates().get(failed)?;
         let (_, to) = self.attempts.next()?;
-        self.service.failed_over(from, to, error.class);
+        self.goes_on(from, to, error.class);
         self.next()
     }
 
@@ -203,6 +204,7 @@ impl Exchange {
     pub fn begin(&mut self, now: u64) -> Option<(usize, usize)> {
         self.settle_lost();
         let (at, candidate) = self.attempts.begin(now)?;
+        self.went_on(candidate);
         let price = self.candidate(candidate).and_then(|found| found.model.price());
         self.running = Running::at(price);
         let slot = self.slot(candidate);
@@ -371,6 +373,7 @@ impl Exchange {
             self.service.overflowed(slot);
         }
         self.prepared = None;
+        self.went_nowhere(cluster);
         all_saturated()
     }
 
@@ -383,6 +386,7 @@ impl Exchange {
         }
         self.reckon_left();
         self.settle_accounts();
+        self.count_failovers();
         self.settle_lost();
         self.prepared = None;
         self.places.clear();

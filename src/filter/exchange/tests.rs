@@ -322,6 +322,8 @@ fn an_open_breaker_is_passed_over_and_asked_when_nobody_else_is_left() {
         let (at, candidate) = exchange.begin(0).unwrap();
         exchange.failed(at, Some(500), &down(), 1);
         assert_eq!(exchange.move_on(candidate, &down()).unwrap().endpoint.cluster, "b");
+        exchange.begin(0).unwrap();
+        exchange.close();
     }
     assert!(matches!(stage.gate(0), Gate::Open(_)));
     let metrics = stage.metrics.borrow().clone();
@@ -375,6 +377,40 @@ fn a_full_pool_of_envoys_is_not_its_providers_fault_whether_the_attempt_had_begu
             stage.now.set(stage.now.get() + 2_000);
         }
         assert_eq!(stage.gate(0), Gate::Closed);
+    }
+}
+
+#[test]
+fn a_failover_counts_once_its_attempt_is_made() {
+    type Then = fn(&mut Exchange);
+    let thens: [(&str, usize, Then); 5] = [
+        ("it is made", 1, |exchange| {
+            exchange.begin(0).unwrap();
+        }),
+        ("it fails too", 1, |exchange| {
+            let (at, candidate) = exchange.begin(0).unwrap();
+            exchange.failed(at, None, &down(), 1);
+            assert!(exchange.move_on(candidate, &down()).is_none());
+        }),
+        ("the client leaves before", 0, |_| ()),
+        ("Envoy's pool is full", 0, |exchange| drop(exchange.overflowed("b"))),
+        ("Envoy's pool is full once it has begun", 0, |exchange| {
+            let (at, _) = exchange.begin(0).unwrap();
+            assert_eq!(exchange.gone(at, None, 2), None);
+            exchange.overflowed("b");
+        }),
+    ];
+    for (name, count, then) in thens {
+        let stage = Stage::new();
+        let mut exchange = stage.ask().unwrap();
+        let (at, candidate) = exchange.begin(0).unwrap();
+        exchange.failed(at, Some(500), &down(), 1);
+        exchange.move_on(candidate, &down()).unwrap();
+        then(&mut exchange);
+        exchange.close();
+        let counted = stage.metrics.borrow();
+        let failovers = counted.iter().filter(|(name, _)| name.starts_with("waypost_failovers"));
+        assert_eq!(failovers.count(), count, "{name}");
     }
 }
 

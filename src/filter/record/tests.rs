@@ -259,6 +259,27 @@ fn hostile_texts_stay_texts_of_one_line() {
     assert_eq!(read(&of(&exchange, 0, 0))["cut"], json!(["request_id"]));
 }
 
+/// A snapshot that is made of records finds the accounts of the names in them.
+#[test]
+fn a_name_in_a_record_is_the_name_of_its_account() {
+    let gateway = gateway("gpt-4o");
+    let mut all = Vec::new();
+    for c in ["x", "\"", "\\", "\n", "\0", "é", "例", "\u{2028}", "\u{85}"] {
+        for (length, end) in
+            [(1, ""), (42, ""), (127, ""), (128, ""), (222, "1"), (300, "1"), (300, "2")]
+        {
+            let asked = [&c.repeat(length), end].concat();
+            let nobody = Rc::new(Caller::anonymous(&"all".into(), 0));
+            let caller = Caller::with_user(&nobody, Some(&asked));
+            let record = read(&unasked(&Unasked { caller: Some(&caller), ..nothing(&gateway) }));
+            let user = caller.user.as_deref().unwrap();
+            assert_eq!((record["user"].as_str(), &record["cut"]), (Some(user), &Value::Null));
+            assert!(!all.contains(&user.to_owned()), "{user}");
+            all.push(user.to_owned());
+        }
+    }
+}
+
 fn auditing(audit: &Value) -> Rc<Gateway> {
     let mut gateway = gateway("gpt-4o");
     let config = Config::read(&json!({

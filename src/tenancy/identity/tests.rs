@@ -269,6 +269,27 @@ fn the_user_of_the_body_counts_where_the_credential_names_none() {
     assert_eq!(Caller::with_user(&nobody, Some("u")).user.as_deref(), Some("u"));
     assert_eq!(Caller::with_user(&nobody, Some("")).user, None);
     let long = "é".repeat(MAX_NAME_BYTES);
-    let cut = Caller::with_user(&nobody, Some(&long)).user.clone().unwrap();
-    assert_eq!(cut.len(), MAX_NAME_BYTES);
+    let user = |name: &str| Caller::with_user(&nobody, Some(name)).user.clone().unwrap();
+    assert_eq!(user(&long), kept(&long));
+    assert!(user(&long).len() <= MAX_NAME_BYTES);
+    // Not two users with one budget, and not one user with the budget of another.
+    assert_ne!(user(&long), user(&format!("{long}é")));
+}
+
+/// Whoever reads a record finds the account, and whoever is listed is found by the whole name.
+#[test]
+fn names_that_are_too_long_for_a_record_are_cut_where_they_come_in() {
+    let quotes: &'static str = "\"".repeat(MAX_NAME_BYTES).leak();
+    let tenancy = Tenancy {
+        others: Some(1),
+        others_of: Vec::new(),
+        ..tenancy(vec![Source::Headers(named()), Source::Certificate])
+    };
+    let headers = vec![("x-tenant", quotes), ("x-user", quotes)];
+    let caller = tenancy.identify(&Request { headers, ..Request::default() }, 0).unwrap();
+    assert_eq!((caller.tenant.clone(), caller.user), (kept(quotes), Some(kept(quotes))));
+    assert!(caller.tenant.len() < quotes.len());
+    let properties = vec![(CERTIFICATE, quotes.as_bytes())];
+    let caller = tenancy.identify(&Request { properties, ..Request::default() }, 0).unwrap();
+    assert_eq!(caller.tenant, kept(quotes));
 }
