@@ -9,6 +9,7 @@
 //! | `==` | begins a case, and says what it shows |
 //! | `set POINTER JSON` | puts a value there, in an object or in place of an entry of a list |
 //! | `add POINTER JSON` | adds an entry to a list |
+//! | `copy POINTER LIST` | adds a copy of a value to a list |
 //! | `drop POINTER` | takes a value away |
 //! | `swap POINTER POINTER` | exchanges two values |
 //! | `text JSON` | is the whole file, as a JSON string |
@@ -66,6 +67,10 @@ fn change(value: &mut Value, line: &str) -> Option<()> {
         "add" => {
             let new = serde_json::from_str(argument).ok()?;
             value.pointer_mut(pointer)?.as_array_mut()?.push(new);
+        }
+        "copy" => {
+            let new = value.pointer(pointer)?.clone();
+            value.pointer_mut(argument)?.as_array_mut()?.push(new);
         }
         "drop" => {
             let (parent, key) = pointer.rsplit_once('/')?;

@@ -17,6 +17,7 @@
 //! | `inner` | the way back in, and the listener of the status page |
 //! | `expression` | expressions that Envoy evaluates |
 //! | `identity` | who could say that he is somebody else, and keys that do not hold |
+//! | `together` | limits that two gateways count in one account |
 //! | `price` | models without a price |
 //! | `leak` | credentials in logs and headers |
 //!
@@ -37,6 +38,7 @@ mod price;
 mod route;
 mod setup;
 mod signing;
+mod together;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
 
@@ -221,6 +223,7 @@ pub fn check(file: &str, value: &Value) -> Report {
     expression::check(&setup, &mut findings);
     price::check(&setup, &mut findings);
     identity::check(&setup, now(), &mut findings);
+    together::check(&setup, &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
     Report { findings, file: file.to_owned(), summary: setup.summary() }
