@@ -34,7 +34,7 @@ pub struct Top<'a> {
 /// The model that a canonical answer, or the first event of a canonical stream, names at its top, if it
 /// is a `known` one. The name is looked for as text, and the answer is read only when that is known.
 #[must_use]
-pub fn answering<'a>(answer: &'a [u8], known: impl FnOnce(&str) -> bool) -> Option<&'a str> {
+pub fn answering(answer: &[u8], known: impl FnOnce(&str) -> bool) -> Option<&str> {
     const NAME: &[u8] = b"\"model\"";
     let json = match answer.strip_prefix(b"data: ") {
         Some(events) => events.get(..memchr::memchr(b'\n', events)?)?,
