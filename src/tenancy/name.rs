@@ -94,10 +94,8 @@ mod tests {
 
     #[test]
     fn names_are_told_apart_by_their_first_bytes_and_their_length() {
-        let long = "x".repeat(MAX_READ_BYTES);
-        let shorter = "x".repeat(MAX_READ_BYTES - 1);
-        let all = [shorter, long.clone(), format!("{long}y"), format!("{long}yy")];
-        let all = all.map(|name| kept(&name));
+        let [long, shorter] = [0, 1].map(|less| "x".repeat(MAX_READ_BYTES - less));
+        let all = [&*shorter, &*long, &format!("{long}y"), &format!("{long}yy")].map(kept);
         assert!(all.iter().enumerate().all(|(at, name)| !all[..at].contains(name)));
         assert_eq!(kept(&format!("{long}y")), kept(&format!("{long}z")));
     }
