@@ -14,6 +14,7 @@ use waypost::cli::usage::snapshot::{HOURS, LeftOut, MAX_USERS, gateway, of_logs}
 use waypost::cli::usage::{Source, utc};
 use waypost::config::Gateway;
 use waypost::filter::accounts::Accounts;
+use waypost::filter::record::writer::Writer;
 use waypost::providers::catalogue::NanoUsd;
 use waypost::store::memory::Memory;
 use waypost::tenancy::snapshot::{Entry, read};
@@ -196,6 +197,45 @@ proptest! {
         let (entries, left_out) = taken(&log.join("\n"));
         prop_assert_eq!(left_out, None);
         prop_assert_eq!(sorted(entries), sorted(charged(&all)));
+    }
+}
+
+/// Clients write any names in the body. Each has a budget of its own, and gets it back after a restart.
+#[test]
+fn whoever_has_a_long_name_finds_what_was_spent_again() {
+    let gateway = configured();
+    let (accounts, ledger) = (Accounts::new(&gateway), Ledger::new(Zone::UTC, LEASE, None));
+    let (before, after) = (Memory::new(), Memory::new());
+    let terms = gateway.tenancy.find("search").unwrap();
+    let nobody = Rc::new(Caller::anonymous(&"search".into(), terms));
+    let names = ["x", "\"", "\\", "\u{1}", "\u{85}", "\u{2028}", "é", "例", "😀"].map(|c| {
+        [(1, ""), (60, ""), (128, ""), (256, ""), (256, "1"), (9_999, "1"), (9_999, "2")]
+            .map(|(length, end)| [&c.repeat(length), end].concat())
+    });
+    let (mut log, mut users) = (String::new(), Vec::new());
+    for (name, nanos) in names.iter().flatten().zip(1_000..) {
+        let caller = Caller::with_user(&nobody, Some(name));
+        let subjects = accounts.of(&caller, "claude-sonnet-4-5");
+        let user = subjects.into_iter().find(|subject| subject.kind == Kind::User).unwrap();
+        let charge = Charge { requests: 1, tokens: 1, cost: NanoUsd(nanos) };
+        ledger.spend(&user, charge, &before, NOW - HOUR);
+        let mut record = Writer::begin();
+        record.number("v", 2);
+        record.text("time", &utc((NOW - HOUR) / 1_000));
+        record.text("tenant", &caller.tenant);
+        record.maybe("user", caller.user.as_deref());
+        record.money("cost_usd", Some(NanoUsd(nanos)));
+        log.push_str(&record.end());
+        log.push('\n');
+        users.push((user, nanos));
+    }
+    let mut find = |kind, name: &str| accounts.find(&gateway.tenancy, kind, name);
+    ledger.restore(&taken(&log).0, &mut find, &after, NOW);
+    for (user, nanos) in users {
+        for store in [&before, &after] {
+            let spent = ledger.account(&user, store, NOW).month.money;
+            assert_eq!(spent, nanos, "{:?}", user.name);
+        }
     }
 }
 

@@ -74,9 +74,13 @@ fn sixth(text: &[u8], at: usize) -> Option<usize> {
     let groups = address.parse::<core::net::Ipv6Addr>().ok()?.segments();
     let given = address.split(':').filter(|group| !group.is_empty()).count();
     let first = address.split(':').next().map_or(0, str::len);
+    // `f64::{self}` is no network: those that are given out begin with 2 or 3, or with fc and more.
+    let is_type = given == 1
+        && address.ends_with("::")
+        && !matches!(groups.first(), Some(0x2000..=0x3fff | 0xfc00..));
     let plain = groups.iter().take(7).all(|group| *group == 0);
     let telling = given == 8
         || address.contains('.')
         || (address.bytes().any(|byte| byte.is_ascii_digit()) && (first >= 3 || given >= 3));
-    (telling && !plain && ends(text, end)).then_some(end)
+    (telling && !plain && !is_type && ends(text, end)).then_some(end)
 }
