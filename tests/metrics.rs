@@ -139,7 +139,8 @@ fn the_schema_of_records_knows_these_words_and_no_others() {
     };
     let whys = Why::ALL.map(|why| why.word().to_owned());
     assert_eq!(words("/$defs/skipped/properties/why"), BTreeSet::from(whys));
-    let classes: BTreeSet<String> = Class::ALL.iter().map(|class| class.word().to_owned()).collect();
+    let classes: BTreeSet<String> =
+        Class::ALL.iter().map(|class| class.word().to_owned()).collect();
     for place in ["/properties/refused/properties/class", "/$defs/attempt/properties/class"] {
         assert_eq!(words(place), classes, "{place}");
     }
