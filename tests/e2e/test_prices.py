@@ -72,7 +72,9 @@ def priced():
 
         def build(fakes):
             port, claude = fakes.ports["openai"][0], fakes.ports["anthropic"][0]
-            one = {"api": "openai", "models": {"gpt-4o": {}, "mine": {"model": "gpt-4o"}, "made-up": {}}}
+            snapshot = {"price": {"input_usd_per_mtok": 100, "output_usd_per_mtok": 1000}}
+            minis = {"gpt-4o-mini": {}, "gpt-4o-mini-2024-07-18": snapshot}
+            one = {"api": "openai", "models": {"gpt-4o": {}, "mine": {"model": "gpt-4o"}, "made-up": {}} | minis}
             gateway = {
                 "providers": {
                     "one": one | {"endpoints": [{"cluster": "one"}]},
@@ -163,6 +165,15 @@ def test_a_stream_tells_its_cost_in_the_last_chunk(priced, model, asks):
     assert done == "[DONE]" and last["choices"] == [] and answer.get("x-waypost-cost-usd") is None
     expected = (usage["prompt_tokens"] * rate_in + usage["completion_tokens"] * rate_out) / 1e6
     assert usage["cost"] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_names_another_listed_model_has_its_price(priced, stream):
+    answer = priced.chat("hello", "one/gpt-4o-mini", stream=stream, **INCLUDE)
+    last = answer.events()[-2] if stream else answer.json()
+    usage = last["usage"]
+    assert last["model"] == "gpt-4o-mini-2024-07-18"
+    assert usage["cost"] == pytest.approx((usage["prompt_tokens"] * 100 + usage["completion_tokens"] * 1000) / 1e6, abs=1e-9)
 
 
 def test_a_model_without_a_price_has_no_cost_rather_than_none(priced):
