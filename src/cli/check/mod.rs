@@ -18,6 +18,7 @@
 //! | `expression` | expressions that Envoy evaluates |
 //! | `identity` | who could say that he is somebody else, and keys that do not hold |
 //! | `price` | models without a price |
+//! | `share` | gateways that share accounts |
 //! | `leak` | credentials in logs and headers |
 //!
 //! # Not supported
@@ -36,6 +37,7 @@ mod plugin;
 mod price;
 mod route;
 mod setup;
+mod share;
 mod signing;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
@@ -220,6 +222,7 @@ pub fn check(file: &str, value: &Value) -> Report {
     #[cfg(not(target_arch = "wasm32"))]
     expression::check(&setup, &mut findings);
     price::check(&setup, &mut findings);
+    share::check(&setup, &mut findings);
     identity::check(&setup, now(), &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
