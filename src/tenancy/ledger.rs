@@ -427,7 +427,9 @@ impl Ledger {
             let account = account.unwrap_or_default();
             Found { key: None, account, version, evicts: false, changed: false }
         };
-        let connection = || store.connection();
+        // Copies and probes of an older configuration come on new connections, of the gateway's own.
+        let is_provider = subject.kind == Kind::Provider;
+        let connection = || if is_provider { None } else { store.connection() };
         found.changed = found.account.advance(&subject.terms, moment, asks.then_some(&connection));
         Some(found)
     }

@@ -517,6 +517,19 @@ fn requests_on_connections_of_an_older_configuration_are_admitted_by_the_terms_o
 }
 
 #[test]
+fn a_providers_budget_is_that_of_whoever_asks() {
+    let (store, before, after) = (Memory::new(), ledger(), ledger());
+    let cap = |nano| [of(Kind::Provider, "p", Limits::default(), Some(daily(nano)))];
+    for (ledger, nano, connection) in [(&before, 50, 7), (&after, 90, 3), (&before, 50, 8)] {
+        let store = On(&store, connection);
+        let refused = ledger.reserve(&cap(nano), charge(0, nano + 1), &store, T0).unwrap_err();
+        assert_eq!(refused.limit, nano);
+        let hold = ledger.reserve(&cap(nano), charge(0, nano), &store, T0).unwrap();
+        ledger.settle(hold, NOTHING, &store, T0);
+    }
+}
+
+#[test]
 fn what_was_never_taken_of_a_limit_is_not_given_back_to_it() {
     let (store, before, after) = (Memory::new(), ledger(), ledger());
     let old = [of(Kind::Tenant, "a", concurrent(5), None)];
