@@ -14,13 +14,24 @@ use crate::telemetry::metrics::accounts::{self, ALERTS, BUDGET_EXCEEDED, LIMITED
 use crate::telemetry::metrics::{Meter, Metric, meter};
 use crate::tenancy::ledger::Counts;
 use crate::tenancy::{
-    Alert, Caller, Charge, Exceeded, Hold, LEASE, Ledger, Span, Subject, What, news,
+    Alert, Caller, Charge, Exceeded, Hold, LEASE, Ledger, Owed, Span, Subject, What, news,
 };
 
 /// What a used-up budget did to a request, as a label: nobody was asked.
 pub const REFUSED: &str = "refused";
 /// Likewise: only cheaper candidates were kept.
 pub const DOWNGRADED: &str = "downgraded";
+
+thread_local! {
+    /// What configurations that are gone could not write; as much of each as its ledger keeps.
+    static LEFT: RefCell<Vec<Owed>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether something was left that the next [`Books::tick`] takes over.
+#[must_use]
+pub fn are_left() -> bool {
+    LEFT.with_borrow(|left| !left.is_empty())
+}
 
 /// The ledger of a configuration.
 #[must_use]
@@ -46,8 +57,8 @@ impl Books<'_> {
     /// Writes what could not be written, tells what is missing nevertheless, and shows what budgets are
     /// spent.
     pub fn tick(&self, now: Millis) {
-        let told = self.ledger.flush(self.world, now);
-        told.iter().for_each(|alert| self.alert(alert));
+        self.ledger.take_over(LEFT.take());
+        self.flush(now);
         let Counts { unreserved, lost, evicted } = self.ledger.take_counts();
         let missed = [("unreserved", unreserved), ("lost", lost), ("evicted", evicted)];
         for (outcome, count) in missed.into_iter().filter(|(_, count)| *count > 0) {
@@ -55,6 +66,21 @@ impl Books<'_> {
         }
         let mut set = |metric: &Metric, values: &[&str], value| self.put(metric, values, value);
         self.accounts.show(self.ledger, self.world, now, &mut set);
+    }
+
+    fn flush(&self, now: Millis) {
+        let told = self.ledger.flush(self.world, now);
+        told.iter().for_each(|alert| self.alert(alert));
+    }
+
+    /// The configuration is gone: what still cannot be written is left to another one.
+    pub fn close(&self) {
+        if self.ledger.owes() {
+            self.flush(self.world.now());
+            let owed = self.ledger.hand_over();
+            // Nobody is left when the thread itself ends.
+            let _ = LEFT.try_with(|left| left.borrow_mut().extend(owed));
+        }
     }
 
     fn put(&self, metric: &Metric, values: &[&str], value: u64) {
@@ -126,5 +152,67 @@ impl Books<'_> {
         let limit = span.map_or("hour", accounts::budget);
         self.put(&ALERTS, &[&accounts::name(subject), kind, limit, news.word()], 1);
         alerts::outbox(|outbox| outbox.put(&notice, self.gateway.alerts.webhook.as_ref()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use std::cell::Cell;
+
+    use serde_json::json;
+
+    use super::super::service::{Service, tests::Simulated};
+    use super::*;
+    use crate::config::Config;
+    use crate::store::memory::Memory;
+    use crate::tenancy::Kind;
+
+    fn worker(memory: &Rc<Memory>, jammed: &Rc<Cell<bool>>, usd: u64) -> Service {
+        let config = Config::read(&json!({
+            "role": "gateway", "anonymous": "a", "tenants": {"a": {"budget": {"usd_per_day": usd}}},
+            "providers": {"openai": {"api": "openai", "endpoints": [{"cluster": "a"}], "models": {"gpt-4o": {}}}},
+        }));
+        let Ok(Config::Gateway(gateway)) = config else { panic!("{config:?}") };
+        let (memory, jammed) = (Rc::clone(memory), Rc::clone(jammed));
+        let world = Simulated { memory, jammed, ..Simulated::default() };
+        Service::new(Rc::from(gateway), Box::new(world))
+    }
+
+    #[test]
+    fn what_an_old_configuration_could_not_write_another_one_does_once() {
+        let (memory, jammed) = (Rc::default(), Rc::new(Cell::new(false)));
+        let spent = |service: &Service| {
+            let books = service.books();
+            let a = books.accounts.find(&books.gateway.tenancy, Kind::Tenant, "a").unwrap();
+            books.ledger.account(&a, books.world, books.world.now()).day.money
+        };
+        let charge = Charge { requests: 1, tokens: 7, cost: NanoUsd(5) };
+        let (old, new) = (worker(&memory, &jammed, 1), worker(&memory, &jammed, 2));
+        let a = old.accounts.find(&old.gateway.tenancy, Kind::Tenant, "a").unwrap();
+        let books = old.books();
+        let hold = books.ledger.reserve(&[Rc::clone(&a)], charge, books.world, books.world.now());
+        jammed.set(true);
+        books.settle(hold.unwrap(), charge);
+        books.spend(&a, charge);
+        assert_eq!(spent(&old), 0);
+        drop(old);
+        new.tick();
+        assert_eq!(spent(&new), 0);
+        jammed.set(false);
+        for _ in 0..2 {
+            new.tick();
+            assert_eq!(spent(&new), 10);
+        }
+        // One that can write by then leaves nothing.
+        let third = worker(&memory, &jammed, 3);
+        jammed.set(true);
+        third.books().spend(&a, charge);
+        jammed.set(false);
+        drop(third);
+        assert!(!are_left());
+        assert_eq!(spent(&new), 15);
     }
 }

@@ -189,6 +189,9 @@ impl Service {
 
     /// Twice a second: writes what is pending, reads what others wrote, sets the gauges.
     pub fn tick(&self) {
+        if books::are_left() {
+            self.used.set(true);
+        }
         if !self.used.get() {
             return;
         }
@@ -268,6 +271,7 @@ fn gauges(gateway: &Gateway) -> [Vec<String>; 2] {
 /// up, would be told of for as long as Envoy lives.
 impl Drop for Service {
     fn drop(&mut self) {
+        self.books().close();
         if !self.used.get() {
             return;
         }
@@ -435,6 +439,8 @@ pub mod tests {
         pub metrics: Told,
         /// What series were told, in the order of their changes.
         pub series: Told,
+        /// Whether another worker is always quicker.
+        pub jammed: Rc<Cell<bool>>,
         /// Names of series, by their ids.
         pub names: RefCell<Vec<String>>,
     }
@@ -445,7 +451,7 @@ pub mod tests {
         }
 
         fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
-            self.memory.write(key, value, version)
+            !self.jammed.get() && self.memory.write(key, value, version)
         }
     }
 

@@ -37,6 +37,11 @@ impl Store for Envoy {
         const ANY: u32 = 0;
         host::share(key, value, version.unwrap_or(ANY))
     }
+
+    fn connection(&self) -> Option<u64> {
+        let id = host::property("connection\0id")?;
+        id.first_chunk().map(|id| u64::from_le_bytes(*id))
+    }
 }
 
 impl Sink for Envoy {

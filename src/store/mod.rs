@@ -20,6 +20,12 @@ pub trait Store {
     /// no value is written whatever the version, as Envoy's shared data does it. False when another
     /// worker was quicker.
     fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool;
+
+    /// The number of the connection on which the request came that all this is done for: those that came later
+    /// have higher ones, over all workers. Nothing where nobody knows.
+    fn connection(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The version of a value that is not there: writing with it creates the value, or fails when

@@ -2,34 +2,43 @@
 //!
 //! ```text
 //!  account/<kind>/<name>
-//!  version u8 │ u64 each: at │ mark of the limits │ 6 × level │ 4 × (began, in flight, reserved) │ day: id, spent, flags
-//!    │ month: id, spent, flags │ hour, spent, usual, hours, flags │ until │ name of a user
+//!  version u8 │ u64 each: at │ connection │ 9 × bound │ 6 × level │ 4 × (began, in flight, reserved) │ day: ends, spent, flags
+//!    │ month: ends, spent, flags │ hour, spent, usual, hours, flags │ until │ name of a user
 //! ```
+//! The bounds are those of the terms that were asked under on the newest connection: requests of an older
+//! configuration, on connections that Envoy drains, are admitted by them too.
+//!
 //! Reservations belong to generations of time, so that those of a worker that died end: see
 //! [`lease`](super::ledger::LEASE).
 
-use super::bound::{Remaining, What};
-use super::bucket::{Bucket, Window};
+use super::bound::{BOUNDS, Bounds, Remaining, What};
+use super::bucket::{Bucket, Left, Window};
 use super::charge::Charge;
 use super::hourly::Hourly;
 use super::news::{Anomaly, News};
 use super::period::{Period, Span};
-use super::settings::{Budget, Exhausted, Limits, Rates, Terms};
+use super::settings::{Budget, Exhausted, Terms};
 use crate::providers::catalogue::NanoUsd;
 use crate::store::Millis;
 use crate::store::bytes::{Reader, Writer};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The length of a value, without a user's name.
 pub const BYTES: usize = 1 + WORDS * 8;
 
 /// The numbers of an account.
-const WORDS: usize = 2 + 6 + GENERATIONS * 3 + 2 * 3 + 5 + 1;
+const WORDS: usize = 2 + BOUNDS + 6 + GENERATIONS * 3 + 2 * 3 + 5 + 1;
 
 /// Generations of reservations: two that ended lately, the one of now, and the next, for a worker
 /// whose clock is a moment ahead.
 const GENERATIONS: usize = 4;
+
+/// How long the longest day is, in milliseconds, …
+const LONGEST_DAY: Millis = 25 * 3_600_000;
+
+/// … and the longest month.
+const LONGEST_MONTH: Millis = (31 * 24 + 1) * 3_600_000;
 
 /// How far a clock may be behind another before it counts as set back, in milliseconds.
 pub const BEHIND: Millis = 5_000;
@@ -89,8 +98,8 @@ pub struct Reserved {
 /// Money spent in a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Which period, as [`Period::id`].
-    pub id: u64,
+    /// When the period ends, in the time zone in which it began.
+    pub ends: Millis,
     /// In nano-dollars.
     pub money: u64,
     /// What was told.
@@ -102,8 +111,10 @@ pub struct Spent {
 pub struct Account {
     /// When the levels were these.
     pub at: Millis,
-    /// By which limits they drain, as [`mark`] has them: those of whoever was admitted last.
-    pub limits: u64,
+    /// The number of the connection that the bounds came by; zero when that is not known.
+    pub connection: u64,
+    /// What may be used.
+    pub bounds: Bounds,
     /// Requests by second, minute, day; tokens by the same.
     pub levels: [Bucket; 6],
     /// Reservations, each generation at its place.
@@ -150,20 +161,8 @@ impl Excess {
     }
 }
 
-/// The limits of [`Account::levels`].
-fn rates(limits: &Limits) -> [Option<u64>; 6] {
-    let Limits { requests, tokens, .. } = limits;
-    let each = |rates: &Rates| [rates.second, rates.minute, rates.day];
-    let ([a, b, c], [d, e, f]) = (each(requests), each(tokens));
-    [a, b, c, d, e, f]
-}
-
-/// A number for limits, another one for others. FNV-1a, by words.
-fn mark(limits: &[Option<u64>; 6]) -> u64 {
-    limits.iter().fold(0xcbf2_9ce4_8422_2325, |mark, limit| {
-        (mark ^ limit.unwrap_or(0)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
+/// Of which of [`Account::levels`] a reservation took, a bit for each.
+pub type Taken = u8;
 
 /// The window of each of [`Account::levels`].
 const WINDOWS: [Window; 6] = {
@@ -200,12 +199,22 @@ impl Account {
 
     /// All numbers, in their order in a value.
     const fn words(&mut self) -> [&mut u64; WORDS] {
-        let Self { at, limits, levels, reserved, day, month, hourly, until } = self;
+        let Self { at, connection, bounds, levels, reserved, day, month, hourly, until } = self;
         let [a, b, c, d, e, f] = levels;
         let [g, h, i, j] = reserved;
+        let [k, l, m, n, o, p, q, r, s] = bounds.words();
         [
             at,
-            limits,
+            connection,
+            k,
+            l,
+            m,
+            n,
+            o,
+            p,
+            q,
+            r,
+            s,
             &mut a.0,
             &mut b.0,
             &mut c.0,
@@ -224,10 +233,10 @@ impl Account {
             &mut j.began,
             &mut j.in_flight,
             &mut j.money,
-            &mut day.id,
+            &mut day.ends,
             &mut day.money,
             &mut day.flags,
-            &mut month.id,
+            &mut month.ends,
             &mut month.money,
             &mut month.flags,
             &mut hourly.hour,
@@ -239,23 +248,30 @@ impl Account {
         ]
     }
 
-    /// Brings the account to now: buckets drain, reservations and periods end. `admits` when somebody
-    /// asks under these terms now: then these are the limits, and this is the day. A request that came under an older
-    /// configuration and ends now must not drain by what held then; the next one that asks drains for
-    /// that time too.
-    pub fn advance(&mut self, terms: &Terms, moment: &Moment, admits: bool) {
-        let limits = rates(&terms.limits);
-        let mark = mark(&limits);
-        let empty = self.levels.iter().all(|level| level.0 == 0);
-        let drains = admits || empty || self.limits == mark;
+    /// Brings the account to now: buckets drain by the bounds that are known, whoever comes; reservations and
+    /// periods end. With `connection`, which tells the number of the connection, somebody asks under these
+    /// terms now: then these are the bounds, unless the known ones came by a newer connection. A configuration
+    /// takes new connections only until the next one does, so those of an older one change nothing any more; and
+    /// one that is taken up again has new connections too. True when there were others before.
+    pub fn advance(
+        &mut self,
+        terms: &Terms,
+        moment: &Moment,
+        connection: Option<&dyn Fn() -> Option<u64>>,
+    ) -> bool {
         // A clock that is a moment behind another's drains nothing; one that was set back begins anew.
         let elapsed = match moment.now.checked_sub(self.at) {
-            Some(elapsed) if drains => Some(elapsed),
             None if self.at - moment.now > BEHIND => Some(0),
-            _ => None,
+            elapsed => elapsed,
         };
+        let bounds = Bounds::of(terms);
+        let known = self.at > 0;
+        if !known && connection.is_none() {
+            self.bounds = bounds;
+        }
+        let mut changed = false;
         if let Some(elapsed) = elapsed {
-            for (level, limit) in self.levels.iter_mut().zip(limits).filter(|_| drains) {
+            for (level, limit) in self.levels.iter_mut().zip(self.bounds.rates()) {
                 match limit {
                     Some(limit) => level.drain(limit, elapsed),
                     // Nobody would drain it.
@@ -264,17 +280,25 @@ impl Account {
             }
             self.at = moment.now;
         }
-        if admits {
-            self.limits = mark;
+        if let Some(connection) = connection
+            && self.bounds != bounds
+        {
+            let connection = connection();
+            if connection.is_none_or(|connection| connection >= self.connection) {
+                changed = known;
+                self.bounds = bounds;
+                self.connection = connection.unwrap_or(0);
+            }
         }
         for cell in &mut self.reserved {
             if !moment.counts(cell.began) {
                 *cell = Reserved::default();
             }
         }
-        self.day.roll(&moment.day, moment.now, admits);
-        self.month.roll(&moment.month, moment.now, admits);
+        self.day.roll(&moment.day, LONGEST_DAY, moment.now);
+        self.month.roll(&moment.month, LONGEST_MONTH, moment.now);
         self.hourly.roll(moment.hour());
+        changed
     }
 
     /// Requests in flight.
@@ -308,13 +332,13 @@ impl Account {
             let (first, downgrades) = (false, false);
             Excess { what, limit, wanted, wait, first, flag: 0, downgrades }
         };
-        if let Some(most) = terms.limits.concurrent {
+        if let Some(most) = self.bounds.concurrent() {
             let wanted = self.in_flight().saturating_add(charge.requests.into());
-            if wanted > u64::from(most) {
-                found(limited(What::Concurrent, most.into(), wanted, None));
+            if wanted > most {
+                found(limited(What::Concurrent, most, wanted, None));
             }
         }
-        let limits = self.levels.iter().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
+        let limits = self.levels.iter().zip(WINDOWS).zip(self.bounds.rates()).enumerate();
         for (at, ((level, window), limit)) in limits {
             let Some(limit) = limit else { continue };
             let (wanted, what) = if at < Window::ALL.len() {
@@ -327,15 +351,13 @@ impl Account {
                 found(limited(what, limit, wanted, wait));
             }
         }
-        let Some(budget) = &terms.budget else { return worst };
-        let periods = [
-            (Span::Day, budget.day, &self.day, &moment.day),
-            (Span::Month, budget.month, &self.month, &moment.month),
-        ];
-        for (span, amount, spent, period) in periods {
-            let Some(NanoUsd(limit)) = amount else { continue };
-            let falls = matches!(budget.on_exhausted, Exhausted::Downgrade { .. });
-            let (allowed, flag) = match budget.on_exhausted {
+        let on_exhausted = terms.budget.as_ref().map(|budget| budget.on_exhausted);
+        let on_exhausted = on_exhausted.unwrap_or_default();
+        let periods = [(Span::Day, &self.day), (Span::Month, &self.month)];
+        for ((span, spent), amount) in periods.into_iter().zip(self.bounds.amounts()) {
+            let Some(limit) = amount else { continue };
+            let falls = matches!(on_exhausted, Exhausted::Downgrade { .. });
+            let (allowed, flag) = match on_exhausted {
                 Exhausted::Downgrade { stop_at } if downgraded => (share(limit, stop_at), STOPPED),
                 _ => (limit, REFUSED),
             };
@@ -344,7 +366,7 @@ impl Account {
             if used < allowed && used.saturating_add(wanted) <= allowed {
                 continue;
             }
-            let ends = period.ends.saturating_sub(moment.now);
+            let ends = spent.ends.saturating_sub(moment.now);
             let wait = (wanted <= allowed && allowed > 0).then_some(ends);
             let first = spent.flags & flag == 0;
             let (what, downgrades) = (What::Budget(span), falls && !downgraded);
@@ -365,10 +387,14 @@ impl Account {
         first
     }
 
-    /// Takes a charge.
-    pub fn reserve(&mut self, terms: &Terms, charge: Charge, moment: &Moment) {
-        self.correct(terms, Charge::default(), charge);
+    /// Takes a charge. Gives what it was taken of.
+    pub fn reserve(&mut self, charge: Charge, moment: &Moment) -> Taken {
+        let limits = self.bounds.rates();
+        let taken =
+            limits.iter().rev().fold(0, |taken, limit| taken << 1 | u8::from(limit.is_some()));
+        self.correct(taken, Charge::default(), charge);
         self.hold(charge, moment);
+        taken
     }
 
     /// Takes a place in the generation of now.
@@ -394,16 +420,17 @@ impl Account {
         self.reserved.get_mut((began / moment.generation) as usize % GENERATIONS)
     }
 
-    /// Corrects what was taken of the buckets to what is to be taken.
-    pub fn correct(&mut self, terms: &Terms, taken: Charge, actual: Charge) {
-        let limits = self.levels.iter_mut().zip(WINDOWS).zip(rates(&terms.limits)).enumerate();
+    /// Corrects what was taken of some buckets to what is to be taken.
+    pub fn correct(&mut self, of: Taken, taken: Charge, actual: Charge) {
+        let rates = self.bounds.rates();
+        let limits = self.levels.iter_mut().zip(WINDOWS).zip(rates).enumerate();
         for (at, ((level, window), limit)) in limits {
             let (taken, actual) = if at < Window::ALL.len() {
                 (taken.requests.into(), actual.requests.into())
             } else {
                 (taken.tokens, actual.tokens)
             };
-            if limit.is_some() {
+            if limit.is_some() && of >> at & 1 == 1 {
                 level.add(actual.saturating_sub(taken), window);
                 level.give_back(taken.saturating_sub(actual), window);
             }
@@ -442,24 +469,20 @@ impl Account {
 
     /// What is left of the limits.
     #[must_use]
-    pub fn remaining(&self, terms: &Terms) -> Remaining {
-        let tightest = |levels: &[Bucket], rates: &Rates| {
-            let limits = [rates.second, rates.minute, rates.day];
-            let mut least: Option<(u64, Bucket, u64, Window)> = None;
-            for ((level, limit), window) in levels.iter().zip(limits).zip(Window::ALL) {
-                let Some(limit) = limit else { continue };
-                let room = level.room(limit, window);
-                if least.is_none_or(|(least, ..)| room < least) {
-                    least = Some((room, *level, limit, window));
-                }
+    pub fn remaining(&self) -> Remaining {
+        let mut least: [Option<(u64, Left)>; 2] = [None; 2];
+        let limits = self.levels.iter().zip(WINDOWS).zip(self.bounds.rates()).enumerate();
+        for (at, ((level, window), limit)) in limits {
+            let Some(limit) = limit else { continue };
+            let room = level.room(limit, window);
+            let [requests, tokens] = &mut least;
+            let least = if at < Window::ALL.len() { requests } else { tokens };
+            if least.is_none_or(|(least, _)| room < least) {
+                *least = Some((room, level.left(limit, window)));
             }
-            least.map(|(_, level, limit, window)| level.left(limit, window))
-        };
-        let (requests, tokens) = self.levels.split_at(Window::ALL.len());
-        Remaining {
-            requests: tightest(requests, &terms.limits.requests),
-            tokens: tightest(tokens, &terms.limits.tokens),
         }
+        let [requests, tokens] = least.map(|least| least.map(|(_, left)| left));
+        Remaining { requests, tokens }
     }
 
     /// Whether anything is reserved.
@@ -472,21 +495,13 @@ impl Account {
     /// The money spent in the periods of now, to find who has spent least.
     #[must_use]
     pub fn worth(&self, moment: &Moment) -> u64 {
-        let spent = |spent: &Spent, period: &Period| {
-            if spent.id == u64::from(period.id) { spent.money } else { 0 }
-        };
-        spent(&self.day, &moment.day).max(spent(&self.month, &moment.month))
+        self.day.at(moment.now).max(self.month.at(moment.now))
     }
 
     /// Notes from when on nothing in here matters.
-    pub fn expire(&mut self, terms: &Terms, moment: &Moment) {
-        let limits = rates(&terms.limits);
+    pub fn expire(&mut self, moment: &Moment) {
         let mut until = moment.now;
-        if self.limits != mark(&limits) {
-            // What is limited now is not known.
-            until = until.max(self.until);
-        }
-        for (level, limit) in self.levels.iter().zip(limits) {
+        for (level, limit) in self.levels.iter().zip(self.bounds.rates()) {
             if let Some(limit) = limit
                 && level.0 > 0
             {
@@ -500,12 +515,9 @@ impl Account {
                 until = until.max((cell.began + 3 * moment.generation) * 1000);
             }
         }
-        if let Some(budget) = &terms.budget {
-            if budget.day.is_some() && self.day.money > 0 {
-                until = until.max(moment.day.ends);
-            }
-            if budget.month.is_some() && self.month.money > 0 {
-                until = until.max(moment.month.ends);
+        for (spent, amount) in [self.day, self.month].into_iter().zip(self.bounds.amounts()) {
+            if amount.is_some() && spent.money > 0 {
+                until = until.max(spent.ends);
             }
         }
         self.until = until;
@@ -519,14 +531,19 @@ fn share(amount: u64, percent: u16) -> u64 {
 }
 
 impl Spent {
-    /// Begins anew when another period has come. Only whoever `admits` goes back to one before.
-    const fn roll(&mut self, period: &Period, now: Millis, admits: bool) {
-        // A worker whose clock is a moment behind finds the next period begun already.
-        let behind = period.ends.saturating_sub(now) <= BEHIND;
-        let id = period.id as u64;
-        let stays = self.id > id && (!admits || behind && self.id == id + 1);
-        if self.id != id && !stays {
-            *self = Self { id, money: 0, flags: 0 };
+    /// Begins anew when the period has ended. A configuration with another time zone goes on with the one that has
+    /// begun, or what is spent would be forgotten. One that ends later than any could is of a clock that was ahead.
+    fn roll(&mut self, period: &Period, longest: Millis, now: Millis) {
+        let longest = longest.max(period.ends.saturating_sub(period.begins)) + BEHIND;
+        let left = self.ends.saturating_sub(now);
+        if left == 0 || left > longest {
+            *self = Self { ends: period.ends, money: 0, flags: 0 };
         }
+    }
+
+    /// What is spent in the period of now, in nano-dollars.
+    #[must_use]
+    pub const fn at(&self, now: Millis) -> u64 {
+        if self.ends > now { self.money } else { 0 }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::account::Taken;
 use super::bound::Remaining;
 use super::charge::Charge;
 use super::subject::Subject;
@@ -22,6 +23,8 @@ pub(super) struct Held {
     pub subject: Rc<Subject>,
     /// The generation that it is in; nothing when it could not be written.
     pub began: Option<u64>,
+    /// What it took of.
+    pub taken: Taken,
 }
 
 impl Hold {

@@ -6,7 +6,7 @@
 //! | when | operations for each subject |
 //! |---|---|
 //! | [`Ledger::reserve`] | a read and a write |
-//! | [`Ledger::reserve`], refused | a read; for the first refusal by a budget in a period one more, and a write |
+//! | [`Ledger::reserve`], refused | a read; for the first refusal by a budget in a period one more, and a write; for the first under new terms a write |
 //! | [`Ledger::settle`], [`Ledger::spend`] | a read and a write |
 //! | [`Ledger::renew`] | none; a read and a write once in half a lease |
 //! | users | as above, and a read for each other user who has a slot before theirs, 3 at most |
@@ -15,7 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::account::{Account, Excess, Moment};
+use super::account::{Account, Excess, Moment, Taken};
 use super::alert::Alert;
 use super::bound::{Remaining, What};
 use super::charge::Charge;
@@ -24,7 +24,7 @@ use super::hold::{Held, Hold};
 use super::hourly::Usual;
 use super::news::Anomaly;
 use super::period::{self, Period};
-use super::settings::Exhausted;
+use super::settings::{Budget, Exhausted};
 use super::subject::{Kind, Subject};
 use super::users;
 use super::zone::Zone;
@@ -64,7 +64,7 @@ pub struct Counts {
 
 /// A settlement that could not be written.
 #[derive(Debug)]
-struct Owed {
+pub struct Owed {
     held: Held,
     charge: Charge,
     actual: Charge,
@@ -77,6 +77,8 @@ struct Found {
     account: Account,
     version: u32,
     evicts: bool,
+    /// There were other bounds before.
+    changed: bool,
 }
 
 /// What became of a change.
@@ -160,9 +162,15 @@ impl Ledger {
         }
         let mut remaining = Remaining::default();
         if let Some((subject, mut excess)) = worst {
-            for (subject, found) in subjects.iter().zip(&all) {
-                let left = found.as_ref().map(|found| found.account.remaining(&subject.terms));
+            for found in &all {
+                let left = found.as_ref().map(|found| found.account.remaining());
                 remaining = remaining.and(left.unwrap_or_default());
+            }
+            for (subject, found) in subjects.iter().zip(all) {
+                // Or who comes under older terms would be admitted by those.
+                if found.as_ref().is_some_and(|found| found.changed) {
+                    self.change_found(subject, found, store, moment, true, &mut |_| true);
+                }
             }
             excess.first = excess.first && self.refused(subject, excess, store, moment);
             return Err(exceeded(subject, excess, remaining, downgraded));
@@ -170,13 +178,14 @@ impl Ledger {
         let mut held = Vec::with_capacity(subjects.len());
         for (subject, found) in subjects.iter().zip(all) {
             let mut excess = None;
+            let mut taken = Taken::default();
             let mut left = Remaining::default();
             let changed = self.change_found(subject, found, store, moment, true, &mut |account| {
                 excess = account.excess(&subject.terms, charge, downgraded, moment);
                 if excess.is_none() {
-                    account.reserve(&subject.terms, charge, moment);
+                    taken = account.reserve(charge, moment);
                 }
-                left = account.remaining(&subject.terms);
+                left = account.remaining();
                 excess.is_none()
             });
             remaining = remaining.and(left);
@@ -190,7 +199,7 @@ impl Ledger {
             if began.is_none() {
                 self.count(|counts| counts.unreserved += 1);
             }
-            held.push(Held { subject: Rc::clone(subject), began });
+            held.push(Held { subject: Rc::clone(subject), began, taken });
         }
         Ok(Hold { charge, held, remaining })
     }
@@ -216,7 +225,7 @@ impl Ledger {
         now: Millis,
     ) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        let held = Held { subject: Rc::clone(subject), began: None };
+        let held = Held { subject: Rc::clone(subject), began: None, taken: 0 };
         let owed = Owed { held, charge: Charge::default(), actual };
         self.pay(owed, store, &self.moment(now), &mut alerts);
         alerts
@@ -226,7 +235,7 @@ impl Ledger {
     /// called on each tick for each request that is under way. Else it costs nothing.
     pub fn renew(&self, hold: &mut Hold, store: &dyn Store, now: Millis) {
         let moment = self.moment(now);
-        for Held { subject, began } in &mut hold.held {
+        for Held { subject, began, .. } in &mut hold.held {
             let Some(before) = began.filter(|began| *began != moment.began()) else { continue };
             let changed = self.change(subject, store, &moment, &mut |account| {
                 account.release(before, hold.charge, &moment);
@@ -249,6 +258,23 @@ impl Ledger {
         alerts
     }
 
+    /// Whether anything waits to be written.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        !self.owed.borrow().is_empty()
+    }
+
+    /// What waits, for another ledger to write: this one will see no tick any more.
+    #[must_use]
+    pub fn hand_over(&self) -> Vec<Owed> {
+        std::mem::take(&mut *self.owed.borrow_mut())
+    }
+
+    /// Takes over what waited in another ledger, for the next tick.
+    pub fn take_over(&self, owed: Vec<Owed>) {
+        owed.into_iter().for_each(|owed| self.wait(owed));
+    }
+
     /// What could not be counted.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -263,13 +289,13 @@ impl Ledger {
     /// An account as it is now: one read.
     #[must_use]
     pub fn account(&self, subject: &Subject, store: &dyn Store, now: Millis) -> Account {
-        let found = self.find(subject, store, &self.moment(now), true);
+        let found = self.find(subject, store, &self.moment(now), false);
         found.map(|found| found.account).unwrap_or_default()
     }
 
     /// Settles one reservation, or keeps it for the next tick.
     fn pay(&self, owed: Owed, store: &dyn Store, moment: &Moment, alerts: &mut Vec<Alert>) {
-        let Owed { held: Held { subject, began }, charge, actual } = &owed;
+        let Owed { held: Held { subject, began, taken }, charge, actual } = &owed;
         let mut news = Vec::new();
         let changed = self.change(subject, store, moment, &mut |account| {
             // Another worker may have been quicker.
@@ -277,9 +303,9 @@ impl Ledger {
             match began {
                 Some(began) => {
                     account.release(*began, *charge, moment);
-                    account.correct(&subject.terms, *charge, *actual);
+                    account.correct(*taken, *charge, *actual);
                 }
-                None => account.correct(&subject.terms, Charge::default(), *actual),
+                None => account.correct(Taken::MAX, Charge::default(), *actual),
             }
             let budget = subject.terms.budget.as_ref();
             account.spend(budget, actual.cost, self.anomaly, &mut news);
@@ -290,6 +316,10 @@ impl Ledger {
             alerts.extend(news.into_iter().map(alert));
             return;
         }
+        self.wait(owed);
+    }
+
+    fn wait(&self, owed: Owed) {
         let mut waiting = self.owed.borrow_mut();
         if waiting.len() < MAX_OWED {
             waiting.push(owed);
@@ -358,17 +388,17 @@ impl Ledger {
         mut found: Option<Found>,
         store: &dyn Store,
         moment: &Moment,
-        admits: bool,
+        asks: bool,
         change: &mut dyn FnMut(&mut Account) -> bool,
     ) -> Changed {
         for _ in 0..ROUNDS {
-            let Some(Found { key, mut account, version, evicts }) = found else { break };
+            let Some(Found { key, mut account, version, evicts, .. }) = found else { break };
             if !change(&mut account) {
                 return Changed::Unwanted;
             }
             let name = if key.is_some() { subject.name.as_bytes() } else { &[] };
             if key.is_some() {
-                account.expire(&subject.terms, moment);
+                account.expire(moment);
             }
             let written = key.as_deref().unwrap_or(&subject.key);
             if store.write(written, &account.encode(name), Some(version)) {
@@ -377,32 +407,35 @@ impl Ledger {
                 }
                 return Changed::Written;
             }
-            found = self.find(subject, store, moment, admits);
+            found = self.find(subject, store, moment, asks);
         }
         Changed::Missed
     }
 
-    /// Reads an account and brings it to now; `admits` as [`Account::advance`] has it.
+    /// Reads an account and brings it to now; `asks` when somebody asks now, for [`Account::advance`].
     fn find(
         &self,
         subject: &Subject,
         store: &dyn Store,
         moment: &Moment,
-        admits: bool,
+        asks: bool,
     ) -> Option<Found> {
         let mut found = if subject.kind == Kind::User {
             let place = users::find(&subject.key, &subject.name, store, moment)?;
             let account = place.account.unwrap_or_default();
             let (version, evicts) = (place.version, place.evicts);
-            Found { key: Some(place.key), account, version, evicts }
+            Found { key: Some(place.key), account, version, evicts, changed: false }
         } else {
             let found = store.read(&subject.key);
             let version = found.as_ref().map_or(ABSENT, |(_, version)| *version);
             let account = found.and_then(|(value, _)| Some(Account::decode(&value)?.0));
             let account = account.unwrap_or_default();
-            Found { key: None, account, version, evicts: false }
+            Found { key: None, account, version, evicts: false, changed: false }
         };
-        found.account.advance(&subject.terms, moment, admits);
+        // Copies and probes of an older configuration come on new connections, of the gateway's own.
+        let is_provider = subject.kind == Kind::Provider;
+        let connection = || if is_provider { None } else { store.connection() };
+        found.changed = found.account.advance(&subject.terms, moment, asks.then_some(&connection));
         Some(found)
     }
 
@@ -422,6 +455,11 @@ impl Ledger {
     }
 }
 
+/// The status of a refusal that the asker's own terms say nothing of.
+fn of_none(what: What) -> u16 {
+    if matches!(what, What::Budget(_)) { Budget::default().status } else { 429 }
+}
+
 fn exceeded(
     subject: &Rc<Subject>,
     excess: Excess,
@@ -439,7 +477,7 @@ fn exceeded(
         wait,
         remaining,
         on_exhausted: on_exhausted.unwrap_or(Exhausted::Reject),
-        status: budget.map_or(429, |budget| budget.status),
+        status: budget.map_or_else(|| of_none(what), |budget| budget.status),
         first,
     })
 }

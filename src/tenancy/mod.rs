@@ -16,7 +16,7 @@
 //! | [`charge`] | what a request uses |
 //! | [`account`] | what one subject has used: one value of the store |
 //! | [`bucket`] | token buckets |
-//! | [`bound`] | what is bounded, and what is left of it |
+//! | [`bound`] | what is bounded, by how much, and what is left of it |
 //! | [`exceeded`] | which limit refuses a request, and when it would not |
 //! | [`hourly`] | what it spends in an hour, and what it usually does |
 //! | [`news`] | what is worth telling of an account |
@@ -63,7 +63,7 @@ pub use charge::Charge;
 pub use exceeded::Exceeded;
 pub use hold::Hold;
 pub use identity::{Key, Named, Source};
-pub use ledger::{LEASE, Ledger};
+pub use ledger::{LEASE, Ledger, Owed};
 pub use news::{Anomaly, News};
 pub use period::Span;
 pub use settings::{Budget, Exhausted, Limits, May, Rates, Shared, Tenancy, Tenant, Terms};

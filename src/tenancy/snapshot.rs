@@ -172,11 +172,8 @@ impl Sums {
 }
 
 fn entry(kind: Kind, name: &str, account: &Account, moment: &Moment) -> Option<Entry> {
-    let spent = |id: u32, spent: &super::account::Spent| {
-        (id, NanoUsd(if spent.id == u64::from(id) { spent.money } else { 0 }))
-    };
-    let day = spent(moment.day.id, &account.day);
-    let month = spent(moment.month.id, &account.month);
+    let day = (moment.day.id, NanoUsd(account.day.at(moment.now)));
+    let month = (moment.month.id, NanoUsd(account.month.at(moment.now)));
     let entry = Entry { kind, name: name.to_owned(), day, month, usual: account.hourly.usual() };
     entry.any().then_some(entry)
 }

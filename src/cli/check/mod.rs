@@ -17,8 +17,8 @@
 //! | `inner` | the way back in, and the listener of the status page |
 //! | `expression` | expressions that Envoy evaluates |
 //! | `identity` | who could say that he is somebody else, and keys that do not hold |
-//! | `together` | limits that two gateways count in one account |
 //! | `price` | models without a price |
+//! | `share` | gateways that share accounts |
 //! | `leak` | credentials in logs and headers |
 //!
 //! # Not supported
@@ -37,8 +37,8 @@ mod plugin;
 mod price;
 mod route;
 mod setup;
+mod share;
 mod signing;
-mod together;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
 
@@ -222,8 +222,8 @@ pub fn check(file: &str, value: &Value) -> Report {
     #[cfg(not(target_arch = "wasm32"))]
     expression::check(&setup, &mut findings);
     price::check(&setup, &mut findings);
+    share::check(&setup, &mut findings);
     identity::check(&setup, now(), &mut findings);
-    together::check(&setup, &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
     Report { findings, file: file.to_owned(), summary: setup.summary() }

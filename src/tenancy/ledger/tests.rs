@@ -114,7 +114,7 @@ fn of_several_limits_the_longest_wait_is_told() {
 fn tokens_are_corrected_by_what_was_used_in_either_direction() {
     let (store, ledger) = (Memory::new(), ledger());
     let subjects = limited(tokens(per_minute(1_000)));
-    let left = |now| ledger.account(&subjects[0], &store, now).remaining(&subjects[0].terms);
+    let left = |now| ledger.account(&subjects[0], &store, now).remaining();
     let hold = ledger.reserve(&subjects, charge(600, 0), &store, T0).unwrap();
     assert_eq!(hold.remaining().tokens.unwrap().remaining, 400);
     let refused = ledger.reserve(&subjects, charge(600, 0), &store, T0).unwrap_err();
@@ -171,7 +171,7 @@ fn all_subjects_are_reserved_or_none() {
     assert_eq!((refused.subject.kind, &*refused.subject.name), (Kind::Team, "t"));
     // The tightest of all, as it is.
     assert_eq!(refused.remaining.requests.unwrap().limit, 1);
-    let left = ledger.account(&tenant, &store, T0).remaining(&tenant.terms);
+    let left = ledger.account(&tenant, &store, T0).remaining();
     assert_eq!(left.requests.unwrap().remaining, 9);
 }
 
@@ -440,8 +440,108 @@ fn a_request_of_an_older_time_zone_does_not_begin_the_day_before_anew() {
     assert_eq!(after.account(&subjects[0], &store, now).day.money, 60);
     before.settle(stream, charge(1, 7), &store, now);
     assert_eq!(after.account(&subjects[0], &store, now).day.money, 67);
-    // Whoever asks now says which day it is, as after a clock that was set back.
-    assert!(before.reserve(&subjects, charge(1, 100), &store, now).is_ok());
+    // Nor do those that still come under it, or whoever goes back to it.
+    for ledger in [&before, &after, &before] {
+        assert!(ledger.reserve(&subjects, charge(1, 34), &store, now).is_err());
+        ledger.spend(&subjects[0], charge(1, 1), &store, now);
+    }
+    assert_eq!(after.account(&subjects[0], &store, now).day.money, 70);
+    // The day ends when it did before, and the next one is of the new zone.
+    assert_eq!(after.account(&subjects[0], &store, MIDNIGHT - 1).day.money, 70);
+    after.spend(&subjects[0], charge(1, 9), &store, MIDNIGHT);
+    assert_eq!(after.account(&subjects[0], &store, MIDNIGHT).day.money, 9);
+    assert_eq!(after.account(&subjects[0], &store, MIDNIGHT + 10 * HOUR).day.money, 0);
+}
+
+#[test]
+fn a_day_that_a_clock_far_ahead_began_does_not_last_until_then() {
+    let (store, ledger) = (Memory::new(), ledger());
+    let subjects = budgeted(daily(100));
+    ledger.spend(&subjects[0], charge(1, 60), &store, T0 + 1_000 * HOUR);
+    assert_eq!(ledger.account(&subjects[0], &store, T0).day.money, 0);
+    // A clock that is set back over midnight goes on with the day that had begun.
+    ledger.spend(&subjects[0], charge(1, 60), &store, MIDNIGHT + 1);
+    assert_eq!(ledger.account(&subjects[0], &store, MIDNIGHT - HOUR / 2).day.money, 60);
+}
+
+/// A store for requests of a connection.
+struct On<'a>(&'a Memory, u64);
+
+impl Store for On<'_> {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.0.read(key)
+    }
+    fn write(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        self.0.write(key, value, version)
+    }
+    fn connection(&self) -> Option<u64> {
+        Some(self.1)
+    }
+}
+
+#[test]
+fn requests_on_connections_of_an_older_configuration_are_admitted_by_the_terms_of_now() {
+    let (store, before, after) = (Memory::new(), ledger(), ledger());
+    let budget = Budget { status: 429, ..daily(1_000) };
+    let all =
+        Limits { requests: per_minute(60_000), tokens: per_minute(60_000), concurrent: Some(9) };
+    let old = [of(Kind::Tenant, "a", all, Some(budget))];
+    let limits = Limits { requests: per_minute(4), ..concurrent(5) };
+    let new = [of(Kind::Tenant, "a", limits, Some(daily(100)))];
+    let first = before.reserve(&old, charge(9, 10), &On(&store, 7), T0).unwrap();
+    let _second = after.reserve(&new, charge(9, 10), &On(&store, 8), T0).unwrap();
+    // Neither does the old one fill the bucket up, nor does it ask for what it took before.
+    for second in 1..=10 {
+        let now = T0 + second * 1_000;
+        let refused = before.reserve(&old, charge(9, 81), &On(&store, 7), now).unwrap_err();
+        assert_eq!((refused.what, refused.limit), (What::Budget(Span::Day), 100));
+        assert_eq!((refused.status, refused.remaining.requests.unwrap().limit), (429, 4));
+    }
+    let now = T0 + 10_000;
+    let _third = before.reserve(&old, charge(9, 0), &On(&store, 7), now).unwrap();
+    let _fourth = after.reserve(&new, charge(9, 0), &On(&store, 9), now).unwrap();
+    for (ledger, subjects, connection) in [(&before, &old, 7), (&after, &new, 9)] {
+        let refused = ledger.reserve(subjects, charge(9, 0), &On(&store, connection), now);
+        assert_eq!(refused.unwrap_err().what, What::Requests(Window::Minute));
+    }
+    before.settle(first, charge(30, 10), &On(&store, 7), now);
+    // It need not be one that was admitted who brings the terms.
+    let none = [of(Kind::Tenant, "a", requests(per_minute(0)), None)];
+    assert!(after.reserve(&none, charge(0, 0), &On(&store, 9), now).is_err());
+    assert!(before.reserve(&old, charge(0, 0), &On(&store, 7), now).is_err());
+    // Who takes the old one up again opens new connections under it.
+    let hold = before.reserve(&old, charge(60_000, 0), &On(&store, 10), now).unwrap();
+    assert_eq!(hold.remaining().requests.unwrap().limit, 60_000);
+    let hold = after.reserve(&new, charge(0, 0), &On(&store, 9), now).unwrap();
+    assert_eq!(hold.remaining().requests.unwrap().limit, 60_000);
+}
+
+#[test]
+fn a_providers_budget_is_that_of_whoever_asks() {
+    let (store, before, after) = (Memory::new(), ledger(), ledger());
+    let cap = |nano| [of(Kind::Provider, "p", Limits::default(), Some(daily(nano)))];
+    for (ledger, nano, connection) in [(&before, 50, 7), (&after, 90, 3), (&before, 50, 8)] {
+        let store = On(&store, connection);
+        let refused = ledger.reserve(&cap(nano), charge(0, nano + 1), &store, T0).unwrap_err();
+        assert_eq!(refused.limit, nano);
+        let hold = ledger.reserve(&cap(nano), charge(0, nano), &store, T0).unwrap();
+        ledger.settle(hold, NOTHING, &store, T0);
+    }
+}
+
+#[test]
+fn what_was_never_taken_of_a_limit_is_not_given_back_to_it() {
+    let (store, before, after) = (Memory::new(), ledger(), ledger());
+    let old = [of(Kind::Tenant, "a", concurrent(5), None)];
+    let new = limited(tokens(per_minute(100)));
+    let stream = before.reserve(&old, charge(90, 0), &On(&store, 1), T0).unwrap();
+    let _other = after.reserve(&new, charge(70, 0), &On(&store, 2), T0).unwrap();
+    before.settle(stream, charge(10, 0), &On(&store, 1), T0);
+    assert_eq!(after.account(&new[0], &store, T0).remaining().tokens.unwrap().remaining, 30);
+    // And one that took of the new limit, though its own terms have none, is corrected.
+    let late = before.reserve(&old, charge(20, 0), &On(&store, 1), T0).unwrap();
+    before.settle(late, charge(5, 0), &On(&store, 1), T0);
+    assert_eq!(after.account(&new[0], &store, T0).remaining().tokens.unwrap().remaining, 25);
 }
 
 #[test]
@@ -457,7 +557,7 @@ fn when_others_are_always_quicker_the_request_passes_and_is_charged_later() {
     assert_eq!(alerts.len(), 1, "the half of the budget");
     let account = ledger.account(&subjects[0], &store, T0);
     assert_eq!((account.day.money, account.in_flight()), (55, 0));
-    assert_eq!(account.remaining(&subjects[0].terms).requests.unwrap().remaining, 9);
+    assert_eq!(account.remaining().requests.unwrap().remaining, 9);
     assert!(ledger.flush(&store, T0).is_empty());
     assert_eq!(ledger.account(&subjects[0], &store, T0).day.money, 55);
 }
@@ -489,7 +589,7 @@ fn what_another_worker_takes_meanwhile_is_refused_and_all_is_given_back() {
     assert_eq!(refused.what, What::Concurrent);
     let account = ledger.account(&tenant, &store, T0);
     assert_eq!((account.in_flight(), account.reserved(), account.day.money), (0, 0, 0));
-    assert_eq!(account.remaining(&tenant.terms).requests.unwrap().remaining, 10);
+    assert_eq!(account.remaining().requests.unwrap().remaining, 10);
 }
 
 #[test]
