@@ -12,7 +12,16 @@ import pytest
 from gateway import Stage, stage
 
 
-LONG = ["test_breaker.py", "test_probe.py", "test_metrics.py", "test_configurations.py", "test_budgets.py", "test_alerts.py"]
+LONG = [
+    "test_trap_accounts.py",
+    "test_reload_accounts.py",
+    "test_probe.py",
+    "test_breaker.py",
+    "test_metrics.py",
+    "test_configurations.py",
+    "test_budgets.py",
+    "test_alerts.py",
+]
 """Files that take long although they have few tests, longest first."""
 
 sessions: list[gateways.Gateway] = []

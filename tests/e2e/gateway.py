@@ -360,12 +360,12 @@ class Gateway:
         return {one["name"]: one["value"] for one in found if "value" in one}
 
     def forgive(self, seconds: float = 10) -> None:
-        """Waits until no breaker is open any more, as far as that takes no longer."""
-        deadline = time.monotonic() + seconds
-        while self.status_port and time.monotonic() < deadline:
+        """Waits until no breaker is open any more, but for those that stay open for longer."""
+        deadline = time.time() + seconds
+        while self.status_port and time.time() < deadline:
             told = ask(self.status_port, "GET", "/waypost/status").body.decode()
-            open_until = [int(until) for until in re.findall(r'"state":"open","until":(\d+)', told)]
-            if not [until for until in open_until if until >= time.time() * 1000]:
+            open_until = [int(until) / 1000 for until in re.findall(r'"state":"open","until":(\d+)', told)]
+            if not [until for until in open_until if time.time() <= until <= deadline]:
                 return
             time.sleep(0.02)
 
