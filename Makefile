@@ -6,6 +6,9 @@
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 20
 
+# The program needs to be neither small nor quick to load: a minute instead of four.
+QUICKLY := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+
 run: build       ## Waypost in Envoy, with fake providers: no key, no network needed
 	@python3 examples/demo/run.py
 
@@ -18,7 +21,7 @@ run-real: build  ## as `run`, with the real providers; OPENAI_API_KEY and ANTHRO
 build:           ## the module for Envoy, and the waypost program
 	@rustup target list --installed | grep -qx wasm32-wasip1 || rustup target add wasm32-wasip1
 	cargo build --release --lib --target wasm32-wasip1
-	cargo build --release --bin waypost
+	$(QUICKLY) cargo build --release --bin waypost
 
 test:            ## everything that CI runs (25 minutes on two cores); `make test STEPS="lint native"` for a part
 	@python3 tests/all.py $(STEPS)
