@@ -23,7 +23,7 @@ build:           ## the module for Envoy, and the waypost program
 	cargo build --release --lib --target wasm32-wasip1
 	$(QUICKLY) cargo build --release --bin waypost
 
-test:            ## everything that CI runs (25 minutes on two cores); `make test STEPS="lint native"` for a part
+test:            ## everything that CI runs (30 minutes on two cores); `make test STEPS="lint native"` for a part
 	@python3 tests/all.py $(STEPS)
 
 demo-test: build ## the requests that `make run` and `make providers` suggest, against a real Envoy

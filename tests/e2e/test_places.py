@@ -27,6 +27,8 @@ FAULTS = [
     "malformed_after=2", "html200", "empty200", "wrong_shape", "gzip", "trailers", "content_length_lie", "content_length_lie=-5",
     "big=2000000", "slow=0.2", "slow_chunks=0.4,chunks=20",
 ]  # fmt: skip
+SLOW = 0.5
+"""Seconds that an answer takes which holds a place: half of the time that it may take, for a machine that stalls."""
 SOON = 6
 """Seconds in which all places are back, those of a worker that died too."""
 
@@ -80,7 +82,7 @@ def assert_all_back(stage: Stage) -> None:
         time.sleep(0.05)
     stage.fakes.reset()
     with ThreadPoolExecutor(8) as pool:
-        slow = [pool.submit(stage.chat, "hi [[*:slow=0.8]]", MODEL) for _ in range(8)]
+        slow = [pool.submit(stage.chat, f"hi [[*:slow={SLOW}]]", MODEL) for _ in range(8)]
         answers = [one.result() for one in slow]
     served = sorted(one["x-waypost-provider"] for one in answers if one.status == 200)
     assert served == ["a"] * CAP + ["b"] * CAP, answers
