@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::ptr::{null, null_mut};
 
-use super::turn::Time;
+use super::clock::Time;
 use crate::telemetry::metrics::Kind;
 
 /// Status of a call that worked; every other number is a refusal.

@@ -32,6 +32,7 @@
 //! | [`restore`] | what was spent before |
 //! | `status` | the role in the status listener |
 //! | `root` | the module's entry: configuration and tick |
+//! | `clock` | what the clocks say, for a turn |
 //! | `turn` | one call of Envoy's: its time |
 //! | `collected` | a body that is read to its end before anything is done with it |
 //! | `shared` | exchanges of this worker, found by their id; what all workers share |
@@ -44,6 +45,7 @@ pub mod arrived;
 pub mod asked;
 pub mod books;
 pub mod call;
+pub mod clock;
 pub mod exchange;
 pub mod intake;
 pub mod limited;
