@@ -68,6 +68,7 @@ pub struct Exchange {
     /// The place of an attempt that ended without a word of its provider, and what is made of that
     /// unless Envoy says that it had no connection to give.
     lost: Option<(Place, Event)>,
+    /// Failovers that are not counted yet; at most one for an attempt.
     onward: Vec<Onward>,
     /// What it holds of the accounts of its caller.
     tab: Option<Tab>,
